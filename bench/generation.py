@@ -4,13 +4,13 @@ from contextlib import ExitStack
 
 import orjson
 
-from bench.apart import Apart
 from bench.baselines import GENERATION
 from bench.clients.http import request
 from bench.clients.loop import http_loop
 from bench.compare import share
 from bench.figure import Figure
 from bench.load import Load, alternate
+from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.raw import DECODE, RawLoop, largest_rung
 from bench.service import Service
@@ -29,7 +29,7 @@ def measure(options: Options) -> list[Figure]:
         for streams in STREAMS:
             with ExitStack() as stack:
                 runs = {
-                    "raw": stack.enter_context(Apart(RawLoop, GENERATION, DECODE, size, streams)).run,
+                    "raw": stack.enter_context(MeasurementProcess(RawLoop, GENERATION, DECODE, size, streams)).run,
                     "streamed": stack.enter_context(generation_client(service, streams, True)).run,
                     "whole": stack.enter_context(generation_client(service, streams, False)).run,
                 }
@@ -40,10 +40,10 @@ def measure(options: Options) -> list[Figure]:
     return figures
 
 
-def generation_client(service: Service, streams: int, is_streamed: bool) -> Apart[Load]:
+def generation_client(service: Service, streams: int, is_streamed: bool) -> MeasurementProcess[Load]:
     """Make a client with one connection per stream."""
     requests = [[request("/generate", _body(seed, is_streamed), service.headers)] for seed in range(streams)]
-    return Apart(http_loop, service.address, requests, CHARACTERS, (b'"finish_reason":"length"', 1))
+    return MeasurementProcess(http_loop, service.address, requests, CHARACTERS, (b'"finish_reason":"length"', 1))
 
 
 def _body(seed: int, is_streamed: bool) -> bytes:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from bench.apart import Apart
 from bench.baselines import BARE_STEP_SERVICE, GENERATION, STEP_SERVICE
 from bench.baselines.serving import BentoServer
 from bench.clients.steps import baseline_step
@@ -11,6 +10,7 @@ from bench.clients.wrk import Wrk
 from bench.compare import client, rate, share, times
 from bench.figure import Figure
 from bench.load import Load, alternate
+from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.raw import STEP, RawLoop
 from bench.requests import step_lines
@@ -28,7 +28,7 @@ def measure(options: Options) -> list[Figure]:
         baseline, bare = (stack.enter_context(BentoServer(each)) for each in (STEP_SERVICE, BARE_STEP_SERVICE))
         lines = step_lines(service.open_sessions(CONNECTIONS))
         runs: dict[str, Callable[[float], Load]] = {
-            "raw": stack.enter_context(Apart(RawLoop, GENERATION, STEP, 1, CONNECTIONS)).run,
+            "raw": stack.enter_context(MeasurementProcess(RawLoop, GENERATION, STEP, 1, CONNECTIONS)).run,
             "second port": Wrk(service.fast_url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
             "BentoML's port": Wrk(service.url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
             "bare baseline": Wrk(bare.url, baseline_step(CONNECTIONS), bare.folder, threads=CONNECTIONS),

@@ -2,12 +2,12 @@
 
 from contextlib import ExitStack
 
-from bench.apart import Apart
 from bench.baselines import GENERATION
 from bench.clients.loop import http_one_by_one, websocket_one_by_one
 from bench.compare import latency, milliseconds, tail
 from bench.figure import Figure
 from bench.load import Load, alternate
+from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.raw import STEP, RawLoop
 from bench.requests import step_frames, step_requests
@@ -23,10 +23,10 @@ def measure(options: Options) -> list[Figure]:
         service = stack.enter_context(Service(options.store))
         (requests,) = step_requests(service, service.open_sessions(1))
         (frames,) = step_frames(service.open_sessions(1))
-        sides: dict[str, Apart[Load]] = {
-            "raw": Apart(RawLoop, GENERATION, STEP, 1, 1),
-            "HTTP": Apart(http_one_by_one, service.fast_address, requests),
-            "WebSocket": Apart(websocket_one_by_one, service.fast_address, frames, service.headers),
+        sides: dict[str, MeasurementProcess[Load]] = {
+            "raw": MeasurementProcess(RawLoop, GENERATION, STEP, 1, 1),
+            "HTTP": MeasurementProcess(http_one_by_one, service.fast_address, requests),
+            "WebSocket": MeasurementProcess(websocket_one_by_one, service.fast_address, frames, service.headers),
         }
         runs = {name: stack.enter_context(side).run for name, side in sides.items()}
         loads = alternate("latency", runs, options.rounds, options.seconds)

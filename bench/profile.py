@@ -1,8 +1,8 @@
 """Profiles a worker: `python -m bench.profile steps` has py-spy sample its functions under load.
 
-Prints the functions that most samples were in, themselves and with what they called; `--flame` draws all of it. Only
-threads that hold the interpreter's lock are sampled: that is what the event loop is short of, and a thread that waits
-inside a C extension cannot be told from one that works.
+Prints the functions with the most samples: in the function itself, and including the functions that it called. With
+`--flame`, it also draws a flame graph. Only threads that hold the interpreter's lock (GIL) are sampled: the event loop
+competes for it, and py-spy cannot tell whether a thread inside a C extension is working or waiting.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from bench.apart import Apart
 from bench.clients.http import request
 from bench.clients.loop import http_loop, websocket_loop
 from bench.command import run_command
 from bench.figure import Unavailable
 from bench.load import Load
+from bench.measurement_process import MeasurementProcess
 from bench.options import read_options
 from bench.progress import watched
 from bench.requests import step_frames, step_requests
@@ -36,16 +36,16 @@ SHOWN = 30
 OWN = "(service/"
 SAMPLES_PER_SECOND = 250
 
-CLIENTS: dict[str, Callable[[Service], Apart[Load]]] = {
+CLIENTS: dict[str, Callable[[Service], MeasurementProcess[Load]]] = {
     "steps": lambda service: steps_client(service, open_batches(service), "binary", "none"),
     "steps-json": lambda service: steps_client(service, open_batches(service), "json", "argmax"),
-    "http": lambda service: Apart(
+    "http": lambda service: MeasurementProcess(
         http_loop, service.fast_address, step_requests(service, service.open_sessions(CONNECTIONS))
     ),
-    "sentiment": lambda service: Apart(
+    "sentiment": lambda service: MeasurementProcess(
         http_loop, service.fast_address, [[request("/sentiment", SENTENCE, service.headers)]] * CONNECTIONS
     ),
-    "websocket": lambda service: Apart(
+    "websocket": lambda service: MeasurementProcess(
         websocket_loop, service.fast_address, step_frames(service.open_sessions(CONNECTIONS)), service.headers
     ),
 }

@@ -1,6 +1,6 @@
 """Measures onnxruntime alone on a bundle's graphs: one thread that feeds the state back, and nothing else.
 
-Each loop runs in its own process (`bench.apart`). The service's figures are divided by these.
+Each loop runs in its own process (`bench.measurement_process`). The service's figures are divided by these.
 """
 
 import time

@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack
 
-from bench.apart import Apart
 from bench.baselines import GENERATION
 from bench.clients.http import request
 from bench.clients.loop import http_loop
@@ -10,6 +9,7 @@ from bench.clients.steps import BINARY, binary_steps, json_steps
 from bench.compare import client, share
 from bench.figure import Figure
 from bench.load import Load, alternate
+from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.raw import STEP, RawLoop
 from bench.requests import tokens
@@ -31,7 +31,8 @@ def measure(options: Options) -> list[Figure]:
         runs = {}
         sessions = open_batches(service)
         for size in SIZES:
-            runs[f"raw, T = {size}"] = stack.enter_context(Apart(RawLoop, GENERATION, STEP, size, ROWS)).run
+            raw = MeasurementProcess(RawLoop, GENERATION, STEP, size, ROWS)
+            runs[f"raw, T = {size}"] = stack.enter_context(raw).run
             stepping = steps_client(service, sessions, "binary", "none", size)
             runs[f"T = {size}"] = stack.enter_context(stepping).run
         recorded = {f"{form}, {returned}": steps_client(service, sessions, form, returned) for form, returned in FORMS}
@@ -53,10 +54,12 @@ def open_batches(service: Service) -> list[list[str]]:
     return [service.open_sessions(ROWS) for _ in range(IN_FLIGHT)]
 
 
-def steps_client(service: Service, batches: list[list[str]], form: str, returned: str, size: int = 1) -> Apart[Load]:
+def steps_client(
+    service: Service, batches: list[list[str]], form: str, returned: str, size: int = 1
+) -> MeasurementProcess[Load]:
     """Make a client with one connection per batch. It counts items."""
     requests = [[_request(service, batch, form, returned, size)] for batch in batches]
-    return Apart(http_loop, service.fast_address, requests, ROWS * size, SUCCESSES)
+    return MeasurementProcess(http_loop, service.fast_address, requests, ROWS * size, SUCCESSES)
 
 
 def _request(service: Service, batch: list[str], form: str, returned: str, size: int) -> bytes:

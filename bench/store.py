@@ -17,13 +17,13 @@ import httpx
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from bench.apart import Apart
 from bench.clients.http import request
 from bench.clients.loop import http_loop
 from bench.clients.steps import single_step
 from bench.compare import milliseconds, rate
 from bench.figure import Figure, Unavailable
 from bench.load import Load, alternate, ratio
+from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.processes import anonymous_bytes
 from bench.requests import V, step_path
@@ -151,7 +151,7 @@ def _copy(template: Record, session_id: str, now: int) -> Record:
     return template._replace(session_id=session_id, used_at=now, ttl_seconds=TTL_SECONDS)
 
 
-def _client(filled: Filled) -> Apart[Load]:
+def _client(filled: Filled) -> MeasurementProcess[Load]:
     """Make a client whose connections step random sessions, all different."""
     generator = np.random.default_rng(0)
     each = min(REQUESTS_EACH, len(filled.session_ids) // CONNECTIONS)
@@ -159,7 +159,7 @@ def _client(filled: Filled) -> Apart[Load]:
     requests = [
         [_request(filled, filled.session_ids[index], int(generator.integers(V))) for index in own] for own in drawn
     ]
-    return Apart(http_loop, filled.service.fast_address, requests)
+    return MeasurementProcess(http_loop, filled.service.fast_address, requests)
 
 
 def _request(filled: Filled, session_id: str, token: int) -> bytes:

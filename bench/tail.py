@@ -5,11 +5,11 @@ behind it instead of adding them to the tail. p99 is what 64 such clients see, n
 rate would see. The worst answer shows the longest stall either way.
 """
 
-from bench.apart import Apart
 from bench.clients.loop import http_loop, websocket_loop
 from bench.compare import milliseconds, rate, tail
 from bench.figure import Figure
 from bench.load import Load
+from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.progress import watched
 from bench.requests import step_frames, step_requests
@@ -26,14 +26,14 @@ def measure(options: Options) -> list[Figure]:
         requests = step_requests(service, service.open_sessions(CONNECTIONS))
         frames = step_frames(service.open_sessions(CONNECTIONS))
         loops = {
-            "HTTP": Apart(http_loop, service.fast_address, requests),
-            "WebSocket": Apart(websocket_loop, service.fast_address, frames, service.headers),
+            "HTTP": MeasurementProcess(http_loop, service.fast_address, requests),
+            "WebSocket": MeasurementProcess(websocket_loop, service.fast_address, frames, service.headers),
         }
         loads = {name: _minute(name, loop, options.tail_seconds) for name, loop in loops.items()}
     return [figure for name, load in loads.items() for figure in _figures(name, load, options.tail_seconds)]
 
 
-def _minute(name: str, loop: Apart[Load], seconds: float) -> Load:
+def _minute(name: str, loop: MeasurementProcess[Load], seconds: float) -> Load:
     with loop:
         loop.run(WARM_UP_SECONDS)
         return watched(f"tail, {name}", seconds, lambda: loop.run(seconds))

@@ -16,7 +16,6 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from bench.apart import Apart
 from bench.baselines import GENERATION, MODELS, TEXT_SERVICE
 from bench.baselines.fused import FusedModel
 from bench.baselines.serving import BentoServer
@@ -24,6 +23,7 @@ from bench.clients.wrk import Wrk
 from bench.compare import rate, times
 from bench.figure import Figure
 from bench.load import Load, Stopwatch, alternate
+from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.raw import num_tokens
 from bench.requests import step_path
@@ -108,7 +108,7 @@ def _in_process(texts: Sequence[str], options: Options) -> list[Figure]:
         ("LSTM of 2 layers of 256", GENERATION, characters, ENGINE_LIMIT),
         ("sentiment GRU", MODELS / "sentiment", words, None),
     ):
-        with Apart(PaddedLoop, path, ids) as padded, Apart(EngineLoop, path, ids) as engine:
+        with MeasurementProcess(PaddedLoop, path, ids) as padded, MeasurementProcess(EngineLoop, path, ids) as engine:
             runs = {"padded": padded.run, "engine": engine.run}
             padded_loads, loads = alternate(f"texts, {name}", runs, options.rounds, options.seconds).values()
         title = f"texts through the engine, {name}"

@@ -1,11 +1,11 @@
-"""Steps a second of training, minGRU by a scan beside an LSTM by backpropagation through time.
+"""Compares the training speed of a minGRU, trained by a scan, and of an LSTM, trained by backpropagation through time.
 
     python -m bench.training                   on one CPU thread
     python -m bench.training --device cuda     on a GPU
 
-Needs no data. Each side is one pass forward and one backward over the same steps: of a whole language model, where the
-LSTM is torch's fused one with the hidden size that gives it nearly as many parameters as the minGRU model of
-training/configs/generation-mingru.toml has; and of one layer, where both have the same hidden size.
+Prints time steps per second and needs no data. A measurement is one forward and one backward pass. It is taken twice:
+for whole language models, and for single layers of the same hidden size. The minGRU model is the one of
+training/configs/generation-mingru.toml; the LSTM is torch's fused one, with nearly as many parameters.
 """
 
 import argparse

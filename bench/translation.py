@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.apart import Apart
 from bench.baselines import MODELS
 from bench.figure import Figure, Unavailable
+from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from service.bundle.manifest import read_bundle
 from service.engine.engine import Engine
@@ -90,7 +90,7 @@ def measure(options: Options) -> list[Figure]:
         raise Unavailable(f"there is no {BUNDLE}")
     figures: list[Figure] = []
     for beams, in_flight in itertools.product(BEAMS, IN_FLIGHT):
-        with Apart(TranslationLoop, BUNDLE, beams, in_flight) as loop:
+        with MeasurementProcess(TranslationLoop, BUNDLE, beams, in_flight) as loop:
             sentences, used, in_graphs = loop.run(options.seconds)
         name = f"translation, {beams} beam{'s' * (beams > 1)}, {in_flight} in flight"
         figures += [

@@ -49,9 +49,9 @@ def repeat(step: ir.Model, steps: int, each: str, carried: Mapping[str, int], le
         results.append(result)
         for name in carried:
             passed[name].append(current[name])
-    graph.outputs.append(glue.until(lengths, results, frozen))
+    graph.outputs.append(glue.mask_after(lengths, results, frozen))
     stops = glue.op("Clip", [lengths, glue.number(0), glue.number(steps)])
-    graph.outputs.extend(glue.pick(stops, passed[name], axis) for name, axis in carried.items())
+    graph.outputs.extend(glue.gather_at(stops, passed[name], axis) for name, axis in carried.items())
     return ir.Model(graph, ir_version=step.ir_version)
 
 
@@ -80,7 +80,7 @@ class Glue:
             return [flat]
         return self._tape.op_multi_out("Split", [flat], {"axis": 0, "num_outputs": count}, num_outputs=count)
 
-    def until(self, lengths: ir.Value, results: Sequence[ir.Value], frozen: int) -> ir.Value:
+    def mask_after(self, lengths: ir.Value, results: Sequence[ir.Value], frozen: int) -> ir.Value:
         """Join results (N,) to (N, K), replacing those of the steps after a row's length by `frozen`."""
         K = len(results)
         by_step = self.op("Reshape", [self.op("Concat", results, axis=0), self.numbers([K, -1])])
@@ -89,7 +89,7 @@ class Glue:
         matrix.shape, matrix.type = ir.Shape(["N", K]), results[0].type
         return matrix
 
-    def pick(self, stops: ir.Value, values: Sequence[ir.Value], axis: int) -> ir.Value:
+    def gather_at(self, stops: ir.Value, values: Sequence[ir.Value], axis: int) -> ir.Value:
         """Pick for each row the value with index `stops` (N,), of values (N, ...) or (L, N, ...)."""
         first = values[0]
         if first.shape is None or axis > 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from export.bundle import CARD
 from export.card import FIGURES, number, shown
 from export.errors import CardDisagrees
-from export.quality import SPLIT, measure, measure_of
+from export.quality import SPLIT, measure, measure_for
 from export.rungs import Rungs
 from export.served import plans
 from service.bundle.manifest import Bundle, Figure
@@ -57,7 +57,7 @@ def own_figures(bundle: Bundle) -> Iterator[Own]:
 
 def claimed(bundle: Bundle) -> Figure | None:
     """Return the figure of the manifest that `measure` can check, or None if there is none."""
-    metric = measure_of(bundle).metric
+    metric = measure_for(bundle).metric
     found = [f for f in bundle.manifest.figures if (f.metric, f.split, f.of) == (metric, SPLIT, "graph")]
     return found[0] if found else None
 

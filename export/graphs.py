@@ -62,9 +62,9 @@ class StageGraph(nn.Module):
 
     def forward(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Return the output, then the next state tensors."""
-        return self.take({"x": x}, state)
+        return self.run_stage({"x": x}, state)
 
-    def take(self, inputs: Tensors, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def run_stage(self, inputs: Tensors, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Run the stage on named inputs. Returns the output, then the next state tensors."""
         model = cast(StagedModel, self.model)
         outputs, next_state = model.unroll_stage(self.stage, inputs, dict(zip(self.carried, state, strict=True)))
@@ -76,7 +76,7 @@ class SpeltStageGraph(StageGraph):
 
     def forward(self, x: Tensor, characters: Tensor, *state: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Map words x int64 (N, T) and characters float32 (N, T, C) to the output and the next state tensors."""
-        return self.take({"x": x, "characters": characters}, state)
+        return self.run_stage({"x": x, "characters": characters}, state)
 
 
 class DecodeStep(nn.Module):
@@ -191,7 +191,7 @@ def sample(logits: Tensor, uniform: Tensor, temperature: Tensor, top_k: Tensor, 
     return tokens.gather(1, rank).squeeze(1)
 
 
-class HeadGraph(nn.Module):
+class ForecastGraph(nn.Module):
     """Forecasts M segments from the state, which does not change.
 
     Args:

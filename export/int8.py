@@ -15,7 +15,7 @@ from export.bundle import CARD, PARITY, WEIGHTS, Export, summarise
 from export.directory import check_destination, checksums, finish, new_directory, replace
 from export.errors import NotFloat32, NotQuantizable, ParityFailed
 from export.parity import prove
-from export.quality import measure, measure_of
+from export.quality import measure, measure_for
 from export.quantize import RANGES, quantize_graph
 from export.rungs import Rungs
 from export.served import plans
@@ -128,5 +128,5 @@ def _measured(source: Bundle, float32: Rungs, draft: Bundle, rungs: Rungs) -> li
     except DataError as error:
         print(f"not measured: {error}", file=sys.stderr)
         return []
-    measure_of(source).check(before.value, after.value)
+    measure_for(source).check(before.value, after.value)
     return [before.model_copy(update={"of": "float32"}), after]

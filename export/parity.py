@@ -28,7 +28,7 @@ from export.report import Check, Report
 from export.rungs import Answer, Rungs, differing_values, take_rows, take_time
 from export.stages import Arrays, StagePlan, as_tensors
 from service.bundle.stage import ITEM_STAGE, TensorSpec
-from training.models.generation import IMPOSSIBLE
+from training.models.generation import IMPOSSIBLE_LOGIT
 
 Numbers = NDArray[Any]
 
@@ -242,6 +242,6 @@ def _error(found: Numbers, expected: Numbers, batch_axis: int, units: Numbers) -
     by_row = np.moveaxis(expected, batch_axis, 0).reshape(ROWS, -1).astype(np.float64)
     errors = np.abs(np.moveaxis(found, batch_axis, 0).reshape(ROWS, -1).astype(np.float64) - by_row)
     if expected.dtype != np.float64:
-        sizes = np.where(by_row == IMPOSSIBLE, 0.0, np.abs(by_row))
+        sizes = np.where(by_row == IMPOSSIBLE_LOGIT, 0.0, np.abs(by_row))
         units = np.maximum(sizes.max(axis=1, initial=0.0), 1.0)
     return float((errors / units[:, None]).max(initial=0.0))

@@ -29,7 +29,7 @@ from training.data import digits, etth1, ewt, multi30k, polyphony, sst2, sst_tre
 from training.data.multi30k import Language
 from training.data.source import DataError, DataSource
 from training.forecasts.backtest import Backtest, Channels
-from training.models.forecaster import Forecaster, Told
+from training.models.forecaster import Forecaster, StaticFeatures
 from training.models.streaming import Tensors
 from training.tasks import translation_scores
 from training.tasks.caption import place_everywhere
@@ -47,14 +47,14 @@ class Measure:
 
     Args:
         metric: Its name in the manifest.
-        ask: Measures it.
+        compute: Measures it.
         allowed: Maps the float32 graphs' value to the worst value allowed.
         better: Whether "lower" or "higher" values are better.
         data: The data sets that it is for: a bundle must have been trained on one of them.
     """
 
     metric: str
-    ask: Callable[[Bundle, Rungs], float]
+    compute: Callable[[Bundle, Rungs], float]
     allowed: Callable[[float], float]
     better: Literal["lower", "higher"]
     data: tuple[DataSource, ...]
@@ -200,9 +200,9 @@ class GraphForecaster:
         self.segment = task.segment
         self.widening = torch.ones(())
 
-    def known_state(self, told: Told) -> Tensors:
+    def known_state(self, static_features: StaticFeatures) -> Tensors:
         """Return the state of N channels before their first reading, with their static features."""
-        known, fresh = told._asdict(), as_tensors(self._rungs.initial_state(len(told.unit)))
+        known, fresh = static_features._asdict(), as_tensors(self._rungs.initial_state(len(static_features.unit)))
         return {name: known.get(name, values) for name, values in fresh.items()}
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
@@ -249,7 +249,7 @@ MEASURES = {
 ENTITIES = Measure("entity_f1", entity_f1, lambda float32: float32 - 0.003, "higher", (wnut17.SOURCES["train"],))
 
 
-def measure_of(bundle: Bundle) -> Measure:
+def measure_for(bundle: Bundle) -> Measure:
     """Return the measure of a bundle."""
     task = bundle.manifest.task
     return ENTITIES if isinstance(task, TaggingTask) and task.scheme == "bio" else MEASURES[task.kind]
@@ -261,9 +261,9 @@ def measure(bundle: Bundle, rungs: Rungs) -> Figure:
     Raises:
         DataError: The data are not available, or the bundle was trained on other data.
     """
-    asked = measure_of(bundle)
-    asked.check_data(bundle)
-    return Figure(metric=asked.metric, split=SPLIT, value=asked.ask(bundle, rungs), of="graph")
+    chosen = measure_for(bundle)
+    chosen.check_data(bundle)
+    return Figure(metric=chosen.metric, split=SPLIT, value=chosen.compute(bundle, rungs), of="graph")
 
 
 def _learned_from(bundle: Bundle, source: DataSource) -> bool:

@@ -16,7 +16,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
 
-class Nothing(Answer):
+class EmptyAnswer(Answer):
     """An empty answer."""
 
 

@@ -16,7 +16,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import settings
 from training.loop.precision import Precision, choose_precision
-from training.loop.run import Run, make_fabric, set_up
+from training.loop.run import Run, build_run, make_fabric
 from training.loop.step import count_batch, take_step
 from training.loop.throughput import measure_gemm
 from training.tasks import registry
@@ -97,7 +97,7 @@ def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = 
         precision: Precision of the matrix products.
         clock: Returns seconds.
     """
-    run = set_up(make_fabric(task.settings.loop, precision), task, precision)
+    run = build_run(make_fabric(task.settings.loop, precision), task, precision)
     run.model.train()
     epochs, batches = task.settings.loop.epochs, task.batches_per_epoch()
     every = -(-batches // TIMED_BATCHES)
@@ -114,7 +114,7 @@ def measure(task: Task[Any], precision: Precision, clock: Callable[[], float] = 
     scale = items / max(tried_items, 1)  # by items, since batches of long texts cost more
     return Budget(
         task=task.name,
-        item=task.item,
+        item=task.throughput_unit,
         items=epochs * items,
         flops=epochs * scale * flops,
         seconds=epochs * (scale * seconds + drawing),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from export.errors import WrongLadder
-from export.graphs import HeadGraph, UnrolledGraph
+from export.graphs import ForecastGraph, UnrolledGraph
 from export.recipes.recipe import Recipe, Stages, own_files
 from export.stages import Array, Arrays, Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, Manifest
@@ -68,7 +68,7 @@ class ForecastingRecipe(Recipe):
             ),
             reads=state,
             writes=(),
-            build=lambda M: HeadGraph(model, M),
+            build=lambda M: ForecastGraph(model, M),
             draw=partial(_draw_unfinished, segment),
             fit="covering",
         )
@@ -80,7 +80,7 @@ class ForecastingRecipe(Recipe):
         known = zip(forecaster.channels, forecaster.centers.tolist(), forecaster.units.tolist(), strict=True)
         return ForecastingTask(
             segment=forecaster.segment,
-            season=forecaster.rhythm.season if isinstance(forecaster, StreamingForecaster) else None,
+            season=forecaster.seasonality.season if isinstance(forecaster, StreamingForecaster) else None,
             look_back=forecaster.look_back,
             interval=forecaster.interval,
             quantiles=QUANTILE_LEVELS,

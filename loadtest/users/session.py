@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from loadtest.answers import Answer, Nothing, Problem, SessionView, StepAnswer
+from loadtest.answers import Answer, EmptyAnswer, Problem, SessionView, StepAnswer
 from loadtest.checks.problem import check_problem
 from loadtest.checks.session import check_conflict, check_gone, check_opened, check_replay, check_step, check_view
 from loadtest.question import Question, json_body
@@ -68,7 +68,7 @@ class Session:
 
     def end(self) -> None:
         """End the session, and check that it is gone."""
-        self._user.ask(self._question(Nothing, "DELETE", 204))
+        self._user.ask(self._question(EmptyAnswer, "DELETE", 204))
         self._user.ask(self._question(Problem, "GET", 410), check_gone)
         self._user.ask(self._step_question(Problem, self._next_step, {"text": "More."}, "ended", 410), check_gone)
 

@@ -11,7 +11,7 @@ from export.weights import rounded
 from service.bundle.tasks import MusicTask
 from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, export_small
 from training.data import polyphony
-from training.models.generation import IMPOSSIBLE
+from training.models.generation import IMPOSSIBLE_LOGIT
 from training.music import END_OF_FRAME, VOCABULARY_SIZE, successors
 
 ROWS, LENGTH = 64, 40
@@ -56,7 +56,7 @@ def test_all_that_is_sampled_are_frames(chorales: Exported, temperature: float) 
 
 def test_an_error_among_what_is_possible_is_noticed_beside_what_is_not() -> None:
     """The constant for what is impossible is large, and must not make errors of others look small."""
-    expected = np.array([[0.5, IMPOSSIBLE]] * 3, dtype=np.float32)
+    expected = np.array([[0.5, IMPOSSIBLE_LOGIT]] * 3, dtype=np.float32)
     found = expected.copy()
     found[:, 0] += 1e-3
     assert _error(found, expected, 0, np.ones(3)) == pytest.approx(1e-3, rel=1e-3)

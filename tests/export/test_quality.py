@@ -89,7 +89,7 @@ def test_every_task_has_a_figure_and_its_data(task: str) -> None:
 
 def test_what_ships_learned_from_the_data_that_it_is_measured_on() -> None:
     for bundle in overview.shipped(MODELS):
-        quality.measure_of(bundle).check_data(bundle)
+        quality.measure_for(bundle).check_data(bundle)
 
 
 def test_a_length_is_cut_into_the_largest_rungs_first() -> None:

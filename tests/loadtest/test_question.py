@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from loadtest.answers import Nothing, Piece, Problem, SentimentAnswer
+from loadtest.answers import EmptyAnswer, Piece, Problem, SentimentAnswer
 from loadtest.question import JSON, PROBLEM_JSON, Question, Reply, WrongReply, post
 
 QUESTION = post(Piece, "/path", {"number": 7}, "note")
 PROBLEM = {"type": "urn:problem:queue-full", "title": "Queue full", "status": 503, "detail": "try again later"}
 
 
-def failure_of(question: Question[Piece] | Question[Nothing] | Question[SentimentAnswer], reply: Reply) -> str:
+def failure_of(question: Question[Piece] | Question[EmptyAnswer] | Question[SentimentAnswer], reply: Reply) -> str:
     with pytest.raises(WrongReply) as raised:
         question.read(reply)
     return str(raised.value)
@@ -55,15 +55,15 @@ def test_a_refusal_is_the_right_answer_where_one_is_due() -> None:
 
 
 def test_a_refusal_must_be_a_problem_document() -> None:
-    question = Question(Nothing, "GET", "/path", "/path", status=404)
+    question = Question(EmptyAnswer, "GET", "/path", "/path", status=404)
     assert failure_of(question, Reply(404, JSON, b"{}")) == (
         "content type: expected application/problem+json, got application/json"
     )
 
 
 def test_a_reply_without_content_is_an_answer_only_where_none_is_due() -> None:
-    ending = Question(Nothing, "DELETE", "/path", "/path", status=204)
-    assert ending.read(Reply(204, "", b"")) == Nothing()
+    ending = Question(EmptyAnswer, "DELETE", "/path", "/path", status=204)
+    assert ending.read(Reply(204, "", b"")) == EmptyAnswer()
     assert failure_of(ending, Reply(200, JSON, b"{}")) == "status: expected 204, got 200"
 
 

@@ -46,7 +46,7 @@ class ToyTask(Task[ToySettings]):
     settings_type = ToySettings
     sources = (DataSource("toy", "https://example.org/toy", "0" * 64, "public domain", "nobody"),)
     goal = Goal("error", "lower")
-    item = "item"
+    throughput_unit = "item"
     units: ClassVar[dict[str, str]] = {"train_loss": "squared error", "dev_error": "squared error"}
 
     interrupt_at: ClassVar[tuple[int, int] | None] = None  # epoch and batch at which the user presses Ctrl-C

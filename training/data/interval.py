@@ -10,7 +10,7 @@ from statistics import median
 
 MINUTE, HOUR, DAY, WEEK = 60.0, 3600.0, 86400.0, 7 * 86400.0
 USUAL = (*(n * MINUTE for n in (1, 5, 10, 15, 20, 30)), *(n * HOUR for n in (1, 2, 3, 4, 6, 8, 12)), DAY, WEEK)
-WAVERING = 0.02  # relative tolerance within which an interval counts as a usual one
+JITTER_TOLERANCE = 0.02  # relative tolerance within which an interval counts as a usual one
 LONGEST_SEASON = 288  # a day in steps of 5 minutes; a longer season would make a state of many kilobytes
 LONGEST_SEGMENT = 36
 MONTHS_A_YEAR = 12
@@ -72,22 +72,22 @@ def _usual_seconds(gaps: Sequence[float]) -> float:
     seconds, count = Counter(gaps).most_common(1)[0]
     if 2 * count > len(gaps):
         return seconds
-    seconds, count = Counter(map(_meant, gaps)).most_common(1)[0]
+    seconds, count = Counter(map(_snap_to_usual, gaps)).most_common(1)[0]
     if 2 * count > len(gaps) or seconds >= DAY:
         return seconds
-    return _meant(round(median(gaps)) or seconds)
+    return _snap_to_usual(round(median(gaps)) or seconds)
 
 
-def _meant(seconds: float) -> float:
-    """Round to a usual interval, such as an hour, if one is within WAVERING."""
-    return next((step for step in USUAL if abs(seconds - step) <= WAVERING * step), seconds)
+def _snap_to_usual(seconds: float) -> float:
+    """Round to a usual interval, such as an hour, if one is within JITTER_TOLERANCE."""
+    return next((step for step in USUAL if abs(seconds - step) <= JITTER_TOLERANCE * step), seconds)
 
 
 def suggest_season(interval: Interval) -> int:
     """Suggest the number of readings in a season: those of a minute, an hour, a day, a week or a year. 1 if none."""
     if interval.months:
         return MONTHS_A_YEAR // interval.months if MONTHS_A_YEAR % interval.months == 0 else 1
-    seconds = _meant(interval.seconds)
+    seconds = _snap_to_usual(interval.seconds)
     if seconds == WEEK:
         return 52
     if seconds >= DAY:
@@ -99,7 +99,7 @@ def suggest_season(interval: Interval) -> int:
 
 def suggest_season_of_rows(interval: Interval, times: Sequence[datetime]) -> int:
     """Suggest a season when rows are always missing, such as weekends: the usual number of rows in a day or week."""
-    season, seconds = suggest_season(interval), _meant(interval.seconds)
+    season, seconds = suggest_season(interval), _snap_to_usual(interval.seconds)
     is_daily = seconds == DAY
     if not is_daily and season * seconds != DAY:
         return season

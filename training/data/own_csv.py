@@ -14,7 +14,7 @@ from training.data.own_characters import UTF_8, decode
 from training.data.source import BrokenLineError, DataError, MissingFileError, read_bytes
 
 DELIMITERS = "\t;,|"  # likelier ones first
-TOLD_DELIMITER = re.compile(r"sep=([\t;,|])\r?\n", re.IGNORECASE)  # Excel reads and writes it before the header
+DECLARED_DELIMITER = re.compile(r"sep=([\t;,|])\r?\n", re.IGNORECASE)  # Excel reads and writes it before the header
 SNIFFED, SNIFFED_ROWS = 2**20, 20  # characters and rows by which the delimiter is found
 ZIP = b"PK\x03\x04"  # the first bytes of a zip file, and so of an Excel workbook
 LONGEST_CELL = 2**18  # characters: training on a text of this length takes some gigabytes of memory
@@ -44,11 +44,11 @@ class OwnCsv:
         text = _read(path, encoding)
         if not text.strip():
             raise DataError(f"{path}: the file is empty")
-        told = TOLD_DELIMITER.match(text)
-        self.header_line = 2 if told else 1
-        self.delimiter = told[1] if told else _delimiter(text)
+        declared = DECLARED_DELIMITER.match(text)
+        self.header_line = 2 if declared else 1
+        self.delimiter = declared[1] if declared else _delimiter(text)
         csv.field_size_limit(LONGEST_CELL)
-        lines = io.StringIO(text[told.end() :] if told else text, newline="")
+        lines = io.StringIO(text[declared.end() :] if declared else text, newline="")
         self._reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         self.header = [name.strip() for name in self._next() or []]
 

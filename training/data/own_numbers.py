@@ -146,8 +146,8 @@ def _signs(columns: Sequence[Column], path: Path, delimiter: str, decimal: Decim
     """Return the decimal sign of each column."""
     allowed = DECIMALS if decimal is None else (decimal,)
     fitting = [_fitting(column, allowed, path) for column in columns]
-    told = {signs[0] for signs in fitting if len(signs) == 1}
-    return [_sign(column, signs, told, delimiter, path) for column, signs in zip(columns, fitting, strict=True)]
+    unambiguous = {signs[0] for signs in fitting if len(signs) == 1}
+    return [_sign(column, signs, unambiguous, delimiter, path) for column, signs in zip(columns, fitting, strict=True)]
 
 
 def _fitting(column: Column, allowed: Sequence[Decimal], path: Path) -> list[Decimal]:
@@ -177,13 +177,13 @@ def _refuse(cell: str, path: Path, line: int) -> None:
     raise BrokenLineError(path, line, f"{cell!r} is not a number: leave the cell empty where there is no reading")
 
 
-def _sign(column: Column, fitting: Sequence[Decimal], told: set[Decimal], delimiter: str, path: Path) -> Decimal:
+def _sign(column: Column, fitting: Sequence[Decimal], unambiguous: set[Decimal], delimiter: str, path: Path) -> Decimal:
     """Choose the decimal sign of a column among those that fit."""
     doubtful = column.doubtful() if len(fitting) > 1 else None
     if doubtful is None:
         return fitting[0]
-    if len(told) == 1:
-        return next(iter(told))
+    if len(unambiguous) == 1:
+        return next(iter(unambiguous))
     line, cell = doubtful
     if delimiter == ",":
         return "."

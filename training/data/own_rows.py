@@ -44,7 +44,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Writing:
+class Notation:
     """The file's notation, where it cannot be inferred.
 
     Args:
@@ -60,7 +60,7 @@ class Writing:
     encoding: str = UTF_8
 
 
-AS_IT_TELLS = Writing()
+INFERRED = Notation()
 
 
 @dataclass(frozen=True)
@@ -102,21 +102,21 @@ class Parsed:
     examples: tuple[str, ...]
 
 
-def parse(path: Path, columns: Columns, writing: Writing) -> Parsed:
+def parse(path: Path, columns: Columns, notation: Notation) -> Parsed:
     """Read the cells of a file.
 
     Raises:
         MissingFileError: There is no such file.
         BrokenLineError: There is no such column, or a cell is not a time or number. Names the line and what to do.
     """
-    file = OwnCsv(path, writing.encoding)
+    file = OwnCsv(path, notation.encoding)
     names = columns.targets or tuple(name for name in file.header if name not in ("", columns.time))
     time, *at = (file.column(name) for name in (columns.time, *names))
     if not at or time in at:
         raise BrokenLineError(path, file.header_line, "needs a column of readings beside the times")
     found = list(file.rows())
-    zone = ZoneInfo(writing.zone) if writing.zone else None
-    times, is_utc = own_times.parse([(line, cells[time]) for line, cells in found], path, writing.order, zone)
+    zone = ZoneInfo(notation.zone) if notation.zone else None
+    times, is_utc = own_times.parse([(line, cells[time]) for line, cells in found], path, notation.order, zone)
     all_columns = [
         own_numbers.Column(name, [(line, cells[i]) for line, cells in found]) for name, i in zip(names, at, strict=True)
     ]
@@ -125,7 +125,7 @@ def parse(path: Path, columns: Columns, writing: Writing) -> Parsed:
         line, cells = found[0]
         shown = ", ".join(f"{cells[i]!r} of {name!r}" for name, i in zip(names, at, strict=True))
         raise BrokenLineError(path, line, f"no column but the times holds numbers: {shown}")
-    numbers = own_numbers.parse(kept, path, file.delimiter, writing.decimal)
+    numbers = own_numbers.parse(kept, path, file.delimiter, notation.decimal)
     rows = [
         Row(line, when, " UTC" if is_utc else "", readings)
         for (line, _), when, readings in zip(found, times, zip(*numbers.readings, strict=True), strict=True)

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from training.data.interval import Interval, infer, plural
 from training.data.own_rows import (
-    AS_IT_TELLS,
+    INFERRED,
     PUT_BACK,
     Columns,
     Duplicates,
+    Notation,
     Row,
     UnevenTimesError,
-    Writing,
     columns_of,
     in_order,
     parse,
@@ -64,7 +64,7 @@ def read(
     columns: Columns,
     gaps: Gaps = "refuse",
     duplicates: Duplicates = "refuse",
-    writing: Writing = AS_IT_TELLS,
+    notation: Notation = INFERRED,
 ) -> OwnTable:
     """Read a table.
 
@@ -75,13 +75,13 @@ def read(
             "ignore" missing rows, so that the rows around a weekend are neighbours.
         duplicates: How to treat rows of the same time: "refuse" them, or keep the "first", the "last", the "mean" or
             the "sum".
-        writing: The file's notation.
+        notation: The file's notation.
 
     Raises:
         MissingFileError: There is no such file.
         BrokenLineError: A line cannot be used. Names the line and what to do.
     """
-    parsed = parse(path, columns, writing)
+    parsed = parse(path, columns, notation)
     names, rows = parsed.names, in_order(parsed.rows, path, duplicates)
     if len(rows) < 2:
         raise DataError(f"{path}: rows of {plural(len(rows), 'time')}; a forecast needs many")

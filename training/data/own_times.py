@@ -18,7 +18,7 @@ from training.data.source import BrokenLineError
 
 MONTHS = 12
 ORDERS = ("day-first", "month-first")  # of a numeric date
-GUESSED_YEAR = 4  # a year that no file has readings of, and a leap year, so that it has every day
+PLACEHOLDER_YEAR = 4  # a year that no file has readings of, and a leap year, so that it has every day
 SHORTEST_DAY = timedelta(hours=23)  # the day on which clocks are put forward
 _DATE_IN_NUMBERS = re.compile(r"\s*(\d{1,2})([/.-])(\d{1,2})\2\d{2,4}(?:\b|(?=[Tt]))")
 _EPOCH = re.compile(r"\d{10}(?:\.\d+)?|\d{13}|\d{16}|\d{19}")  # seconds, milliseconds, microseconds, nanoseconds
@@ -161,10 +161,13 @@ def _parse_freely(text: str, is_day_first: bool) -> datetime | None:
     """Parse a time in words or numbers. None if its year would have to be guessed."""
     if _BARE_NUMBER.fullmatch(text) and len(text.strip()) not in _BARE_TIMES:
         raise ValueError("row numbers, seconds since an epoch and the like are not dates")
-    time = _with_default_year(text, GUESSED_YEAR, is_day_first)
+    time = _with_default_year(text, PLACEHOLDER_YEAR, is_day_first)
     # Whatever a text leaves out comes from the default. If it has a year, the default does not matter.
-    is_told = time.year != GUESSED_YEAR or _with_default_year(text, GUESSED_YEAR + 4, is_day_first).year == GUESSED_YEAR
-    return time if is_told else None
+    has_year = (
+        time.year != PLACEHOLDER_YEAR
+        or _with_default_year(text, PLACEHOLDER_YEAR + 4, is_day_first).year == PLACEHOLDER_YEAR
+    )
+    return time if has_year else None
 
 
 def _with_default_year(text: str, year: int, is_day_first: bool) -> datetime:

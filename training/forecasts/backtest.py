@@ -18,7 +18,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from training.data.series import Protocol
 from training.data.table import first_rows, level_and_scale
 from training.forecasts.errors import Errors
-from training.models.forecaster import Forecaster, Told
+from training.models.forecaster import Forecaster, StaticFeatures
 from training.models.streaming import Tensors
 
 READINGS_AT_ONCE = 200_000  # forecast readings in memory, times the number of quantiles
@@ -66,7 +66,7 @@ class Backtest:
         rows: Rows of the split. All forecast readings lie within them.
         protocol: Horizons, look-back and season of the naive forecast.
         stride: Rows between two origins.
-        keeps_reach: See `Errors`.
+        keeps_scores: See `Errors`.
     """
 
     model: Forecaster
@@ -74,7 +74,7 @@ class Backtest:
     rows: range
     protocol: Protocol
     stride: int = 1
-    keeps_reach: bool = False
+    keeps_scores: bool = False
 
     @property
     def horizons(self) -> list[int]:
@@ -107,7 +107,7 @@ class Backtest:
         if self.protocol.look_back is None:
             raise ValueError("this protocol has no windows")
         model, channels = self.model, self.channels
-        errors, S, L = Errors(self.keeps_reach), model.segment, self.protocol.look_back
+        errors, S, L = Errors(self.keeps_scores), model.segment, self.protocol.look_back
         for origin, channel in _pieces(self.origins(H), channels.readings.shape[1], H):
             past = _tensor(sliding_window_view(channels.readings, L, axis=0)[origin - L, channel], model)
             x = past[:, : L - L % S].view(len(past), L // S, S)
@@ -125,7 +125,7 @@ class Backtest:
         A channel that begins later is read from there on, on the same grid of segments.
         """
         model, readings = self.model, self.channels.readings
-        errors, S = Errors(self.keeps_reach), model.segment
+        errors, S = Errors(self.keeps_scores), model.segment
         for phase in phases:
             states = _states_of_stream(model, self.channels, phase, self.rows.stop)
             for origin, channel in _pieces(self.origins(H), readings.shape[1], H):
@@ -262,7 +262,7 @@ def _fresh(model: Forecaster, channels: Channels, chosen: NDArray[np.int64]) -> 
     """Return the state of chosen channels before their first reading."""
     center, unit = (_tensor(values[chosen, None], model) for values in (channels.centers, channels.units))
     channel = _as(torch.from_numpy(channels.numbers[chosen, None]), model)
-    return model.known_state(Told(channel, center, unit))
+    return model.known_state(StaticFeatures(channel, center, unit))
 
 
 def _pieces(starts: range, channels: int, H: int) -> Iterator[tuple[Rows, Rows]]:

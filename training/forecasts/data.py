@@ -10,7 +10,7 @@ from pydantic import Field
 from training.data import etth1, ettm1, exchange, illness, m4_hourly, own_table
 from training.data.own_characters import UTF_8
 from training.data.own_numbers import Decimal
-from training.data.own_rows import Columns, Duplicates, Writing
+from training.data.own_rows import Columns, Duplicates, Notation
 from training.data.own_table import Gaps
 from training.data.own_times import Order
 from training.data.series import Protocol, Series, last_part
@@ -93,7 +93,7 @@ def horizons_of(data: DataSettings) -> tuple[int, ...]:
 
 def _load_own(own: OwnFile) -> Series:
     check_unchanged(Path(own.path), own.sha256)
-    writing = Writing(own.decimal, own.dates, own.zone, own.encoding)
-    found = own_table.read(Path(own.path), Columns(own.time, own.targets), own.gaps, own.duplicates, writing)
+    notation = Notation(own.decimal, own.dates, own.zone, own.encoding)
+    found = own_table.read(Path(own.path), Columns(own.time, own.targets), own.gaps, own.duplicates, notation)
     protocol = Protocol(look_back=None, horizons=(own.horizon,), naive_season=own.naive_season)
     return Series(found.table, last_part(len(found.table.readings), own.horizon), protocol, found.times)

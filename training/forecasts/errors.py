@@ -15,14 +15,14 @@ class Errors:
     """Sums over forecasts, from which the figures are computed.
 
     Args:
-        keeps_reach: Whether to keep each reading's distance from the median, in half widths of the 80 % band.
+        keeps_scores: Whether to keep each reading's distance from the median, in half widths of the 80 % band.
     """
 
-    keeps_reach: bool = False
+    keeps_scores: bool = False
     count: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     below: Tensor = field(default_factory=lambda: torch.zeros(len(QUANTILE_LEVELS), dtype=torch.float64))
-    reach: list[Tensor] = field(default_factory=list)
+    conformity_scores: list[Tensor] = field(default_factory=list)
 
     def add(self, mean: Tensor, quantiles: Tensor, actual: Tensor, seasonal: Tensor) -> None:
         """Add the errors of forecasts.
@@ -45,8 +45,8 @@ class Errors:
         self._add("seasonal_mae", (seasonal - actual).abs())
         self._add("seasonal_pinball", pinball(seasonal.unsqueeze(2), actual))
         self._add("size", actual.abs())
-        if self.keeps_reach:
-            self.reach.append(_reach(quantiles, actual))
+        if self.keeps_scores:
+            self.conformity_scores.append(_conformity_scores(quantiles, actual))
         self.below = self.below + (actual.unsqueeze(2) <= quantiles).double().sum(dim=(0, 1)).cpu()
 
     def _add(self, name: str, values: Tensor) -> None:
@@ -86,7 +86,7 @@ def pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
     return torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
 
 
-def _reach(quantiles: Tensor, actual: Tensor) -> Tensor:
+def _conformity_scores(quantiles: Tensor, actual: Tensor) -> Tensor:
     """Return the distance of readings from the median, in widths of the 80 % band on their side, (N, H)."""
     low, middle, high = (quantiles[..., index] for index in (LOW, MIDDLE, HIGH))
     width = torch.where(actual < middle, middle - low, high - middle)

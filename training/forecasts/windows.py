@@ -116,15 +116,15 @@ def draw_windows(
     shape = Shape(segment, _draw_past(readings, begins, segment, windows, rng), max_segments)
     last_start = len(readings) - shape.past * segment - windows.least_known
     drawn = _draw(readings, shape, last_start, windows, rng)
-    is_told = rng.random(N) < windows.known_share
+    is_known_channel = rng.random(N) < windows.known_share
     ends, filled = _draw_origins(N, shape, windows, rng)
     return Batch(
         readings=torch.from_numpy(drawn.readings),
         known=torch.from_numpy(len(readings) - drawn.starts),
         ends=torch.from_numpy(ends),
         filled=torch.from_numpy(filled),
-        center=torch.from_numpy(np.where(is_told, drawn.center, 0.0)[:, None]),
-        unit=torch.from_numpy(np.where(is_told, drawn.unit, 0.0)[:, None]),
+        center=torch.from_numpy(np.where(is_known_channel, drawn.center, 0.0)[:, None]),
+        unit=torch.from_numpy(np.where(is_known_channel, drawn.unit, 0.0)[:, None]),
     )
 
 

@@ -165,7 +165,7 @@ def make_fabric(loop: LoopSettings, precision: Precision) -> Fabric:
         ) from error
 
 
-def set_up(fabric: Fabric, task: Task[Any], precision: Precision = "32-true", *, is_new: bool = True) -> Run:
+def build_run(fabric: Fabric, task: Task[Any], precision: Precision = "32-true", *, is_new: bool = True) -> Run:
     """Build the model, its optimizer and averaged weights, before the first step.
 
     Args:

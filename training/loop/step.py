@@ -71,7 +71,7 @@ def shard(run: Run, batch: Batch) -> tuple[Batch, float]:
     if rank >= _num_rows(batch):
         return tree_map_only(Tensor, lambda tensor: tensor[:1], batch), 0.0  # all processes must take part in a step
     rows = tree_map_only(Tensor, lambda tensor: tensor[rank::processes], batch)
-    return rows, processes * run.task.share(rows, batch)
+    return rows, processes * run.task.loss_weight(rows, batch)
 
 
 def _num_rows(batch: Batch) -> int:

@@ -24,7 +24,7 @@ from training import checkpoint
 from training.loop.metrics_log import MetricsLog
 from training.loop.output import BEST, LAST, prepare, remove_run, resume_file
 from training.loop.precision import Precision, choose_precision, is_measured
-from training.loop.run import DEV, Run, TrainingError, make_fabric, saved_precision, set_up
+from training.loop.run import DEV, Run, TrainingError, build_run, make_fabric, saved_precision
 from training.loop.schedule import learning_rate
 from training.loop.step import count_batch, shard, take_step
 from training.loop.throughput import Meter, Speed, measure_gemm
@@ -80,7 +80,7 @@ def _train(
     resume: bool,
     overwrite: bool,
 ) -> None:
-    run = set_up(fabric, task, precision, is_new=not resume)
+    run = build_run(fabric, task, precision, is_new=not resume)
     if resume:
         run.restore(resume_file(output))
         _keep_best(run, output, command)  # the interruption may have come before it was written
@@ -91,7 +91,7 @@ def _train(
         with tqdm(total=run.total_steps, initial=run.progress.step, unit="batch", disable=_is_silent(fabric)) as bar:
             while not run.progress.is_finished(task.settings.loop):
                 row = _train_epoch(run, bar)
-                finish_epoch(run, row, output, command)
+                evaluate_and_save(run, row, output, command)
                 if fabric.is_global_zero:
                     log.write(run.progress.history)
                     bar.write(_describe(run))
@@ -146,17 +146,17 @@ def _measure(run: Run, batch: Batch) -> Meter:
     rows, _ = shard(run, batch)
     flops_per_item = count_batch(run, rows) / max(run.task.count_items(rows), 1)
     gemm_flops = measure_gemm(run.fabric.device, run.precision)
-    return Meter(run.task.item, flops_per_item, run.fabric.world_size * gemm_flops)
+    return Meter(run.task.throughput_unit, flops_per_item, run.fabric.world_size * gemm_flops)
 
 
 def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
     if run.meter is None:
         return {}
     speed = run.meter.read(items, seconds)
-    return {f"{run.task.item}s_per_second": speed.items_per_second, "gemm_share": speed.gemm_share}
+    return {f"{run.task.throughput_unit}s_per_second": speed.items_per_second, "gemm_share": speed.gemm_share}
 
 
-def finish_epoch(run: Run, row: dict[str, float], output: Path, command: str) -> None:
+def evaluate_and_save(run: Run, row: dict[str, float], output: Path, command: str) -> None:
     """Evaluate on the dev split, then save the checkpoints and what a resumed run needs."""
     progress, goal = run.progress, run.task.goal
     model = run.evaluated.eval()

@@ -23,7 +23,7 @@ class ForecasterModelSettings(Section):
     max_segments: int = Field(default=30, ge=1, le=MOST_SEGMENTS, description="segments in the longest horizon")
 
 
-class Told(NamedTuple):
+class StaticFeatures(NamedTuple):
     """Static features: what the model knows of N channels before their first reading.
 
     Args:
@@ -77,18 +77,18 @@ class Forecaster(StatefulModule, ABC):
         # Bands that fit the training rows are too narrow for unseen readings.
         self.register_buffer("widening", widening)
 
-    def known_state(self, told: Told) -> Tensors:
+    def known_state(self, static_features: StaticFeatures) -> Tensors:
         """Return the state of N channels before their first reading, with their static features."""
-        known = told._asdict()
-        return {name: known.get(name, fresh) for name, fresh in self.initial_state(len(told.unit)).items()}
+        known = static_features._asdict()
+        return {name: known.get(name, fresh) for name, fresh in self.initial_state(len(static_features.unit)).items()}
 
-    def told(self, name: str) -> Told:
+    def static_features(self, name: str) -> StaticFeatures:
         """Return the static features of one channel, by its name. Zeros if the model does not know it."""
         at = self.channels.index(name) if name in self.channels else -1
         center, unit = (
             values[at : at + 1] if at >= 0 else values.new_zeros(1) for values in (self.centers, self.units)
         )
-        return Told(torch.full((1, 1), at + 1, device=unit.device), center.view(1, 1), unit.view(1, 1))
+        return StaticFeatures(torch.full((1, 1), at + 1, device=unit.device), center.view(1, 1), unit.view(1, 1))
 
     @abstractmethod
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:

@@ -17,10 +17,10 @@ from training.recurrence.initialisation import initialise_torch
 from training.settings import Section
 
 # The logit of a token that cannot follow. Its probability is 0 at every temperature up to 10.
-IMPOSSIBLE = -1e4
+IMPOSSIBLE_LOGIT = -1e4
 
 
-OF_ONE_CELL = {"forget_bias": "lstm", "kernel_size": "mingru", "mlp_size": "mingru"}
+CELL_SPECIFIC = {"forget_bias": "lstm", "kernel_size": "mingru", "mlp_size": "mingru"}
 
 
 class GenerationModelSettings(Section):
@@ -40,9 +40,9 @@ class GenerationModelSettings(Section):
     mlp_size: int = Field(default=512, ge=1, description="hidden units of minGRU's perceptron")
 
     @model_validator(mode="after")
-    def _sets_nothing_in_vain(self) -> Self:
+    def _only_settings_of_the_cell(self) -> Self:
         fields = type(self).model_fields
-        for name, cell in OF_ONE_CELL.items():
+        for name, cell in CELL_SPECIFIC.items():
             if cell != self.cell and getattr(self, name) != fields[name].default:
                 raise ValueError(f"{name} is for cell={cell} and has no effect on {self.cell}")
         return self
@@ -96,7 +96,7 @@ class GenerationModel(StatefulModule):
             y = self.dropout(y)
             h_next.append(h)
             c_next.append(c)
-        logits = self._possible(self.head(y), x)
+        logits = self._mask_impossible(self.head(y), x)
         return logits, {"h": torch.cat(h_next), "c": torch.cat(c_next), "pending_logits": logits[:, -1]}
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
@@ -118,11 +118,11 @@ class GenerationModel(StatefulModule):
             hidden = torch.cat([h for h, _ in states])  # (T * N, H)
             h_next.append(states[-1][0])
             c_next.append(states[-1][1])
-        logits = self._possible(by_step(self.head(hidden), T), x.t())  # (T, N, V)
+        logits = self._mask_impossible(by_step(self.head(hidden), T), x.t())  # (T, N, V)
         next_state = {"h": torch.stack(h_next), "c": torch.stack(c_next), "pending_logits": logits[-1]}
         return {"logits": logits.transpose(0, 1)}, next_state
 
-    def _possible(self, logits: Tensor, tokens: Tensor) -> Tensor:
-        """Replace the logits (..., V) of tokens that cannot follow tokens (...) by IMPOSSIBLE."""
+    def _mask_impossible(self, logits: Tensor, tokens: Tensor) -> Tensor:
+        """Replace the logits (..., V) of tokens that cannot follow tokens (...) by IMPOSSIBLE_LOGIT."""
         successors = cast(Tensor | None, self.successors)
-        return logits if successors is None else torch.where(successors[tokens], logits, IMPOSSIBLE)
+        return logits if successors is None else torch.where(successors[tokens], logits, IMPOSSIBLE_LOGIT)

@@ -3,8 +3,8 @@
 Based on SegRNN (Lin et al. 2023, arXiv:2308.11200): each segment is one step of the GRU, and each future segment is one
 step from the last hidden state, whose input is a learned embedding of its position. To stream, and to take any channel,
 it differs in two ways: channels have no embedding, only a typical level and scale if these are known; and normalisation
-is causal (see profile.py) instead of subtracting the last value of a whole window. Future segments stay on the grid of
-the past ones. The running seasons enter the forecast directly, with weights computed from the hidden state:
+is causal (see running_statistics.py) instead of subtracting the last value of a whole window. Future segments stay on
+the grid of the past ones. The running seasons enter the forecast directly, with weights computed from the hidden state:
 
     y_m      = GRU(position_m, h)                               m = 0 is the unfinished segment
     mean_m   = y_m W + sum_k w_k(y_m) season_k[m] + mix(seasons[m])
@@ -27,9 +27,15 @@ from training.models.forecaster import (
     Decoded,
     Forecaster,
     ForecasterModelSettings,
-    Told,
+    StaticFeatures,
 )
-from training.models.profile import Profile, Rhythm, View, look_at, read_segment
+from training.models.running_statistics import (
+    RunningStatistics,
+    Seasonality,
+    SegmentFeatures,
+    peek_segment,
+    read_segment,
+)
 from training.models.streaming import StateTensor, Tensors
 from training.recurrence.cells import GRUCell
 
@@ -53,9 +59,9 @@ class StreamingForecasterSettings(ForecasterModelSettings):
         return self
 
     @property
-    def rhythm(self) -> Rhythm:
+    def seasonality(self) -> Seasonality:
         """Segments, season and decays of a channel."""
-        return Rhythm(self.segment, self.season, self.season_decays, self.scale_decay)
+        return Seasonality(self.segment, self.season, self.season_decays, self.scale_decay)
 
 
 class StreamingForecaster(Forecaster):
@@ -71,11 +77,11 @@ class StreamingForecaster(Forecaster):
         self, settings: StreamingForecasterSettings, channels: tuple[str, ...] = (), interval: str = ""
     ) -> None:
         super().__init__(settings.segment, settings.max_segments, channels, interval, torch.ones(()))
-        self.rhythm = settings.rhythm
+        self.seasonality = settings.seasonality
         D, H, Q, S = settings.embedding_size, settings.hidden_size, len(QUANTILE_LEVELS), settings.segment
-        K = self.rhythm.num_seasons
+        K = self.seasonality.num_seasons
         self.hidden_size = H
-        self.embedding = nn.Linear(self.rhythm.feature_size, D)
+        self.embedding = nn.Linear(self.seasonality.feature_size, D)
         self.cell = GRUCell(D, H)
         self.positions = nn.Parameter(0.02 * torch.randn(1 + self.max_segments, D))
         self.dropout = nn.Dropout(settings.dropout)
@@ -99,54 +105,56 @@ class StreamingForecaster(Forecaster):
         with torch.no_grad():
             self.point.bias.zero_()
             self.mix.weight.zero_()
-            self.position_season_weights[:, 1:-1] = 0.6 / len(self.rhythm.decays)
+            self.position_season_weights[:, 1:-1] = 0.6 / len(self.seasonality.decays)
             self.spread.weight.mul_(0.3)
-            steps = self.spread.bias.fill_(-2.0).view(self.rhythm.segment, len(QUANTILE_LEVELS))
+            steps = self.spread.bias.fill_(-2.0).view(self.seasonality.segment, len(QUANTILE_LEVELS))
             steps[:, MIDDLE] = 0.0  # the median's distance from the mean, not a step
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """See `Forecaster`."""
-        hs, profiles = self.read(x, state)
-        return {}, {"h": hs[-1].unsqueeze(0), **profiles[-1]._asdict()}
+        hs, history = self.read(x, state)
+        return {}, {"h": hs[-1].unsqueeze(0), **history[-1]._asdict()}
 
-    def read(self, x: Tensor, state: Tensors) -> tuple[list[Tensor], list[Profile]]:
+    def read(self, x: Tensor, state: Tensors) -> tuple[list[Tensor], list[RunningStatistics]]:
         """Read T segments x, float64 (N, T, S).
 
         Returns:
             The T + 1 hidden states, float32 (N, H), and statistics, before the first and after each segment.
         """
-        hs, profiles, views = [state["h"][0]], [_profile(state)], []
+        hs, history, vectors = [state["h"][0]], [_statistics(state)], []
         for segment in x.unbind(dim=1):
-            profile, view = read_segment(profiles[-1], segment, self.rhythm)
-            profiles.append(profile)
-            views.append(view.features)
-        for projected in self._project(torch.stack(views, dim=1)).unbind(dim=1):
+            statistics, features = read_segment(history[-1], segment, self.seasonality)
+            history.append(statistics)
+            vectors.append(features.vector)
+        for projected in self._project(torch.stack(vectors, dim=1)).unbind(dim=1):
             hs.append(self.cell.advance(projected, hs[-1]))
-        return hs, profiles
+        return hs, history
 
     def states(self, x: Tensor, state: Tensors) -> list[Tensors]:
         """See `Forecaster`."""
-        hs, profiles = self.read(x, state)
-        return [{"h": h.unsqueeze(0), **profile._asdict()} for h, profile in zip(hs, profiles, strict=True)]
+        hs, history = self.read(x, state)
+        return [{"h": h.unsqueeze(0), **statistics._asdict()} for h, statistics in zip(hs, history, strict=True)]
 
     def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
         """See `Forecaster`."""
         self._check_horizon(segments)
-        h, view = self.look(state["h"][0], _profile(state), partial, filled)
+        h, features = self.read_partial(state["h"][0], _statistics(state), partial, filled)
         positions = torch.arange(segments + 1, device=h.device)
-        decoded = self.decode(h, view.seasons, positions, positions)
-        mean = view.last + view.scale * decoded.mean.flatten(1).double()
-        quantiles = view.last.unsqueeze(2) + view.scale.unsqueeze(2) * decoded.quantiles.flatten(1, 2).double()
-        ahead = filled.unsqueeze(1) + torch.arange(segments * self.rhythm.segment, device=h.device)  # (N, M * S)
+        decoded = self.decode(h, features.seasons, positions, positions)
+        mean = features.last + features.scale * decoded.mean.flatten(1).double()
+        quantiles = features.last.unsqueeze(2) + features.scale.unsqueeze(2) * decoded.quantiles.flatten(1, 2).double()
+        ahead = filled.unsqueeze(1) + torch.arange(segments * self.seasonality.segment, device=h.device)  # (N, M * S)
         quantile_index = ahead.unsqueeze(2).expand(-1, -1, len(QUANTILE_LEVELS))
         return {"mean": mean.gather(1, ahead), "quantiles": quantiles.gather(1, quantile_index)}
 
-    def look(self, h: Tensor, profile: Profile, partial: Tensor, filled: Tensor) -> tuple[Tensor, View]:
-        """Read pending readings for one forecast only. Returns the hidden state (N, H) and the view after them."""
+    def read_partial(
+        self, h: Tensor, statistics: RunningStatistics, partial: Tensor, filled: Tensor
+    ) -> tuple[Tensor, SegmentFeatures]:
+        """Read pending readings for one forecast only. Returns the hidden state (N, H) and the features after them."""
         filled = filled.unsqueeze(1)
-        _, view = look_at(profile, partial, filled, self.rhythm)
-        looked = self.cell.advance(self._project(view.features), h)
-        return torch.where(filled > 0, looked, h), view
+        _, features = peek_segment(statistics, partial, filled, self.seasonality)
+        advanced = self.cell.advance(self._project(features.vector), h)
+        return torch.where(filled > 0, advanced, h), features
 
     def decode(self, h: Tensor, seasons: Tensor, positions: Tensor, quantile_positions: Tensor) -> Decoded:
         """Decode future segments from a hidden state.
@@ -166,17 +174,17 @@ class StreamingForecaster(Forecaster):
 
     def _of_seasons(self, weights: Tensor, seasons: Tensor, positions: Tensor) -> Tensor:
         """Return the seasons' contribution to the forecast at each position, (N, P, S)."""
-        if self.rhythm.segments_per_season == 1:
+        if self.seasonality.segments_per_season == 1:
             everywhere: Tensor = self.mix(seasons.flatten(1)).unsqueeze(1)
             return weights @ seasons + everywhere
-        places = torch.stack(torch.split(seasons, self.rhythm.segment, dim=2), dim=1)  # (N, places, K + 1, S)
-        there = places[:, positions % self.rhythm.segments_per_season]  # (N, P, K + 1, S)
+        places = torch.stack(torch.split(seasons, self.seasonality.segment, dim=2), dim=1)  # (N, places, K + 1, S)
+        there = places[:, positions % self.seasonality.segments_per_season]  # (N, P, K + 1, S)
         mixed: Tensor = self.mix(there.flatten(2))
         return (weights.unsqueeze(3) * there).sum(dim=2) + mixed
 
     def _quantiles(self, y: Tensor, mean: Tensor) -> Tensor:
         """Return quantiles (N, Pq, S, Q) around the mean (N, Pq, S)."""
-        raw = self.spread(y).unflatten(2, (self.rhythm.segment, len(QUANTILE_LEVELS)))
+        raw = self.spread(y).unflatten(2, (self.seasonality.segment, len(QUANTILE_LEVELS)))
         middle = mean.unsqueeze(3) + 0.3 * raw[..., MIDDLE : MIDDLE + 1]
         return self._fan(middle, raw[..., :MIDDLE], raw[..., MIDDLE + 1 :], self.widening)
 
@@ -188,8 +196,8 @@ class StreamingForecaster(Forecaster):
         ends: Tensor,
         positions: Tensor,
         quantile_positions: Tensor,
-        told: Told | None = None,
-    ) -> tuple[Decoded, View]:
+        static_features: StaticFeatures | None = None,
+    ) -> tuple[Decoded, SegmentFeatures]:
         """Read T segments of fresh channels and forecast after some of them: the training pass.
 
         Args:
@@ -199,24 +207,26 @@ class StreamingForecaster(Forecaster):
             ends: Whole segments before each origin, int64 (N, E), 0 to T.
             positions: Which segments to forecast, int64 (P,).
             quantile_positions: Indices into `positions`, int64 (Pq,).
-            told: Static features of the channels.
+            static_features: Static features of the channels.
 
         Returns:
-            The forecasts of the N * E origins, and the views that they are relative to.
+            The forecasts of the N * E origins, and the features of the segments that they are relative to.
         """
-        state = self.initial_state(len(x)) if told is None else self.known_state(told)
-        hs, profiles = self.read(x, state)
+        state = self.initial_state(len(x)) if static_features is None else self.known_state(static_features)
+        hs, history = self.read(x, state)
         h = _pick(torch.stack(hs, dim=1), ends)
-        profile = Profile(*(_pick(torch.stack(parts, dim=1), ends) for parts in zip(*profiles, strict=True)))
-        h, view = self.look(h, profile, partial.flatten(0, 1), filled.flatten())
-        return self.decode(h, view.seasons, positions, quantile_positions), view
+        statistics = RunningStatistics(
+            *(_pick(torch.stack(parts, dim=1), ends) for parts in zip(*history, strict=True))
+        )
+        h, features = self.read_partial(h, statistics, partial.flatten(0, 1), filled.flatten())
+        return self.decode(h, features.seasons, positions, quantile_positions), features
 
     def _project(self, features: Tensor) -> Tensor:
         return self.cell.project(torch.relu(self.embedding(features)))
 
 
-def _profile(state: Tensors) -> Profile:
-    return Profile(*(state[name] for name in Profile._fields))
+def _statistics(state: Tensors) -> RunningStatistics:
+    return RunningStatistics(*(state[name] for name in RunningStatistics._fields))
 
 
 def _pick(values: Tensor, ends: Tensor) -> Tensor:

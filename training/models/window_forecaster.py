@@ -28,9 +28,9 @@ from training.models.forecaster import (
     Decoded,
     Forecaster,
     ForecasterModelSettings,
-    Told,
+    StaticFeatures,
 )
-from training.models.profile import LARGEST_FEATURE, as_input, row_sum
+from training.models.running_statistics import LARGEST_FEATURE, as_input, row_sum
 from training.models.streaming import StateTensor, Tensors
 from training.recurrence.cells import GRUCell
 
@@ -117,14 +117,14 @@ class WindowForecaster(Forecaster):
         readings = torch.cat([_begun(state, first), partial], dim=1)  # (N, L + S)
         latest = readings.gather(1, filled + torch.arange(self.look_back, device=filled.device))
         num_read = state["seen"] * self.segment + filled
-        window = self.look(latest, state["unit"], num_read)
+        window = self.normalise(latest, state["unit"], num_read)
         positions = torch.arange(segments, device=filled.device)
         decoded = self.decode(self.encode(window.segments), state["channel"], positions, positions)
         mean = window.last + window.scale * decoded.mean.flatten(1).double()
         spread = window.scale.unsqueeze(2) * decoded.quantiles.flatten(1, 2).double()
         return {"mean": mean, "quantiles": window.last.unsqueeze(2) + spread}
 
-    def look(self, readings: Tensor, unit: Tensor, num_read: Tensor) -> Window:
+    def normalise(self, readings: Tensor, unit: Tensor, num_read: Tensor) -> Window:
         """Normalise the last L readings.
 
         Args:
@@ -176,21 +176,23 @@ class WindowForecaster(Forecaster):
         return self._fan(mean.detach().unsqueeze(3), raw[..., :MIDDLE], raw[..., MIDDLE:], widening)
 
     def forward(
-        self, readings: Tensor, told: Told, positions: Tensor, quantile_positions: Tensor
+        self, readings: Tensor, static_features: StaticFeatures, positions: Tensor, quantile_positions: Tensor
     ) -> tuple[Decoded, Window]:
         """Forecast from whole windows: the training pass.
 
         Args:
             readings: float64 (N, L).
-            told: Static features of the channels.
+            static_features: Static features of the channels.
             positions: Which segments to forecast, int64 (P,).
             quantile_positions: Indices into `positions`, int64 (Pq,).
 
         Returns:
             The forecasts, and the windows that they are relative to.
         """
-        window = self.look(readings, told.unit, torch.full_like(told.channel, self.look_back))
-        return self.decode(self.encode(window.segments), told.channel, positions, quantile_positions), window
+        window = self.normalise(
+            readings, static_features.unit, torch.full_like(static_features.channel, self.look_back)
+        )
+        return self.decode(self.encode(window.segments), static_features.channel, positions, quantile_positions), window
 
 
 def _begun(state: Tensors, first: Tensor) -> Tensor:

@@ -13,15 +13,15 @@ from training.arguments import count, zone
 from training.data import own_table
 from training.data.interval import plural, suggest_season, suggest_season_of_rows, suggest_segment
 from training.data.own_numbers import DECIMALS
-from training.data.own_rows import Columns, Writing
+from training.data.own_rows import Columns, Notation
 from training.data.own_table import Gaps, OwnTable
 from training.data.own_times import ORDERS
 from training.data.series import last_part
 from training.data.source import DataError, sha256_of
 from training.data.table import level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
-from training.own.doubts import doubts
 from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
+from training.own.outliers import outlier_warnings
 from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
@@ -126,7 +126,7 @@ def _read(options: argparse.Namespace) -> OwnTable:
         Columns(options.time, tuple(options.target)),
         options.gaps,
         options.duplicates,
-        Writing(options.decimal, options.dates, options.zone, options.encoding),
+        Notation(options.decimal, options.dates, options.zone, options.encoding),
     )
 
 
@@ -272,5 +272,5 @@ def _describe(path: Path, found: OwnTable, cut: Cut) -> str:
         f"channels: {', '.join(found.table.channels)}{left_out}\n"
         f"season {cut.season}{common}, segments of {cut.segment}, horizon {cut.horizon}; "
         f"{cut.num_train} rows for training, the last {cut.num_rows - cut.num_train} for the backtest"
-        + "".join(f"\n{said}" for said in (*found.examples, *doubts(found.table)))
+        + "".join(f"\n{said}" for said in (*found.examples, *outlier_warnings(found.table)))
     )

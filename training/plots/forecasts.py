@@ -77,7 +77,7 @@ def forecast_from(model: Forecaster, past: Readings, name: str, H: int) -> dict[
     past = past[~np.isnan(past)]
     device = model.widening.device
     x = torch.from_numpy(past[: len(past) - len(past) % S].reshape(1, -1, S)).to(device)
-    state = model.known_state(model.told(name))
+    state = model.known_state(model.static_features(name))
     if x.shape[1]:
         _, state = model.unroll(x, state)
     partial = torch.zeros(1, S, dtype=torch.float64, device=device)

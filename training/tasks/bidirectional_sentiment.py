@@ -71,7 +71,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
     settings_type = BidirectionalSentimentSettings
     sources = (sst_trees.SOURCE, word_vectors.SOURCE)
     goal = Goal("accuracy", "higher")
-    item = "word"
+    throughput_unit = "word"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "cross entropy, nats",
         "dev_loss": "cross entropy, nats",
@@ -161,7 +161,7 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
         losses = cross_entropy(logits, torch.stack([1 - batch.positive, batch.positive], dim=1), reduction="none")
         return (losses * batch.weights).sum() / self.settings.rows, carry
 
-    def share(self, rows: PhraseBatch, batch: PhraseBatch) -> float:
+    def loss_weight(self, rows: PhraseBatch, batch: PhraseBatch) -> float:
         """Return 1, because the loss is a sum."""
         return 1.0
 

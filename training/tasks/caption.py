@@ -66,7 +66,7 @@ class CaptionTask(Task[CaptionSettings]):
     settings_type = CaptionSettings
     sources = (digits.SOURCE,)
     goal = Goal("caption_accuracy", "higher")
-    item = "word"
+    throughput_unit = "word"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "nats per word",
         **dict.fromkeys(

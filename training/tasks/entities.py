@@ -22,7 +22,7 @@ class EntitiesTask(WordTaggingTask):
     name = "entities"
     sources = (wnut17.SOURCES["train"], word_vectors.SOURCE)
     goal = Goal("entity_f1", "higher")
-    item = "word"
+    throughput_unit = "word"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "cross entropy, nats",
         **dict.fromkeys(("dev_entity_f1", "dev_entity_precision", "dev_entity_recall"), "share of entities"),

@@ -66,7 +66,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     """Trains a `Forecaster` on a data set."""
 
     goal = Goal("relative_mse", "lower")
-    item = "reading"
+    throughput_unit = "reading"
     units: ClassVar[dict[str, str]] = {
         "dev_relative_mse": "MSE, share of seasonal naive",
         "dev_windowed_relative_mse": "MSE, share of seasonal naive",
@@ -134,7 +134,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     def choosing(self, model: Forecaster, channels: Channels) -> Backtest:
         """Return the backtest that chooses the epoch: every `choice_stride`-th origin of the dev rows."""
         rows, protocol = self.series.splits["dev"], self.series.protocol
-        return Backtest(model, channels, rows, protocol, self.settings.data.choice_stride, keeps_reach=True)
+        return Backtest(model, channels, rows, protocol, self.settings.data.choice_stride, keeps_scores=True)
 
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
         """Compute the widening that the bands need, in the shape of the model's `widening`.

@@ -11,7 +11,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from training.forecasts.errors import pinball
 from training.forecasts.windows import Batch, WindowSettings, draw_windows
-from training.models.forecaster import Told
+from training.models.forecaster import StaticFeatures
 from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 from training.settings import Section
 from training.tasks.forecaster import ForecasterSettings, ForecasterTask
@@ -78,12 +78,12 @@ class ForecastingTask(ForecasterTask[ForecastingSettings]):
         positions, weights = _draw_positions(loss, M, batch.ends.device)
         quantile_positions = torch.randperm(len(positions), device=positions.device)[: loss.quantile_segments]
         x, partial = _inputs(batch, S, M)
-        told = Told(torch.zeros_like(batch.ends[:, :1]), batch.center, batch.unit)
-        decoded, view = model(x, partial, batch.filled, batch.ends, positions, quantile_positions, told)
+        static_features = StaticFeatures(torch.zeros_like(batch.ends[:, :1]), batch.center, batch.unit)
+        decoded, features = model(x, partial, batch.filled, batch.ends, positions, quantile_positions, static_features)
         actual, is_known = _targets(batch, positions, S)  # (N * E, P, S)
         weights = weights.unsqueeze(1) * is_known
-        target = (actual - view.last.unsqueeze(2)).float()
-        scale = view.scale.unsqueeze(2).float()
+        target = (actual - features.last.unsqueeze(2)).float()
+        scale = features.scale.unsqueeze(2).float()
         point = smooth_l1_loss(decoded.mean * scale, target, reduction="none", beta=loss.linear_from)
         spread = pinball(decoded.quantiles * scale.unsqueeze(3), target[:, quantile_positions])
         quantile_weights = weights[:, quantile_positions]

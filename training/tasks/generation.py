@@ -53,7 +53,7 @@ class GenerationTask(TextTask[GenerationSettings]):
     settings_type = GenerationSettings
     sources = (tinyshakespeare.SOURCE,)
     goal = Goal("nats_per_char", "lower")
-    item = "character"
+    throughput_unit = "character"
     units: ClassVar[dict[str, str]] = dict.fromkeys(("train_loss", "dev_nats_per_char"), "nats per character")
 
     def __init__(self, settings: GenerationSettings, tokenizer: Tokenizer | None = None) -> None:

@@ -69,7 +69,7 @@ class MusicTask(Task[MusicSettings]):
     collection: ClassVar[Collection]
     settings_type = MusicSettings
     goal = Goal("nats_per_frame", "lower")
-    item = "token"
+    throughput_unit = "token"
     units: ClassVar[dict[str, str]] = {"train_loss": "nats per token", "dev_nats_per_frame": "nats per frame"}
 
     def build_model(self) -> GenerationModel:

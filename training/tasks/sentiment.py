@@ -58,7 +58,7 @@ class SentimentTask(TextTask[SentimentSettings]):
     settings_type = SentimentSettings
     sources = (sst2.SOURCE,)
     goal = Goal("accuracy", "higher")
-    item = "word"
+    throughput_unit = "word"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "cross entropy, nats",
         "dev_loss": "cross entropy, nats",
@@ -70,7 +70,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         if settings.own is not None:
             self.sources = (own_source(settings.own.path, settings.own.sha256),)
             # With few texts, accuracy may be the same in many epochs while the model still learns.
-            self.goal = replace(self.goal, among_equals="loss")
+            self.goal = replace(self.goal, tie_breaker="loss")
 
     @property
     def _classes(self) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         total = cross_entropy(logits[:, -1], labels, reduction="sum", label_smoothing=self.settings.label_smoothing)
         return total / self.settings.rows, carry
 
-    def share(self, rows: tuple[Tensor, Tensor], batch: tuple[Tensor, Tensor]) -> float:
+    def loss_weight(self, rows: tuple[Tensor, Tensor], batch: tuple[Tensor, Tensor]) -> float:
         """Return 1, because the loss is a sum."""
         return 1.0
 

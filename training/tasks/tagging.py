@@ -20,7 +20,7 @@ class TaggingTask(WordTaggingTask):
     name = "tagging"
     sources = (ewt.SOURCES["train"],)
     goal = Goal("accuracy", "higher")
-    item = "word"
+    throughput_unit = "word"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "cross entropy of all kinds of tags, nats",
         "dev_accuracy": "accuracy, share of words",

@@ -28,21 +28,21 @@ class Goal:
     Args:
         metric: Name of a figure that `Task.validate` returns.
         better: Whether "lower" or "higher" values are better.
-        among_equals: Name of a loss that breaks ties: of epochs with the same value, the one with the lower loss is
+        tie_breaker: Name of a loss that breaks ties: of epochs with the same value, the one with the lower loss is
             better. If None, the earlier one is.
     """
 
     metric: str
     better: Literal["lower", "higher"]
-    among_equals: str | None = None
+    tie_breaker: str | None = None
 
     def is_better(self, figures: Mapping[str, float], best: Mapping[str, float] | None) -> bool:
         """Whether `figures` beat the best dev figures so far. NaN never does."""
         value = figures[self.metric]
         if best is None:
             return value == value
-        if self.among_equals is not None and value == best[self.metric]:
-            return figures[self.among_equals] < best[self.among_equals]
+        if self.tie_breaker is not None and value == best[self.metric]:
+            return figures[self.tie_breaker] < best[self.tie_breaker]
         return value < best[self.metric] if self.better == "lower" else value > best[self.metric]
 
 
@@ -61,7 +61,7 @@ class Task(ABC, Generic[TaskSettings]):
         settings_type: Class of `settings`.
         sources: The data sets that the task trains on.
         goal: The figure that chooses the best epoch.
-        item: What the training speed counts, in the singular: "word", "reading".
+        throughput_unit: What the training speed counts, in the singular: "word", "reading".
         units: Units of the plotted metrics: "train_loss", and dev figures as "dev_<name>".
     """
 
@@ -69,7 +69,7 @@ class Task(ABC, Generic[TaskSettings]):
     settings_type: ClassVar[type[Settings]]
     sources: tuple[DataSource, ...]
     goal: Goal
-    item: ClassVar[str]
+    throughput_unit: ClassVar[str]
     units: ClassVar[dict[str, str]]
 
     def __init__(self, settings: TaskSettings, tokenizer: Tokenizer | None = None) -> None:
@@ -126,7 +126,7 @@ class Task(ABC, Generic[TaskSettings]):
     def count_items(self, batch: Batch) -> int:
         """Return the number of items in a batch, without padding."""
 
-    def share(self, rows: Batch, batch: Batch) -> float:
+    def loss_weight(self, rows: Batch, batch: Batch) -> float:
         """Return the weight of some rows' loss in the loss of their whole batch, for several processes.
 
         By default their share of the items, which is right for a mean over items. Return 1 for a loss that is a sum.

@@ -73,7 +73,7 @@ class TranslationTask(TextTask[TranslationSettings]):
     name = "translation"
     settings_type = TranslationSettings
     goal = Goal("greedy_bleu", "higher")
-    item = "piece"
+    throughput_unit = "piece"
     units: ClassVar[dict[str, str]] = {
         "train_loss": "cross entropy, nats per piece",
         "dev_loss": "cross entropy, nats per piece",

@@ -14,7 +14,7 @@ from training.data.table import first_rows, level_and_scale
 from training.forecasts import bands
 from training.forecasts.backtest import Channels, Readings, errors_by_kind
 from training.forecasts.errors import Errors, pinball
-from training.models.forecaster import Forecaster, Told
+from training.models.forecaster import Forecaster, StaticFeatures
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 from training.settings import Section
 from training.tasks.forecaster import ForecasterSettings, ForecasterTask
@@ -63,13 +63,13 @@ class WindowBatch(NamedTuple):
         past: Readings of the windows, float64 (N, L).
         future: The readings that follow, float64 (N, H). 0 beyond the training rows.
         is_known: Which of these lie within the training rows, bool (N, H).
-        told: What the model knows of each row's channel. All 0 for an unknown channel.
+        static_features: What the model knows of each row's channel. All 0 for an unknown channel.
     """
 
     past: Tensor
     future: Tensor
     is_known: Tensor
-    told: Told
+    static_features: StaticFeatures
 
 
 class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
@@ -110,7 +110,7 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         S, M = self.settings.model.segment, self.settings.model.max_segments
         device = batch.past.device
         quantile_positions = torch.randperm(M, device=device)[: self.settings.loss.quantile_segments]
-        decoded, window = model(batch.past, batch.told, torch.arange(M, device=device), quantile_positions)
+        decoded, window = model(batch.past, batch.static_features, torch.arange(M, device=device), quantile_positions)
         target = (batch.future - window.last).float().view(-1, M, S)
         of_horizons = horizon_weights(self.settings.loss.horizons, self.settings.loss.falloff, M * S).to(device)
         weights = batch.is_known.view(-1, M, S) * of_horizons.view(M, S)
@@ -157,16 +157,16 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
         is_known = index < len(readings)
         rows = torch.where(is_known.unsqueeze(2), readings[index.clamp(max=len(readings) - 1)], 0.0)
         rows = rows.movedim(2, 1).flatten(0, 1)  # (starts * channels, L + H)
-        is_told = torch.from_numpy(rng.random((len(rows), 1)) < self.settings.windows.known_share)
+        is_known_channel = torch.from_numpy(rng.random((len(rows), 1)) < self.settings.windows.known_share)
         center, unit = (_by_row(values, len(starts)) for values in self._level_and_scale)
         return WindowBatch(
             past=rows[:, : model.look_back],
             future=rows[:, model.look_back :],
             is_known=is_known[:, model.look_back :].repeat_interleave(channels, dim=0),
-            told=Told(
-                channel=torch.where(is_told, _by_row(range(1, channels + 1), len(starts)), 0),
-                center=torch.where(is_told, center, 0.0),
-                unit=torch.where(is_told, unit, 0.0),
+            static_features=StaticFeatures(
+                channel=torch.where(is_known_channel, _by_row(range(1, channels + 1), len(starts)), 0),
+                center=torch.where(is_known_channel, center, 0.0),
+                unit=torch.where(is_known_channel, unit, 0.0),
             ),
         )
 

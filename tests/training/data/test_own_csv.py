@@ -7,7 +7,7 @@ import pytest
 
 from tests.training.data.tables import COLUMNS, HEADER, ROWS, changed, table
 from training.data import own_texts
-from training.data.own_rows import Columns, Writing
+from training.data.own_rows import Columns, Notation
 from training.data.own_table import read
 from training.data.source import DataError
 
@@ -78,7 +78,7 @@ def test_a_table_in_another_encoding_is_read_where_it_is_named_or_marked(tmp_pat
     path = table(tmp_path, ROWS, "when,Wärme,note,heat\n")
     text = path.read_text(encoding="utf-8")
     path.write_bytes(text.encode("windows-1252"))
-    assert read(path, Columns("when", ("Wärme",)), writing=Writing(encoding="windows-1252")).table.channels == (
+    assert read(path, Columns("when", ("Wärme",)), notation=Notation(encoding="windows-1252")).table.channels == (
         "Wärme",
     )
     path.write_bytes(text.encode("utf-16"))

@@ -10,7 +10,7 @@ from dateutil import parser as dates  # type: ignore[import-untyped]
 
 from tests.training.data.tables import COLUMNS, table
 from training.data import own_times
-from training.data.own_rows import Writing
+from training.data.own_rows import Notation
 from training.data.own_table import read
 from training.data.own_times import Order
 from training.data.source import DataError
@@ -38,13 +38,13 @@ def test_clocks_that_are_changed_leave_rows_even_where_their_zone_is_named(
     path = table(tmp_path, rows[::-1] if is_newest_first else rows)
     with pytest.raises(DataError, match=r"--zone|--duplicates|sort the file"):
         read(path, COLUMNS)
-    found = read(path, COLUMNS, writing=Writing(zone="Europe/Berlin"))
+    found = read(path, COLUMNS, notation=Notation(zone="Europe/Berlin"))
     assert found.table.readings[:, 0].tolist() == list(range(len(hours)))
 
 
 def test_days_by_the_clocks_of_a_zone_are_days(tmp_path: Path) -> None:
     rows = [f"2020-03-{day},{day},t,1" for day in range(26, 32)]
-    found = read(table(tmp_path, rows), COLUMNS, writing=Writing(zone="Europe/Berlin"))
+    found = read(table(tmp_path, rows), COLUMNS, notation=Notation(zone="Europe/Berlin"))
     assert (str(found.interval), f"{found.times[0]}") == ("1 day", "2020-03-26 00:00:00")
 
 
@@ -67,7 +67,7 @@ def test_days_of_a_zone_are_days_however_their_times_are_written(
 ) -> None:
     midnights = [datetime(2020, 3, day, tzinfo=ZoneInfo("Europe/Berlin")) for day in range(26, 32)]
     path = table(tmp_path, [f"{write(midnight)},{midnight.day},t,1" for midnight in midnights])
-    found = read(path, COLUMNS, writing=Writing(zone="Europe/Berlin"))
+    found = read(path, COLUMNS, notation=Notation(zone="Europe/Berlin"))
     assert (str(found.interval), f"{found.times[0]}") == ("1 day", "2020-03-26 00:00:00")
 
 
@@ -116,7 +116,7 @@ def test_dots_or_the_user_tell_the_day_from_the_month(
     tmp_path: Path, times: list[str], order: Order | None, expected: str
 ) -> None:
     path = table(tmp_path, [f"{time},{n},x,0" for n, time in enumerate(times)])
-    assert str(read(path, COLUMNS, writing=Writing(order=order)).interval) == expected
+    assert str(read(path, COLUMNS, notation=Notation(order=order)).interval) == expected
 
 
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
@@ -134,11 +134,11 @@ def test_days_that_come_again_may_have_their_hour_in_another_column(tmp_path: Pa
 
 def test_times_in_utc_are_told_as_such(tmp_path: Path) -> None:
     rows = [f"2020-03-01 {hour:02}:00,{hour},t,1" for hour in range(12)]
-    berlin = Writing(zone="Europe/Berlin")
-    assert read(table(tmp_path, rows), COLUMNS, writing=berlin).clock == " UTC"
+    berlin = Notation(zone="Europe/Berlin")
+    assert read(table(tmp_path, rows), COLUMNS, notation=berlin).clock == " UTC"
     assert read(table(tmp_path, rows), COLUMNS).clock == ""
     with pytest.raises(DataError, match="between 2020-03-01 02:00:00 UTC of line 5 and 2020-03-01 04:00:00 UTC"):
-        read(table(tmp_path, [*rows[:4], *rows[5:]]), COLUMNS, writing=berlin)
+        read(table(tmp_path, [*rows[:4], *rows[5:]]), COLUMNS, notation=berlin)
 
 
 @pytest.mark.parametrize("write", ["{}-Q{}", "{}Q{}", "{} q{}"])

@@ -96,9 +96,9 @@ def test_segments_of_one_reading_are_backtested(readings: NDArray[np.float64]) -
     settings = StreamingForecasterSettings(segment=1, season=24, max_segments=12, embedding_size=5, hidden_size=7)
     model = StreamingForecaster(settings).eval().requires_grad_(False)
     protocol = Protocol(look_back=None, horizons=(12,), naive_season=24)
-    backtest = Backtest(model, Channels.unknown(readings), ROWS, protocol, stride=50, keeps_reach=True)
+    backtest = Backtest(model, Channels.unknown(readings), ROWS, protocol, stride=50, keeps_scores=True)
     (errors,) = errors_by_kind(backtest)["streamed"]
-    assert errors.reach[0].shape == (2 * 2, 12)  # two origins of two channels
+    assert errors.conformity_scores[0].shape == (2 * 2, 12)  # two origins of two channels
 
 
 def test_channels_that_repeat_themselves_exactly_have_no_part_in_mase(

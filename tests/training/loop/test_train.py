@@ -14,10 +14,10 @@ from tests.training.loop.left import resume_state, weights
 from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
 from training import checkpoint
 from training.__main__ import main
-from training.loop.run import TrainingError, parameter_groups, set_up
+from training.loop.run import TrainingError, build_run, parameter_groups
 from training.loop.schedule import learning_rate
 from training.loop.step import take_step
-from training.loop.train import finish_epoch, train
+from training.loop.train import evaluate_and_save, train
 from training.settings import LoopSettings
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -150,7 +150,7 @@ def test_processes_do_not_measure_each_for_itself_which_precision_is_faster(tmp_
 
 def note_failure(fabric: Fabric, output: Path) -> None:
     """Take a step in each process; a row of the second one is broken."""
-    run = set_up(fabric, ToyTask(ToySettings(dropout=0.0)))
+    run = build_run(fabric, ToyTask(ToySettings(dropout=0.0)))
     x = torch.ones(4, 3)
     x[1] = math.nan
     try:
@@ -168,8 +168,8 @@ def test_a_loss_that_is_no_number_in_one_process_ends_all(tmp_path: Path) -> Non
 def keep_best(fabric: Fabric, output: Path) -> None:
     """Finish an epoch whose figures differ between processes."""
     task = ToyTask(ToySettings(dev_errors=(1.0 + fabric.global_rank,)))
-    run = set_up(fabric, task)
-    finish_epoch(run, {}, output, "command")
+    run = build_run(fabric, task)
+    evaluate_and_save(run, {}, output, "command")
     (output / f"rank{fabric.global_rank}").write_text(str(run.progress.best_figures))
 
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from training.models.forecaster import Forecaster, Told
+from training.models.forecaster import Forecaster, StaticFeatures
 from training.models.streaming import Tensors
 
 AnyForecaster = TypeVar("AnyForecaster", bound=Forecaster)
@@ -21,10 +21,12 @@ def with_random_weights(model: AnyForecaster) -> AnyForecaster:
     return model.eval().requires_grad_(False)
 
 
-def read(model: Forecaster, readings: Tensor, told: Told | None = None) -> tuple[Tensors, Tensor, Tensor]:
+def read(
+    model: Forecaster, readings: Tensor, static_features: StaticFeatures | None = None
+) -> tuple[Tensors, Tensor, Tensor]:
     """The state after all whole segments, and the pending readings; what has not arrived is not a number."""
     S = model.segment
-    state = model.initial_state(len(readings)) if told is None else model.known_state(told)
+    state = model.initial_state(len(readings)) if static_features is None else model.known_state(static_features)
     whole = readings.shape[1] // S * S
     if whole:
         _, state = model.unroll(readings[:, :whole].reshape(len(readings), -1, S), state)
@@ -33,11 +35,13 @@ def read(model: Forecaster, readings: Tensor, told: Told | None = None) -> tuple
     return state, partial, torch.full((len(readings),), readings.shape[1] - whole)
 
 
-def forecast(model: Forecaster, readings: Tensor, told: Told | None = None, segments: int = 4) -> Tensors:
+def forecast(
+    model: Forecaster, readings: Tensor, static_features: StaticFeatures | None = None, segments: int = 4
+) -> Tensors:
     """The forecast after some readings, float64 (N, T)."""
-    return model.forecast(*read(model, readings, told), segments)
+    return model.forecast(*read(model, readings, static_features), segments)
 
 
-def told_all(model: Forecaster, name: str, N: int) -> Told:
+def static_features_of(model: Forecaster, name: str, N: int) -> StaticFeatures:
     """The static features of a channel, for N rows."""
-    return Told(*(part.expand(N, 1) for part in model.told(name)))
+    return StaticFeatures(*(part.expand(N, 1) for part in model.static_features(name)))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from tests.training.models.readings import forecast, read, told_all, with_random_weights
+from tests.training.models.readings import forecast, read, static_features_of, with_random_weights
 from training.models.forecaster import QUANTILE_LEVELS, Forecaster
 from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
@@ -103,5 +103,5 @@ def test_a_jump_of_any_size_gives_a_finite_forecast(
     model: Forecaster, readings: Tensor, channel: str, start: int
 ) -> None:
     readings[:, start:] += 1e12
-    found = forecast(model, readings, told_all(model, channel, N))
+    found = forecast(model, readings, static_features_of(model, channel, N))
     assert all(bool(value.isfinite().all()) for value in found.values())

@@ -105,13 +105,13 @@ def test_small_changes_on_a_high_level_are_seen(
 
 
 def test_later_readings_change_nothing_before_them(model: StreamingForecaster, x: Tensor) -> None:
-    hs, profiles = model.read(x, model.initial_state(N))
+    hs, history = model.read(x, model.initial_state(N))
     later = x.clone()
     later[:, -1] += 100.0
-    changed_hs, changed_profiles = model.read(later, model.initial_state(N))
+    changed_hs, changed_history = model.read(later, model.initial_state(N))
     for t in range(T):
         assert torch.equal(hs[t], changed_hs[t])
-        assert all(map(torch.equal, profiles[t], changed_profiles[t]))
+        assert all(map(torch.equal, history[t], changed_history[t]))
     assert not torch.equal(hs[T], changed_hs[T])
 
 
@@ -144,9 +144,9 @@ def test_training_sees_what_serving_computes(
     partial, filled = pending
     positions = torch.arange(M + 1)
     ends = torch.tensor([[3, 1], [2, 0]])
-    decoded, view = model(
+    decoded, features = model(
         x, partial.unsqueeze(1).expand(-1, 2, -1), filled.unsqueeze(1).expand(-1, 2), ends, positions, positions
     )
     forecast = model.forecast(read(model, x[:1, :1]), partial[:1], filled[:1], M)  # row 0's second origin
-    mean = (view.last + view.scale * decoded.mean.flatten(1).double())[1]
+    mean = (features.last + features.scale * decoded.mean.flatten(1).double())[1]
     assert_close(mean[5 : 5 + M * SEGMENT], forecast["mean"][0], rtol=1e-6, atol=1e-6)

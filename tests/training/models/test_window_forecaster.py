@@ -6,8 +6,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from tests.training.models.readings import forecast, told_all, with_random_weights
-from training.models.forecaster import QUANTILE_LEVELS, Told
+from tests.training.models.readings import forecast, static_features_of, with_random_weights
+from training.models.forecaster import QUANTILE_LEVELS, StaticFeatures
 from training.models.window_forecaster import WindowForecaster, WindowForecasterSettings
 
 N, S, L, M = 3, 6, 24, 4
@@ -26,8 +26,8 @@ def readings() -> Tensor:
     return 3 + torch.randn(N, 7 * S + S, dtype=torch.float64)
 
 
-def told(channel: int, center: float, unit: float) -> Told:
-    return Told(
+def static_features(channel: int, center: float, unit: float) -> StaticFeatures:
+    return StaticFeatures(
         torch.full((N, 1), channel),
         torch.full((N, 1), center, dtype=torch.float64),
         torch.full((N, 1), unit, dtype=torch.float64),
@@ -53,7 +53,7 @@ def test_the_network_is_the_published_one(model: WindowForecaster, readings: Ten
         step = torch.cat([model.positions[m].expand(N, -1), channel], dim=1).unsqueeze(1)
         y, _ = encoder(step, h)
         expected.append(last + unit * model.point(y[:, 0]).double())
-    found = forecast(model, window, told_all(model, "load", N))
+    found = forecast(model, window, static_features_of(model, "load", N))
     assert_close(found["mean"], torch.cat(expected, dim=1), rtol=1e-5, atol=1e-5)
 
 
@@ -76,8 +76,8 @@ def test_a_window_that_is_not_full_begins_with_the_first_reading(
 ) -> None:
     few = readings[:, :count]
     filled = torch.cat([few[:, :1].expand(-1, L - count), few], dim=1)
-    found = forecast(model, few, told(1, 0.0, 1.0))
-    for name, value in forecast(model, filled, told(1, 0.0, 1.0)).items():
+    found = forecast(model, few, static_features(1, 0.0, 1.0))
+    for name, value in forecast(model, filled, static_features(1, 0.0, 1.0)).items():
         assert torch.equal(value, found[name])
 
 
@@ -87,16 +87,16 @@ def test_the_unit_of_an_unknown_channel_is_the_deviation_of_what_has_come(
 ) -> None:
     window = readings[:, :L]
     real = window[:, -min(count, L) :]
-    found = model.look(window, torch.zeros((N, 1), dtype=torch.float64), torch.full((N, 1), count)).scale
+    found = model.normalise(window, torch.zeros((N, 1), dtype=torch.float64), torch.full((N, 1), count)).scale
     assert_close(found, (real - real.mean(dim=1, keepdim=True)).abs().mean(dim=1, keepdim=True))
 
 
 def test_bands_of_known_and_unknown_channels_have_widenings_of_their_own(
     model: WindowForecaster, readings: Tensor
 ) -> None:
-    before = [forecast(model, readings, told(channel, 0.0, 1.0)) for channel in (1, 0)]
+    before = [forecast(model, readings, static_features(channel, 0.0, 1.0)) for channel in (1, 0)]
     model.widening[1] *= 3
-    after = [forecast(model, readings, told(channel, 0.0, 1.0)) for channel in (1, 0)]
+    after = [forecast(model, readings, static_features(channel, 0.0, 1.0)) for channel in (1, 0)]
     widths = [
         (new["quantiles"][..., -1] - new["mean"]) / (old["quantiles"][..., -1] - old["mean"])
         for new, old in zip(after, before, strict=True)
@@ -115,13 +115,15 @@ def test_the_states_around_segments_are_those_of_unrolling(model: WindowForecast
 
 
 def test_a_channel_is_known_by_its_name(model: WindowForecaster, readings: Tensor) -> None:
-    known, other = (forecast(model, readings, told_all(model, name, N)) for name in ("load", "flow"))
+    known, other = (forecast(model, readings, static_features_of(model, name, N)) for name in ("load", "flow"))
     assert not torch.equal(known["mean"], other["mean"])
-    assert torch.equal(forecast(model, readings, told_all(model, "?", N))["mean"], forecast(model, readings)["mean"])
+    assert torch.equal(
+        forecast(model, readings, static_features_of(model, "?", N))["mean"], forecast(model, readings)["mean"]
+    )
 
 
 def test_forecasts_of_known_channels_follow_the_level(model: WindowForecaster, readings: Tensor) -> None:
-    channel = told(1, 5.0, 2.0)
+    channel = static_features(1, 5.0, 2.0)
     expected = forecast(model, readings, channel)
     for name, value in forecast(model, readings + 1e6, channel).items():
         assert_close(value - 1e6, expected[name], rtol=0, atol=1e-4)
@@ -134,7 +136,7 @@ def test_the_mean_is_the_median(model: WindowForecaster, readings: Tensor) -> No
 
 def test_quantiles_do_not_teach_the_mean(model: WindowForecaster, readings: Tensor) -> None:
     model.requires_grad_()
-    decoded, _ = model(readings[:, :L], told(1, 0.0, 1.0), torch.arange(M), torch.arange(M))
+    decoded, _ = model(readings[:, :L], static_features(1, 0.0, 1.0), torch.arange(M), torch.arange(M))
     decoded.quantiles.sum().backward()
     taught = {name.partition(".")[0] for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert taught == {"spread"}

@@ -41,7 +41,7 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(
     best = checkpoint.load(output / "best")
     model = best.model
     assert isinstance(model, StreamingForecaster)
-    assert (model.rhythm.segment, model.rhythm.season, model.interval) == (12, 12, "1 month")
+    assert (model.seasonality.segment, model.seasonality.season, model.interval) == (12, 12, "1 month")
     assert model.channels == ("shoes", "hats")
     assert float(model.widening) != 1.0
     train = np.loadtxt(monthly, delimiter=";", skiprows=1, usecols=(1, 2))[:77]
@@ -222,7 +222,7 @@ def test_labelled_texts_become_a_classifier_with_their_labels(
     options = ["--csv", path, "--text", "body", "--label", "kind", "--output", output]
     assert run("sentiment", *options, *TINY) == 0
     best = checkpoint.load(output / "best")
-    assert best.definition.goal.among_equals == "loss"
+    assert best.definition.goal.tie_breaker == "loss"
     assert isinstance(best.model, SentimentModel)
     assert best.model.classes == ("fun", "spam", "work")
     assert best.model.head.out_features == 3

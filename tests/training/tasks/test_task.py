@@ -22,6 +22,6 @@ def test_any_number_beats_nothing_and_no_number_beats_anything() -> None:
 
 def test_equals_are_told_apart_by_their_loss_where_that_is_wanted() -> None:
     best, later = {"accuracy": 1.0, "loss": 0.6}, {"accuracy": 1.0, "loss": 0.1}
-    assert Goal("accuracy", "higher", among_equals="loss").is_better(later, best)
-    assert not Goal("accuracy", "higher", among_equals="loss").is_better(best, later)
+    assert Goal("accuracy", "higher", tie_breaker="loss").is_better(later, best)
+    assert not Goal("accuracy", "higher", tie_breaker="loss").is_better(best, later)
     assert not Goal("accuracy", "higher").is_better(later, best)

@@ -79,11 +79,11 @@ def test_the_future_follows_the_past_and_ends_with_the_training_rows(task: Windo
 
 def test_channels_are_told_by_number_level_and_scale_or_not_at_all(task: WindowForecastingTask) -> None:
     batch = next(task.train_batches(0))
-    is_told = batch.told.channel > 0
-    assert 0.4 < is_told.double().mean() < 0.6
-    assert torch.equal(is_told, batch.told.unit > 0)
+    is_known_channel = batch.static_features.channel > 0
+    assert 0.4 < is_known_channel.double().mean() < 0.6
+    assert torch.equal(is_known_channel, batch.static_features.unit > 0)
     numbers = torch.arange(1, CHANNELS + 1).repeat(512).unsqueeze(1)
-    assert torch.equal(batch.told.channel[is_told], numbers[is_told])
+    assert torch.equal(batch.static_features.channel[is_known_channel], numbers[is_known_channel])
 
 
 @pytest.mark.parametrize(("falloff", "later"), [(0, 1 / 3), (1, 1 / 3 * 2 / 3)])
@@ -148,7 +148,7 @@ def test_horizons_that_leave_segments_untaught_are_refused() -> None:
 
 @pytest.mark.parametrize(("H", "segments"), [(12, 1), (24, 1), (36, 1), (60, 2)])
 def test_readings_beyond_whole_segments_widen_the_last_one(H: int, segments: int) -> None:
-    errors = Errors(keeps_reach=True, reach=[torch.arange(5.0 * H).view(5, H)])
+    errors = Errors(keeps_scores=True, conformity_scores=[torch.arange(5.0 * H).view(5, H)])
     assert len(bands.widening_by_segment(errors, 24, 0.8)) == segments
 
 

@@ -18,7 +18,7 @@ class MeasurementFailed(Exception):
     """A measurement raised or its process died. The message is its traceback."""
 
 
-class Apart(Generic[T]):
+class MeasurementProcess(Generic[T]):
     """Runs a measurement repeatedly in one process, loading only once. Leaving the context ends the process.
 
     Args:

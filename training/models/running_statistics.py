@@ -31,7 +31,7 @@ LARGEST_LOGARITHM = 3.0
 
 
 @dataclass(frozen=True)
-class Rhythm:
+class Seasonality:
     """How readings are cut into segments and seasons, and how fast their statistics decay.
 
     Args:
@@ -58,11 +58,11 @@ class Rhythm:
 
     @property
     def feature_size(self) -> int:
-        """F, the number of features of a segment; see `View`."""
+        """F, the number of features of a segment; see `SegmentFeatures`."""
         return 2 * self.segment + self.num_seasons + 6
 
 
-class Profile(NamedTuple):
+class RunningStatistics(NamedTuple):
     """The running statistics of N channels.
 
     Args:
@@ -85,13 +85,13 @@ class Profile(NamedTuple):
         return self.seasons[:, 0, -1:]
 
 
-class View(NamedTuple):
+class SegmentFeatures(NamedTuple):
     """The features of a segment.
 
     Args:
         last: The latest reading, float64 (N, 1). Forecasts are relative to it.
         scale: Unit of the forecasts, float64 (N, 1). 0 as long as all readings of an unknown channel were equal.
-        features: float32 (N, F), in the order that trained weights rely on: the S readings relative to the one before
+        vector: float32 (N, F), in the order that trained weights rely on: the S readings relative to the one before
             the segment, 0 where none has arrived; which of them have arrived (S); the levels of the K seasons relative
             to the latest reading; the logarithm of the scale's growth; 1 / (seasons seen + 1); whether the channel is
             known; the latest reading and the slowest level relative to the typical level; the logarithm of the running
@@ -101,11 +101,11 @@ class View(NamedTuple):
 
     last: Tensor
     scale: Tensor
-    features: Tensor
+    vector: Tensor
     seasons: Tensor
 
 
-class Part(NamedTuple):
+class PartialSegment(NamedTuple):
     """A segment of which perhaps only the first readings have arrived.
 
     Args:
@@ -131,92 +131,106 @@ class Part(NamedTuple):
         return self.filled.clamp(min=1)
 
 
-def read_segment(profile: Profile, segment: Tensor, rhythm: Rhythm) -> tuple[Profile, View]:
+def read_segment(
+    statistics: RunningStatistics, segment: Tensor, seasonality: Seasonality
+) -> tuple[RunningStatistics, SegmentFeatures]:
     """Read a whole segment, float64 (N, S).
 
     Returns:
         The statistics after it, and its features.
     """
-    filled = torch.full_like(segment[:, :1], rhythm.segment, dtype=torch.int64)
-    after, view = look_at(profile, segment, filled, rhythm)
-    S = rhythm.segment
-    if rhythm.segments_per_season == 1:
-        return after, view
-    return after._replace(seasons=torch.cat([after.seasons[..., S:], after.seasons[..., :S]], dim=2)), view
+    filled = torch.full_like(segment[:, :1], seasonality.segment, dtype=torch.int64)
+    after, features = peek_segment(statistics, segment, filled, seasonality)
+    S = seasonality.segment
+    if seasonality.segments_per_season == 1:
+        return after, features
+    return after._replace(seasons=torch.cat([after.seasons[..., S:], after.seasons[..., :S]], dim=2)), features
 
 
-def look_at(profile: Profile, segment: Tensor, filled: Tensor, rhythm: Rhythm) -> tuple[Profile, View]:
+def peek_segment(
+    statistics: RunningStatistics, segment: Tensor, filled: Tensor, seasonality: Seasonality
+) -> tuple[RunningStatistics, SegmentFeatures]:
     """Read the first `filled` readings of a segment, without moving the seasons on to the next one.
 
     Args:
-        profile: The statistics before the segment.
+        statistics: The statistics before the segment.
         segment: Readings, float64 (N, S). Those beyond `filled` are ignored, even if NaN.
         filled: Number of readings, int64 (N, 1), 0 to S.
-        rhythm: Rhythm of the channels.
+        seasonality: Seasonality of the channels.
 
     Returns:
         The statistics after these readings, and the features of the segment.
     """
-    is_there = torch.arange(rhythm.segment, device=segment.device) < filled  # (N, S)
-    part = Part(torch.where(is_there, segment, 0.0), is_there, filled, filled.double() / rhythm.segment)
-    after = profile._replace(seen=profile.seen + part.share, seasons=_update_seasons(profile, part, rhythm))
-    after = after._replace(scale=_update_scale(profile, after, part, rhythm))
-    return after, _view(profile, after, part, rhythm)
+    is_there = torch.arange(seasonality.segment, device=segment.device) < filled  # (N, S)
+    partial = PartialSegment(
+        torch.where(is_there, segment, 0.0), is_there, filled, filled.double() / seasonality.segment
+    )
+    after = statistics._replace(
+        seen=statistics.seen + partial.share, seasons=_update_seasons(statistics, partial, seasonality)
+    )
+    after = after._replace(scale=_update_scale(statistics, after, partial, seasonality))
+    return after, _segment_features(statistics, after, partial, seasonality)
 
 
-def _update_seasons(profile: Profile, part: Part, rhythm: Rhythm) -> Tensor:
+def _update_seasons(statistics: RunningStatistics, partial: PartialSegment, seasonality: Seasonality) -> Tensor:
     """Return the next seasons (N, K, P * S). Positions not seen yet get the mean of all readings so far."""
-    S, P = rhythm.segment, rhythm.segments_per_season
-    before = profile.seasons[..., :S]
-    running = before[:, 1:] + _gains(profile, rhythm) * (part.readings.unsqueeze(1) - before[:, 1:])
-    arrived = torch.cat([part.readings.unsqueeze(1), running], dim=1)
-    now = torch.where(part.is_there.unsqueeze(1), arrived, before)
+    S, P = seasonality.segment, seasonality.segments_per_season
+    before = statistics.seasons[..., :S]
+    running = before[:, 1:] + _gains(statistics, seasonality) * (partial.readings.unsqueeze(1) - before[:, 1:])
+    arrived = torch.cat([partial.readings.unsqueeze(1), running], dim=1)
+    now = torch.where(partial.is_there.unsqueeze(1), arrived, before)
     if P == 1:
-        is_unseen = (profile.seen == 0) & ~part.is_there
-        return torch.where(is_unseen.unsqueeze(1), (part.sum / part.divisor).unsqueeze(2), now)
-    num_before = profile.seen * S
-    total = _level(profile.seasons[:, 0]).unsqueeze(1) * num_before + part.sum
-    mean = total / (num_before + part.filled).clamp(min=1)
-    is_unseen = torch.arange(rhythm.season, device=now.device) < rhythm.season - num_before
-    is_unseen = torch.cat([is_unseen[:, :S] & ~part.is_there, is_unseen[:, S:]], dim=1)
-    seasons = torch.cat([now, profile.seasons[..., S:]], dim=2)
+        is_unseen = (statistics.seen == 0) & ~partial.is_there
+        return torch.where(is_unseen.unsqueeze(1), (partial.sum / partial.divisor).unsqueeze(2), now)
+    num_before = statistics.seen * S
+    total = _level(statistics.seasons[:, 0]).unsqueeze(1) * num_before + partial.sum
+    mean = total / (num_before + partial.filled).clamp(min=1)
+    is_unseen = torch.arange(seasonality.season, device=now.device) < seasonality.season - num_before
+    is_unseen = torch.cat([is_unseen[:, :S] & ~partial.is_there, is_unseen[:, S:]], dim=1)
+    seasons = torch.cat([now, statistics.seasons[..., S:]], dim=2)
     return torch.where(is_unseen.unsqueeze(1), mean.unsqueeze(2), seasons)
 
 
-def _gains(profile: Profile, rhythm: Rhythm) -> Tensor:
+def _gains(statistics: RunningStatistics, seasonality: Seasonality) -> Tensor:
     """Return g_k of each running season, (N, K - 1, 1)."""
-    rates = torch.tensor([1.0 - decay for decay in rhythm.decays], dtype=torch.float64, device=profile.seen.device)
-    num_whole = torch.floor(profile.seen / rhythm.segments_per_season)
+    rates = torch.tensor(
+        [1.0 - decay for decay in seasonality.decays], dtype=torch.float64, device=statistics.seen.device
+    )
+    num_whole = torch.floor(statistics.seen / seasonality.segments_per_season)
     return torch.maximum(rates, 1 / (num_whole + 1)).unsqueeze(2)
 
 
-def _update_scale(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> Tensor:
+def _update_scale(
+    before: RunningStatistics, after: RunningStatistics, partial: PartialSegment, seasonality: Seasonality
+) -> Tensor:
     """Return the next scale (N, 1): a plain average at first, later an exponential one with a rate per season."""
     level = _level(after.seasons[:, -1]).unsqueeze(1)
-    distances = torch.where(part.is_there, (part.readings - level).abs(), 0.0)
-    deviation = row_sum(distances).unsqueeze(1) / part.divisor
-    average = part.share / after.seen.clamp(min=1 / rhythm.segment)
-    gain = torch.maximum((1.0 - rhythm.scale_decay) / rhythm.segments_per_season * part.share, average)
+    distances = torch.where(partial.is_there, (partial.readings - level).abs(), 0.0)
+    deviation = row_sum(distances).unsqueeze(1) / partial.divisor
+    average = partial.share / after.seen.clamp(min=1 / seasonality.segment)
+    gain = torch.maximum((1.0 - seasonality.scale_decay) / seasonality.segments_per_season * partial.share, average)
     return before.scale + gain * (deviation - before.scale)
 
 
-def _view(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> View:
+def _segment_features(
+    before: RunningStatistics, after: RunningStatistics, partial: PartialSegment, seasonality: Seasonality
+) -> SegmentFeatures:
     """Return the features, in units of the typical scale if the channel is known, else of the running scale."""
-    newest = part.readings.gather(1, part.divisor - 1)
-    last = torch.where(part.filled > 0, newest, before.last)
+    newest = partial.readings.gather(1, partial.divisor - 1)
+    last = torch.where(partial.filled > 0, newest, before.last)
     is_known = after.unit > 0
     scale = torch.where(is_known, after.unit, after.scale)
     unit = torch.where(scale > 0, scale, 1.0)
     levels = _level(after.seasons)
     center = torch.where(is_known, after.center, levels[:, -1:])
-    reference = torch.where(before.seen == 0, part.readings[:, :1], before.last)
-    features = torch.cat(
+    reference = torch.where(before.seen == 0, partial.readings[:, :1], before.last)
+    vector = torch.cat(
         [
-            torch.where(part.is_there, (part.readings - reference) / unit, 0.0),
-            part.is_there.double(),
+            torch.where(partial.is_there, (partial.readings - reference) / unit, 0.0),
+            partial.is_there.double(),
             (levels - last) / unit,
             _growth(before, after),
-            1 / (after.seen / rhythm.segments_per_season + 1),
+            1 / (after.seen / seasonality.segments_per_season + 1),
             is_known.double(),
             (last - center) / unit,
             (levels[:, -1:] - center) / unit,
@@ -224,9 +238,9 @@ def _view(before: Profile, after: Profile, part: Part, rhythm: Rhythm) -> View:
         ],
         dim=1,
     )
-    seasons = torch.cat([after.seasons, center.unsqueeze(2).expand(-1, -1, rhythm.season)], dim=1)
+    seasons = torch.cat([after.seasons, center.unsqueeze(2).expand(-1, -1, seasonality.season)], dim=1)
     seasons = (seasons - last.unsqueeze(2)) / unit.unsqueeze(2)
-    return View(last, scale, as_input(features, LARGEST_FEATURE), as_input(seasons, LARGEST_SEASON))
+    return SegmentFeatures(last, scale, as_input(vector, LARGEST_FEATURE), as_input(seasons, LARGEST_SEASON))
 
 
 def _level(seasons: Tensor) -> Tensor:
@@ -244,7 +258,7 @@ def row_sum(values: Tensor) -> Tensor:
     return (torch.nn.functional.pad(values, (0, missing)) if missing else values).sum(dim=-1)
 
 
-def _growth(before: Profile, after: Profile) -> Tensor:
+def _growth(before: RunningStatistics, after: RunningStatistics) -> Tensor:
     """Return the logarithm of the scale's growth, (N, 1). The network needs it: its state is in the old unit."""
     return _logarithm(torch.where(after.scale > 0, after.scale, 1.0), before.scale)
 

@@ -7,24 +7,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.testing import assert_close
 
-from training.models.forecaster import Told
-from training.models.profile import Profile, Rhythm, look_at, read_segment
+from training.models.forecaster import StaticFeatures
+from training.models.running_statistics import RunningStatistics, Seasonality, peek_segment, read_segment
 from training.models.streaming_forecaster import StreamingForecaster, StreamingForecasterSettings
 
 N, S, P = 2, 4, 3
-RHYTHM = Rhythm(segment=S, season=S * P, decays=(0.5, 0.9), scale_decay=0.8)
+SEASONALITY = Seasonality(segment=S, season=S * P, decays=(0.5, 0.9), scale_decay=0.8)
 
 
-def fresh() -> Profile:
+def fresh() -> RunningStatistics:
     nothing = torch.zeros(N, 1, dtype=torch.float64)
-    return Profile(nothing, torch.zeros(N, 3, S * P, dtype=torch.float64), nothing, nothing, nothing)
+    return RunningStatistics(nothing, torch.zeros(N, 3, S * P, dtype=torch.float64), nothing, nothing, nothing)
 
 
-def read(readings: NDArray[np.float64]) -> Profile:
-    profile = fresh()
+def read(readings: NDArray[np.float64]) -> RunningStatistics:
+    statistics = fresh()
     for start in range(0, readings.shape[1], S):
-        profile, _ = read_segment(profile, torch.from_numpy(readings[:, start : start + S]), RHYTHM)
-    return profile
+        statistics, _ = read_segment(statistics, torch.from_numpy(readings[:, start : start + S]), SEASONALITY)
+    return statistics
 
 
 @pytest.fixture
@@ -56,11 +56,13 @@ def test_places_that_were_not_seen_get_the_mean_of_all_that_was(
 
 
 def test_a_look_at_part_of_a_segment_moves_no_place(readings: NDArray[np.float64]) -> None:
-    profile = read(readings)
-    after, _ = look_at(profile, torch.full((N, S), 9.0, dtype=torch.float64), torch.tensor([[3], [0]]), RHYTHM)
+    statistics = read(readings)
+    after, _ = peek_segment(
+        statistics, torch.full((N, S), 9.0, dtype=torch.float64), torch.tensor([[3], [0]]), SEASONALITY
+    )
     assert after.seasons[0, 0, :3].tolist() == [9.0] * 3
-    assert torch.equal(after.seasons[0, :, 3:], profile.seasons[0, :, 3:])
-    assert torch.equal(after.seasons[1], profile.seasons[1])
+    assert torch.equal(after.seasons[0, :, 3:], statistics.seasons[0, :, 3:])
+    assert torch.equal(after.seasons[1], statistics.seasons[1])
 
 
 @pytest.fixture
@@ -74,11 +76,11 @@ def model() -> StreamingForecaster:
 
 
 def forecast(model: StreamingForecaster, readings: NDArray[np.float64], center: float, unit: float) -> Tensor:
-    told = Told(
+    static_features = StaticFeatures(
         torch.zeros((N, 1), dtype=torch.int64),
         *(torch.full((N, 1), value, dtype=torch.float64) for value in (center, unit)),
     )
-    _, state = model.unroll(torch.from_numpy(readings).view(N, -1, S), model.known_state(told))
+    _, state = model.unroll(torch.from_numpy(readings).view(N, -1, S), model.known_state(static_features))
     pending = torch.zeros(N, S, dtype=torch.float64), torch.zeros(N, dtype=torch.int64)
     return model.forecast(state, *pending, 5)["mean"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.apart import Apart, MeasurementFailed
+from bench.measurement_process import MeasurementFailed, MeasurementProcess
 
 
 def counting(start: int) -> Callable[[float], tuple[int, int]]:
@@ -26,34 +26,34 @@ def dying() -> Callable[[float], int]:
 
 
 def test_a_measurement_keeps_what_it_has_loaded_in_another_process() -> None:
-    with Apart(counting, 5) as apart:
-        (first, pid), (second, same) = apart.run(0), apart.run(0)
+    with MeasurementProcess(counting, 5) as process:
+        (first, pid), (second, same) = process.run(0), process.run(0)
     assert (first, second) == (6, 7)
     assert pid == same != os.getpid()
 
 
 def test_a_failure_is_told_with_its_reason() -> None:
-    with Apart(counting, 5) as apart, pytest.raises(MeasurementFailed, match="no time to measure"):
-        apart.run(-1)
+    with MeasurementProcess(counting, 5) as process, pytest.raises(MeasurementFailed, match="no time to measure"):
+        process.run(-1)
 
 
 def test_a_process_that_dies_is_told() -> None:
-    with Apart(dying) as apart, pytest.raises(MeasurementFailed, match="died"):
-        apart.run(0)
+    with MeasurementProcess(dying) as process, pytest.raises(MeasurementFailed, match="died"):
+        process.run(0)
 
 
 def test_an_interrupted_measurement_leaves_no_process() -> None:
     started = time.monotonic()
-    apart = Apart(sleeping)
-    with pytest.raises(KeyboardInterrupt), apart:
-        interrupted(apart)
-    assert not apart._process.is_alive()
+    process = MeasurementProcess(sleeping)
+    with pytest.raises(KeyboardInterrupt), process:
+        interrupted(process)
+    assert not process._process.is_alive()
     assert time.monotonic() - started < 30
 
 
-def interrupted(apart: Apart[None]) -> None:
+def interrupted(process: MeasurementProcess[None]) -> None:
     """Ctrl-C while a measurement runs."""
-    apart._connection.send(60.0)
+    process._connection.send(60.0)
     raise KeyboardInterrupt
 
 

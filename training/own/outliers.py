@@ -11,7 +11,7 @@ FAR = 100  # how many times the usual distance from the median makes a reading d
 CODES = (-99.0, *(sign * (10**n - 1) / 10**d for n in range(3, 8) for d in range(3) if d < n - 1 for sign in (1, -1)))
 
 
-def doubts(table: Table) -> Iterator[str]:
+def outlier_warnings(table: Table) -> Iterator[str]:
     """Yield a warning for each channel with an outlier that may stand for a missing reading."""
     for name, column in zip(table.channels, table.readings.T, strict=True):
         known = column[~np.isnan(column)]

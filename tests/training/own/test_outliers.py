@@ -5,11 +5,11 @@ import pytest
 from numpy.typing import NDArray
 
 from training.data.table import Table
-from training.own.doubts import doubts
+from training.own.outliers import outlier_warnings
 
 
 def asked(readings: NDArray[np.float64]) -> list[str]:
-    return list(doubts(Table(("a",), readings[:, None])))
+    return list(outlier_warnings(Table(("a",), readings[:, None])))
 
 
 @pytest.mark.parametrize("code", [-999, 999, -9999, 9999, -99.9, 999.9, -99])

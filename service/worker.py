@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import sys
 
@@ -30,9 +29,8 @@ from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
+from service.stores.watch import StoreWatch
 from service.version import own_version
-
-logger = logging.getLogger(__name__)
 
 # How long a thread that has run a graph may wait for the interpreter; Python's default is 5 ms, four runs of a graph.
 SWITCH_SECONDS = 5e-5
@@ -40,6 +38,7 @@ RECENT_SESSIONS = 1024
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 LOOK_SECONDS = 2.0
+STORE_LOOK_SECONDS = 10.0
 
 
 class Worker:
@@ -63,6 +62,7 @@ class Worker:
         self.metrics = Metrics()
         self._keys = open_keys(settings.keys)
         self.store = MeasuredStore(open_store(settings.sessions), self.metrics)
+        self._store_watch = StoreWatch(self.store, self.metrics)
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = Reloader(
             self.catalog,
@@ -111,6 +111,7 @@ class Worker:
             self._fast_port.start()
         self._background.spawn(collect_when_idle(lambda: self.is_idle))
         self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
+        self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.look_again)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)
         self._background.repeat(FLUSH_SECONDS, self._flush)
@@ -153,8 +154,7 @@ class Worker:
     async def _open_store(self) -> None:
         """Reach the store, which checks it after a crash of the machine, and log what it may lose."""
         await self.store.count()
-        for sentence in await self.store.weaknesses():
-            logger.warning("the session store: %s", sentence)
+        await self._store_watch.look()
 
     def _second_port(self) -> FastPort:
         server = self._server

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Losses, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE
 
@@ -96,6 +96,9 @@ class MemoryStore:
 
     async def weaknesses(self) -> list[str]:
         return ["sessions live in this process's memory and are forgotten at its end"]
+
+    async def losses(self) -> Losses:
+        return Losses()
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close."""

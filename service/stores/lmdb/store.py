@@ -13,7 +13,7 @@ from typing import Literal
 import lmdb
 from lmdb import Transaction
 
-from service.stores.base import Count, Damaged, Record, Successors, Swap
+from service.stores.base import Count, Damaged, Losses, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.lmdb.check import rebuild
 from service.stores.lmdb.disk_room import check_room
@@ -119,6 +119,9 @@ class LmdbStore:
 
     async def weaknesses(self) -> list[str]:
         return []  # what `durability` says is what it does
+
+    async def losses(self) -> Losses:
+        return Losses()
 
     async def close(self) -> None:
         if self._group is not None:

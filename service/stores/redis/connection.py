@@ -8,7 +8,7 @@ from service.stores.base import Unavailable
 from service.stores.redis.cluster import ClusterLink
 from service.stores.redis.link import Link, Reply, ServerLink, address_of
 from service.stores.redis.script import Command
-from service.stores.redis.weakness import facts_of, weaknesses_of
+from service.stores.redis.weakness import Facts, facts_of, is_replica, weaknesses_of
 
 MAX_RECORDS_A_COMMAND = 128
 OLDEST_REDIS = 7
@@ -42,6 +42,11 @@ class Connection:
     async def weaknesses(self) -> list[str]:
         """Return what may be lost with the servers' configuration, a sentence each. Raises Unavailable."""
         return await weaknesses_of(await self._linked())
+
+    async def facts(self) -> dict[str, Facts]:
+        """What each server tells of itself, by its address; without those that may not. Raises Unavailable."""
+        infos = await (await self._linked()).ask_all(b"INFO", b"everything")
+        return {info.address: facts_of(info.reply) for info in infos if isinstance(info.reply, bytes)}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -79,4 +84,7 @@ async def _is_cluster(server: ServerLink) -> bool:
     version = facts.get("redis_version", "")
     if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) < OLDEST_REDIS:
         raise Unavailable(f"Redis at {answer.address} is of version {version}; sessions need {OLDEST_REDIS} or later")
-    return facts.get("cluster_enabled") == "1"
+    is_cluster = facts.get("cluster_enabled") == "1"
+    if is_replica(facts) and not is_cluster:  # the servers of a cluster say where each shard can be written
+        raise Unavailable(f"Redis at {answer.address} is a replica, which cannot be written to: name its primary")
+    return is_cluster

@@ -17,12 +17,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Full, Losses, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis.connection import Connection
 from service.stores.redis.index import Index, pairs
+from service.stores.redis.losses import ServerLosses
 from service.stores.redis.owners import Owners
 from service.stores.redis.quota import RedisQuota
 from service.stores.redis.room import Room
@@ -67,6 +68,7 @@ class RedisStore:
 
     def __init__(self, url: str, limits: Limits) -> None:
         self._connection = Connection(url)
+        self._losses = ServerLosses()
         self._index = Index(self._connection)
         self._room = Room(self.count, limits.refusal)
         self._owners = Owners(self._index)
@@ -158,6 +160,15 @@ class RedisStore:
             Unavailable: A server does not reply.
         """
         return await self._connection.weaknesses()
+
+    async def losses(self) -> Losses:
+        """What the servers tell of losses since this was last asked.
+
+        Raises:
+            Unavailable: One of them does not answer.
+        """
+        sentences = self._losses.look(await self._connection.facts())
+        return Losses(sentences, self._losses.num_evicted)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -71,6 +71,7 @@ class Worker:
             configured_bundles(settings.bundles),
             followed=settings.bundles.followed,
             answer_seconds=server.request_timeout_seconds,
+            clock=self.store.clock,
         )
         self._core = Core(
             self.store,
@@ -79,6 +80,7 @@ class Worker:
             self.metrics,
             self._background.spawn,
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
+            clock=self.store.clock,
         )
         self.steps = self._core.steps
         self.questions = Questions(self.catalog, self.metrics, self._core.answering, self._core.answer_room)

@@ -4,7 +4,7 @@ Most methods take many records at once. Records are independent: one that is dam
 another. Times are whole wall-clock seconds since 1970.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -151,6 +151,10 @@ class Store(Protocol):
     @property
     def backend(self) -> str:
         """Name of the backend, a metric label."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Wall-clock seconds since 1970, by a clock that all processes share which share the store."""
 
     @property
     def is_immediate(self) -> bool:

@@ -23,6 +23,7 @@ class MeasuredStore:
 
     def __init__(self, store: Store, metrics: Metrics, limit_seconds: float | None = None) -> None:
         self.backend = store.backend
+        self.clock = store.clock
         self.is_immediate = store.is_immediate
         self._store = store
         self._metrics = metrics

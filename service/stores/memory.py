@@ -1,8 +1,9 @@
 """Sessions in this process's memory: for tests, and for a single worker that may lose them."""
 
+import time
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from service.stores.base import CHECKPOINT, Count, Damaged, Losses, Record, Successors, Swap
@@ -21,6 +22,7 @@ class MemoryStore:
     is_immediate = True
 
     def __init__(self, limits: Limits) -> None:
+        self.clock: Callable[[], float] = time.time
         self._limits = limits
         self._records: dict[str, Record] = {}
         self._ids_by_owner: defaultdict[str, list[str]] = defaultdict(list)

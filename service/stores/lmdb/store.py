@@ -6,6 +6,7 @@ thread switch. service.stores.lmdb.tables knows what the tables hold.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -49,6 +50,7 @@ class LmdbStore:
         durability: Durability = "process",
         map_size: int = MAP_BYTES,
     ) -> None:
+        self.clock: Callable[[], float] = time.time
         self._directory = Path(path)
         self._limits = limits
         self._is_synced = durability == "commit"

@@ -71,6 +71,7 @@ class Metrics:
             "rnn_store_duration_seconds", "Time of a call to the session store", "backend", "op"
         )
         self.store_errors = self._counter("rnn_store_errors", "Calls to the session store that failed", "backend", "op")
+        self.store_evicted_keys = self._gauge("rnn_store_evicted_keys", "Keys that the session store has evicted")
         self.generated_tokens = self._counter("rnn_generated_tokens", "Characters, notes and words generated")
         self.time_to_first_token = self._seconds(
             "rnn_time_to_first_token_seconds", "Time to the first piece of generated text"

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 import os
 import sys
 
@@ -32,9 +31,8 @@ from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
+from service.stores.watch import StoreWatch
 from service.version import own_version
-
-logger = logging.getLogger(__name__)
 
 # How long a thread that has run a graph may wait for the interpreter; Python's default is 5 ms, four runs of a graph.
 SWITCH_SECONDS = 5e-5
@@ -42,6 +40,7 @@ RECENT_SESSIONS = 1024
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 LOOK_SECONDS = 2.0
+STORE_LOOK_SECONDS = 10.0
 
 
 class Worker:
@@ -66,6 +65,8 @@ class Worker:
         self._keys = open_keys(settings.keys)
         directory = service_directory()
         self.store = MeasuredStore(open_store(settings.sessions, directory), self.metrics)
+        self._store_watch = StoreWatch(self.store, self.metrics)
+        self._wall_clock = WallClock.inherited() if self.store.is_immediate else WallClock(self.store.clock)
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = Reloader(
             self.catalog,
@@ -74,6 +75,7 @@ class Worker:
             configured_bundles(settings.bundles),
             followed=settings.bundles.followed,
             answer_seconds=server.request_timeout_seconds,
+            clock=self.store.clock,
         )
         self._core = Core(
             self.store,
@@ -82,7 +84,7 @@ class Worker:
             self.metrics,
             self._background.spawn,
             max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
-            wall_clock=WallClock.inherited(),
+            wall_clock=self._wall_clock,
         )
         self.steps = self._core.steps
         self.questions = Questions(self.catalog, self.metrics, self._core.answering, self._core.answer_room)
@@ -103,6 +105,8 @@ class Worker:
     async def start(self) -> None:
         """Start what needs the event loop, then become ready."""
         await self._open_store()
+        if not self.store.is_immediate:
+            self._wall_clock.trust()  # only now is the server's clock known
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
         self._background.repeat(FOLLOW_SECONDS, self.reloader.beat)
@@ -114,6 +118,7 @@ class Worker:
             self._fast_port.start()
         self._background.spawn(collect_when_idle(lambda: self.is_idle))
         self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
+        self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.look_again)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)
         self._background.repeat(FLUSH_SECONDS, self._flush)
@@ -156,8 +161,7 @@ class Worker:
     async def _open_store(self) -> None:
         """Reach the store, which checks it after a crash of the machine, and log what it may lose."""
         await self.store.count()
-        for sentence in await self.store.weaknesses():
-            logger.warning("the session store: %s", sentence)
+        await self._store_watch.look()
 
     def _second_port(self) -> FastPort:
         server = self._server

@@ -300,9 +300,9 @@ class Engine:
         if isinstance(results, Exception):
             self._fail(batch, results)
             return
-        waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
-        num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
         try:
+            waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
+            num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
             prepared.apply(results)
         except Exception as error:
             self._fail(batch, error)
@@ -310,7 +310,10 @@ class Engine:
         done = self._scheduler.complete(batch)
         if self._apart or not self._scheduler.is_empty:
             go_on()
-        self._observer.ran(*batch.lane, waits, seconds, num_steps)
+        try:
+            self._observer.ran(*batch.lane, waits, seconds, num_steps)
+        except Exception:  # a run that cannot be counted must not keep its jobs from their ends
+            logger.exception("a run of %s could not be counted", batch.lane)
         if len(done) < len(batch.jobs):
             for job in batch.jobs:
                 if job.remaining and job.ran is not None:

@@ -54,6 +54,10 @@ class WallClock:
         booted_at = os.environ.get(_BOOTED_AT)
         return cls(booted_at=float(booted_at) if booted_at else None)
 
+    def trust(self) -> None:
+        """Take the wall clock as it is now for right."""
+        self._booted_at, self._doubted = self._wall() - self._boot(), None
+
     def earliest(self) -> float:
         """The earliest that it may be: what has expired by then has expired."""
         now = self._wall()

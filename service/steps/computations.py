@@ -98,13 +98,16 @@ class Computations:
         if job.error is not None:
             self._refuse(turn, job.error)
             return
-        if returns != "none":
-            turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
-        outputs = b""
-        if not are_many(returns, turn.values):
-            shown = {} if turn.values is None else {returns: turn.values}
-            outputs = orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)
-        self._complete(turn, outputs, items.state.advanced(job.row, items.values.size))
+        try:
+            if returns != "none":
+                turn.values = model.engine.outputs_of(job)[returns][items.num_pending :]
+            outputs = b""
+            if not are_many(returns, turn.values):
+                shown = {} if turn.values is None else {returns: turn.values}
+                outputs = orjson.dumps(shown, option=orjson.OPT_SERIALIZE_NUMPY)
+            self._complete(turn, outputs, items.state.advanced(job.row, items.values.size))
+        except Exception as error:  # the engine would log it, and the client wait for its deadline
+            self._endings.fail(turn, error)
 
     async def _compute(self, turn: Turn, inputs: Form) -> None:
         seed = derived_seed(turn.body.secret.hex(), turn.step)
@@ -116,12 +119,13 @@ class Computations:
                 outputs, state = await model.stream(turn.state, inputs, seed, turn.on_piece)
             else:
                 raise NotStreamable(f"{model.name} streams no answers")
+            answer = orjson.dumps(outputs)
         except Exception as error:
             turn.task = None
             self._refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
         else:
             turn.task = None
-            self._complete(turn, orjson.dumps(outputs), state)
+            self._complete(turn, answer, state)
 
     def _settle(self, turn: Turn, digest: bytes) -> bool:
         """Set the step that a turn computes and its state, or answer the turn if its answer is already stored.

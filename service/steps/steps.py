@@ -223,8 +223,15 @@ class Steps:
             model.engine.submit(jobs, is_group=True)
         except ServiceError as error:
             if len(jobs) == 1:
-                jobs[0].error = error
-                jobs[0].done(jobs[0])
+                _fail(jobs, error)
                 return
             for job in jobs:
                 self._submit(model, [job])
+        except Exception as error:  # some of them may be admitted
+            _fail(jobs, error)
+
+
+def _fail(jobs: Sequence[RowJob], error: Exception) -> None:
+    for job in jobs:
+        job.error = error
+        job.done(job)

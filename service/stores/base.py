@@ -4,7 +4,7 @@ Most methods take many records at once. Records are independent: one that is dam
 another. Times are whole wall-clock seconds since 1970.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -108,6 +108,18 @@ class Count(NamedTuple):
         return Count(self.num_live - other.num_live, self.num_bytes - other.num_bytes)
 
 
+class Losses(NamedTuple):
+    """What a store has lost of itself.
+
+    Attributes:
+        sentences: For the log, on what was lost since it was last asked.
+        num_evicted: Keys that it has evicted for lack of memory since it was started, whoever's they were.
+    """
+
+    sentences: Sequence[str] = ()
+    num_evicted: int = 0
+
+
 class Full(Exception):
     """No room for another live record: the number of records or of bytes is at its limit; nothing was written."""
 
@@ -139,6 +151,10 @@ class Store(Protocol):
     @property
     def backend(self) -> str:
         """Name of the backend, a metric label."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Wall-clock seconds since 1970, by a clock that all processes share which share the store."""
 
     @property
     def is_immediate(self) -> bool:
@@ -206,6 +222,9 @@ class Store(Protocol):
 
     async def weaknesses(self) -> list[str]:
         """Return sentences for the log about the acknowledged data that this store, as configured, may lose."""
+
+    async def losses(self) -> Losses:
+        """What it has lost of itself since this was last asked, as far as it can tell."""
 
     async def close(self) -> None:
         """Close files and connections."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from service.metrics import Metrics, Tally
-from service.stores.base import Count, Damaged, Full, Record, Store, Successors, Swap, Unavailable
+from service.stores.base import Count, Damaged, Full, Losses, Record, Store, Successors, Swap, Unavailable
 
 Result = TypeVar("Result")
 
@@ -23,6 +23,7 @@ class MeasuredStore:
 
     def __init__(self, store: Store, metrics: Metrics, limit_seconds: float | None = None) -> None:
         self.backend = store.backend
+        self.clock = store.clock
         self.is_immediate = store.is_immediate
         self._store = store
         self._metrics = metrics
@@ -84,6 +85,9 @@ class MeasuredStore:
 
     async def weaknesses(self) -> list[str]:
         return await self._call("weaknesses", self._store.weaknesses())
+
+    async def losses(self) -> Losses:
+        return await self._call("losses", self._store.losses())
 
     async def close(self) -> None:
         await self._store.close()

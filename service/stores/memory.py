@@ -1,11 +1,12 @@
 """Sessions in this process's memory: for tests, and for a single worker that may lose them."""
 
+import time
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Losses, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE
 
@@ -22,6 +23,7 @@ class MemoryStore:
     is_lost = False
 
     def __init__(self, limits: Limits) -> None:
+        self.clock: Callable[[], float] = time.time
         self._limits = limits
         self._records: dict[str, Record] = {}
         self._ids_by_owner: defaultdict[str, list[str]] = defaultdict(list)
@@ -97,6 +99,9 @@ class MemoryStore:
 
     async def weaknesses(self) -> list[str]:
         return ["sessions live in this process's memory and are forgotten at its end"]
+
+    async def losses(self) -> Losses:
+        return Losses()
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close."""

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 
 import numpy as np
+import orjson
 import pytest
 
 from service.api.paths import OTHER
@@ -12,10 +13,13 @@ from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.settings import ServerSettings, SessionSettings, Settings
 from service.steps.turn import Ask
+from service.stores.base import Record
 from service.worker import Worker
+from tests.fakes.clock import Clock
 from tests.fakes.graphs import RecordingObserver, SumGraphs, row_of
 from tests.fakes.model import SumModel
 from tests.fakes.process import settle, until
+from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 OF_THE_PROCESS = ("die_with_parent", "keep_freed_memory", "sys.setswitchinterval")
@@ -70,6 +74,23 @@ async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
     opened.model.go.set()
     await worker.stop()
     signal.signal(signal.SIGTERM, handler)
+
+
+async def test_sessions_and_bundles_go_by_the_clock_of_the_store(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FaultyStore(is_immediate=True)
+    store.clock = Clock(4e9)
+    monkeypatch.setattr("service.worker.open_store", lambda _: store)
+    worker = Worker(Settings(server=ServerSettings(fast_port=0)), 1)
+    worker.catalog.add(started.model)
+    worker.catalog.make_current(started.model.bundle.tag)
+    opened = await worker._core.openings.create("ann", SessionRequest(model="sum", ttl_seconds=60))
+    (record,) = await store.load([opened.session_id])
+    assert isinstance(record, Record)
+    assert record.expires_at == 4e9 + 60
+    await worker.reloader.beat()
+    assert all(orjson.loads(note)["at"] == 4e9 for note in (await store.notes("worker:")).values())
 
 
 async def test_garbage_is_not_collected_while_a_row_of_a_whole_question_runs(started: Started) -> None:

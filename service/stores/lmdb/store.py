@@ -6,6 +6,7 @@ thread switch. service.stores.lmdb.tables knows what the tables hold.
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from typing import Literal
 import lmdb
 from lmdb import Transaction
 
-from service.stores.base import Count, Damaged, Record, Successors, Swap
+from service.stores.base import Count, Damaged, Losses, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.lmdb.check import rebuild
 from service.stores.lmdb.disk_room import check_room
@@ -52,6 +53,7 @@ class LmdbStore:
         map_size: int = MAP_BYTES,
         shared: Path | None = None,
     ) -> None:
+        self.clock: Callable[[], float] = time.time
         self._directory = Path(path)
         self._limits = limits
         self._is_synced = durability == "commit"
@@ -127,6 +129,9 @@ class LmdbStore:
     @property
     def is_lost(self) -> bool:
         return self._identity.is_lost
+
+    async def losses(self) -> Losses:
+        return Losses()
 
     async def close(self) -> None:
         if self._group is not None:

@@ -4,11 +4,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 
+from redis.exceptions import NoPermissionError
+
 from service.stores.base import Unavailable
+from service.stores.redis.clock import ServerClock
 from service.stores.redis.cluster import ClusterLink
 from service.stores.redis.link import Link, Reply, ServerLink, address_of
 from service.stores.redis.script import Command
-from service.stores.redis.weakness import facts_of, weaknesses_of
+from service.stores.redis.shard import NOTES_SHARD
+from service.stores.redis.weakness import Facts, facts_of, is_replica, weaknesses_of
 
 MAX_RECORDS_A_COMMAND = 128
 OLDEST_REDIS = 7
@@ -17,12 +21,17 @@ OLDEST_REDIS = 7
 class Connection:
     """A connection to a server or a cluster.
 
+    Args:
+        url: Leads to it.
+        clock: Learns the server's time: once it is connected, and by `look_at_clock`.
+
     Raises:
         ValueError: The URL cannot be parsed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: ServerClock) -> None:
         self._url = url
+        self._clock = clock
         address_of(url)
         self._link: Link | None = None
         self._opening = asyncio.Lock()
@@ -43,6 +52,15 @@ class Connection:
         """Return what may be lost with the servers' configuration, a sentence each. Raises Unavailable."""
         return await weaknesses_of(await self._linked())
 
+    async def facts(self) -> dict[str, Facts]:
+        """What each server tells of itself, by its address; without those that may not. Raises Unavailable."""
+        infos = await (await self._linked()).ask_all(b"INFO", b"everything")
+        return {info.address: facts_of(info.reply) for info in infos if isinstance(info.reply, bytes)}
+
+    async def look_at_clock(self) -> None:
+        """Set the clock right. In a cluster it goes by one server, the same for all. Raises Unavailable."""
+        await _learn_time(await self._linked(), self._clock)
+
     async def close(self) -> None:
         """Close the connections."""
         link, self._link = self._link, None
@@ -53,11 +71,33 @@ class Connection:
         if self._link is None:
             async with self._opening:
                 if self._link is None:
-                    self._link = await _open_link(self._url)
+                    self._link = await _open_link(self._url, self._clock)
         return self._link
 
 
-async def _open_link(url: str) -> Link:
+async def _open_link(url: str, clock: ServerClock) -> Link:
+    """Connect to a server or a cluster, and learn its time."""
+    link = await _connect(url)
+    try:
+        await _learn_time(link, clock)
+    except BaseException:
+        await link.close()
+        raise
+    return link
+
+
+async def _learn_time(link: Link, clock: ServerClock) -> None:
+    asked_at = clock.uptime()
+    try:
+        ((seconds, microseconds),) = await link.run([Command(NOTES_SHARD, [b"TIME"])])
+    except Unavailable as error:
+        if not isinstance(error.__cause__, NoPermissionError):  # `weaknesses` tells of it
+            raise
+    else:
+        clock.learn(int(seconds) + int(microseconds) / 1e6, asked_at)
+
+
+async def _connect(url: str) -> Link:
     """Connect to a server, and to its cluster if it belongs to one."""
     server = ServerLink(url)
     try:
@@ -79,4 +119,7 @@ async def _is_cluster(server: ServerLink) -> bool:
     version = facts.get("redis_version", "")
     if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) < OLDEST_REDIS:
         raise Unavailable(f"Redis at {answer.address} is of version {version}; sessions need {OLDEST_REDIS} or later")
-    return facts.get("cluster_enabled") == "1"
+    is_cluster = facts.get("cluster_enabled") == "1"
+    if is_replica(facts) and not is_cluster:  # the servers of a cluster say where each shard can be written
+        raise Unavailable(f"Redis at {answer.address} is a replica, which cannot be written to: name its primary")
+    return is_cluster

@@ -10,6 +10,7 @@ they are used.
 import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, parse_url
 from redis.asyncio.retry import Retry
@@ -138,6 +139,9 @@ def address_of(url: str) -> str:
         options = parse_url(url)
         if unknown := sorted(name for name in options if name not in _OPTIONS and not name.startswith("ssl_")):
             raise ValueError(f"there is no option {unknown[0]!r}")
+        path = urlsplit(url).path.strip("/")
+        if path and not path.isdecimal():  # the library would take database 0
+            raise ValueError("the database is not a number")
         BlockingConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError) as error:
         raise ValueError(f"the URL of the Redis server is not valid: {error}") from None

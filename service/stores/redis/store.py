@@ -17,12 +17,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Full, Losses, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.packing import STEP, pack, unpack
+from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
 from service.stores.redis.index import Index, pairs
+from service.stores.redis.losses import ServerLosses
 from service.stores.redis.owners import Owners
 from service.stores.redis.quota import RedisQuota
 from service.stores.redis.room import Room
@@ -46,6 +48,10 @@ from service.stores.redis.shard import (
 )
 
 WON, UNDONE = map(ord, "1?")
+_NO_TIME = (
+    "Redis does not tell its time (TIME is not allowed): sessions expire too soon or too late where the clocks of the "
+    "machines that share it are apart."
+)
 
 
 class RedisStore:
@@ -67,11 +73,17 @@ class RedisStore:
     is_lost = False
 
     def __init__(self, url: str, limits: Limits) -> None:
-        self._connection = Connection(url)
+        self._clock = ServerClock()
+        self._connection = Connection(url, self._clock)
+        self._losses = ServerLosses()
         self._index = Index(self._connection)
         self._room = Room(self.count, limits.refusal)
         self._owners = Owners(self._index)
         self._quota = RedisQuota(limits.max_sessions_per_owner, self._owners.count_of)
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self._clock
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         ids = [encoded(session_id) for session_id in session_ids]
@@ -158,7 +170,18 @@ class RedisStore:
         Raises:
             Unavailable: A server does not reply.
         """
-        return await self._connection.weaknesses()
+        weaknesses = await self._connection.weaknesses()
+        return weaknesses if self._clock.is_known else [*weaknesses, _NO_TIME]
+
+    async def losses(self) -> Losses:
+        """What the servers tell of losses since this was last asked. The clock is set right, too.
+
+        Raises:
+            Unavailable: One of them does not answer.
+        """
+        await self._connection.look_at_clock()
+        sentences = self._losses.look(await self._connection.facts())
+        return Losses(sentences, self._losses.num_evicted)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -29,7 +29,7 @@ def _of_one(info: Answered, settings: Reply) -> list[str]:
         return [f"Redis at {info.address} does not tell how it is set up (INFO): what it may lose is not known."]
     facts = facts_of(info.reply)
     appendfsync = settings[1].decode() if isinstance(settings, list) and len(settings) == 2 else None
-    found = [_of_file(facts, appendfsync), _of_memory(facts), _of_replicas(facts)]
+    found = [_of_role(facts), _of_file(facts, appendfsync), _of_memory(facts), _of_replicas(facts)]
     return [f"Redis at {info.address} {sentence}" for sentence in found if sentence]
 
 
@@ -37,6 +37,17 @@ def facts_of(content: bytes) -> Facts:
     """Return the facts in a reply to INFO."""
     lines = (line.partition(":") for line in content.decode(errors="replace").splitlines())
     return {name: value for name, colon, value in lines if colon}
+
+
+def is_replica(facts: Facts) -> bool:
+    """Whether a server follows another one."""
+    return facts.get("role") == "slave"
+
+
+def _of_role(facts: Facts) -> str | None:
+    if not is_replica(facts):
+        return None
+    return "has become a replica, which cannot be written to: nothing is opened or stepped (name its primary)."
 
 
 def _of_file(facts: Facts, appendfsync: str | None) -> str | None:

@@ -559,3 +559,12 @@ async def test_a_stop_answers_the_runs_in_flight_and_refuses_what_is_left() -> N
     assert {type(answer) for answer in answers[1:]} == {ShuttingDown}
     with pytest.raises(ShuttingDown):
         await total(engine, 4)
+
+
+async def test_a_run_that_cannot_be_counted_ends_its_jobs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError("of ours")
+
+    monkeypatch.setattr(RecordingObserver, "ran", no_memory)
+    async with serving(SumGraphs()) as engine, asyncio.timeout(10):
+        assert await total(engine, 1, 2, 3) == 6

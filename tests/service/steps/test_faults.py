@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StepConflict, StoreUnavailable
 from service.record.body import encode
 from service.steps.recent import Latest
@@ -257,3 +258,34 @@ async def test_a_session_of_version_1_goes_on_and_repeats_its_last_step(process:
     loaded = await process.sessions.load("ann", session_id)
     assert loaded.body.created_at == process.clock.now
     assert encode(loaded.body) == loaded.record.body
+
+
+@pytest.mark.parametrize("mistake_in", ["outputs_of", "submit"])
+async def test_a_step_whose_result_cannot_be_used_is_refused_at_once(
+    process: Process, monkeypatch: pytest.MonkeyPatch, mistake_in: str
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError("of ours")
+
+    ids = [await process.create() for _ in range(2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(process.model.engine, mistake_in, no_memory)
+        steps = (process.ids(session_id, 1, 2, step=0, returns="logits") for session_id in ids)
+        answers = await asyncio.gather(*steps, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [MemoryError, MemoryError]
+    assert process.steps.is_idle
+    assert [(await process.ids(session_id, 1, 2, step=0)).step for session_id in ids] == [1, 1]
+
+
+async def test_an_answer_that_cannot_be_written_as_json_refuses_its_step(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def step(state: SequenceState, *_: object) -> tuple[dict[str, object], SequenceState]:
+        return {"count": object()}, state
+
+    session_id = await process.create()
+    with monkeypatch.context() as patched:
+        patched.setattr(process.model, "step", step)
+        with pytest.raises(TypeError):
+            await process.text(session_id, "a", 0)
+    assert (await process.text(session_id, "a", 0)).step == 1

@@ -207,7 +207,16 @@ async def test_what_a_step_adds_to_a_record_takes_room(server: RedisServer, monk
             await store.swap([Swap(record(IDS[1]), None)])
 
 
-@pytest.mark.parametrize("url", ["redis://host:port", "redis://:pass@host/0?nonsense=1", "redis://h?socket_timeout=x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host:port",
+        "redis://:pass@host/0?nonsense=1",
+        "redis://h?socket_timeout=x",
+        "redis://host:6379/pass",
+        "redis://host/1/2",
+    ],
+)
 def test_a_url_that_is_not_valid_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="is not valid") as told:
         RedisStore(url, NO_LIMITS)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.stores.base import Unavailable
 from service.stores.limits import Limits
 from service.stores.redis.store import RedisStore
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
@@ -55,6 +56,23 @@ async def test_replicas_are_told(server: RedisServer, tmp_path: Path) -> None:
             pass
         async with opened(server.url) as store:
             assert [sentence for sentence in await store.weaknesses() if "1 replica" in sentence]
+
+
+async def test_a_replica_is_refused_at_the_first_use_and_told_when_it_becomes_one(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "replica").mkdir()
+    with redis_server(tmp_path / "replica", "--appendonly", "yes", "--appendfsync", "always") as replica:
+        async with opened(replica.url) as store, opened(replica.url) as late:
+            assert await store.weaknesses() == []
+            replica.cli("REPLICAOF", "127.0.0.1", str(server.port))
+            (sentence,) = await store.weaknesses()
+            assert f"Redis at 127.0.0.1:{replica.port} has become a replica" in sentence
+            with pytest.raises(Unavailable, match=f"127.0.0.1:{replica.port} is a replica"):
+                await late.count()
+            replica.cli("REPLICAOF", "NO", "ONE")
+            assert await store.weaknesses() == []
+            assert (await late.count()).num_live == 0
 
 
 async def test_what_a_managed_server_does_not_tell_is_told(server: RedisServer) -> None:

@@ -1,0 +1,43 @@
+"""The time by a server's clock: processes that share it agree, whatever the clocks of their own machines say."""
+
+import sys
+import time
+from collections.abc import Callable
+
+_GROWING = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
+
+
+def uptime() -> float:
+    """Seconds that only grow, and that nobody can set. On Linux those count that the machine was suspended."""
+    return time.clock_gettime(_GROWING)
+
+
+class ServerClock:
+    """Wall-clock seconds since 1970 by a server, or by this machine as long as the server has not told.
+
+    Attributes:
+        is_known: Whether the server has told.
+        uptime: What goes on between two times that it tells.
+
+    Args:
+        wall: This machine's wall-clock seconds since 1970.
+        uptime: Seconds that only grow.
+    """
+
+    def __init__(self, wall: Callable[[], float] = time.time, uptime: Callable[[], float] = uptime) -> None:
+        self.uptime = uptime
+        self.is_known = False
+        self._ahead = wall() - uptime()
+
+    def __call__(self) -> float:
+        return self.uptime() + self._ahead
+
+    def learn(self, server_seconds: float, asked_at: float) -> None:
+        """Go by what the server has just told.
+
+        Args:
+            server_seconds: Seconds since 1970.
+            asked_at: When it was asked, by `uptime`; it is taken to have read its clock half-way from then to now.
+        """
+        self._ahead = server_seconds - (asked_at + self.uptime()) / 2
+        self.is_known = True

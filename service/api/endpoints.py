@@ -117,10 +117,16 @@ GENERATE = _question(
     request=GenerateRequest,
     answer=GenerateAnswer,
     needs_body=False,
-    gives=_EVENTS,
+    response_types=_EVENTS,
 )
 COMPOSE = _question(
-    "/compose", "compose", "Compose music", request=ComposeRequest, answer=ComposeAnswer, needs_body=False, gives=_MIDI
+    "/compose",
+    "compose",
+    "Compose music",
+    request=ComposeRequest,
+    answer=ComposeAnswer,
+    needs_body=False,
+    response_types=_MIDI,
 )
 FORECAST = _question(
     "/forecast", "forecast", "Forecast every channel of a series", request=ForecastRequest, answer=ForecastAnswer
@@ -137,7 +143,9 @@ OPEN_SESSION = _opens("/sessions", "open_session", "Open a session", request=Ses
 LIST_SESSIONS = _session(
     "GET", "/sessions", "list_sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING
 )
-IMPORT_SESSION = _opens("/sessions/import", "import_session", "Open a session from an exported one", takes=_ANY_BLOB)
+IMPORT_SESSION = _opens(
+    "/sessions/import", "import_session", "Open a session from an exported one", request_types=_ANY_BLOB
+)
 SHOW_SESSION = _session("GET", _ONE, "show_session", "Show a session", answer=SessionView)
 END_SESSION = _session("DELETE", _ONE, "end_session", "End a session", status=204)
 TAKE_STEP = _session(
@@ -147,7 +155,7 @@ TAKE_STEP = _session(
     "Advance a session by one request",
     request=StepRequest,
     answer=StepAnswer,
-    gives=_EVENTS,
+    response_types=_EVENTS,
 )
 FORK_SESSION = _opens(
     _ONE + "/fork", "fork_session", "Open a session from this one's state", request=ForkRequest, needs_body=False
@@ -186,7 +194,7 @@ MIGRATE_SESSION = _session(
     needs_body=False,
 )
 EXPORT_SESSION = _session(
-    "GET", _ONE + "/state", "export_session", "Export a session as a signed blob", gives=_ANY_BLOB
+    "GET", _ONE + "/state", "export_session", "Export a session as a signed blob", response_types=_ANY_BLOB
 )
 TAKE_STEPS = _session(
     "POST",
@@ -196,8 +204,8 @@ TAKE_STEPS = _session(
     request=StepItems,
     answer=ItemAnswers,
     parameters=_HEADER_LENGTH,
-    takes=_BINARY,
-    gives=_BINARY,
+    request_types=_BINARY,
+    response_types=_BINARY,
 )
 STREAM = Endpoint("GET", "/stream")  # a WebSocket
 
@@ -209,7 +217,7 @@ COMPLETE = _service(
     "Continue texts, in OpenAI's form",
     request=CompletionRequest,
     answer=Completion,
-    gives=_CHUNKS,
+    response_types=_CHUNKS,
     tag=QUESTIONS,
 )
 LIST_GENERATORS = _service(
@@ -223,10 +231,10 @@ SHOW_GENERATOR = _service("GET", "/v1/models/{name}", "show_generator", "Show on
 
 SHOW_SERVER = _service("GET", "/v2", "show_server", "Server metadata (Open Inference Protocol)", answer=ServerMetadata)
 SERVER_LIVE = _service(
-    "GET", "/v2/health/live", "server_live", "Whether a worker is alive", gives=_OBJECT, is_open=True
+    "GET", "/v2/health/live", "server_live", "Whether a worker is alive", response_types=_OBJECT, is_public=True
 )
 SERVER_READY = _service(
-    "GET", "/v2/health/ready", "server_ready", "Whether every model is ready", gives=_OBJECT, is_open=True
+    "GET", "/v2/health/ready", "server_ready", "Whether every model is ready", response_types=_OBJECT, is_public=True
 )
 SHOW_MODEL = _service("GET", "/v2/models/{name}", "show_model", "Show the tensors of a model", answer=ModelMetadata)
 MODEL_READY = _service("GET", SHOW_MODEL.path + "/ready", "model_ready", "Whether a model is ready", answer=ModelReady)
@@ -235,7 +243,7 @@ SHOW_MODEL_CONFIG = _service(
     SHOW_MODEL.path + "/config",
     "show_model_config",
     "Configuration of a model, for Triton's clients",
-    gives=_OBJECT,
+    response_types=_OBJECT,
 )
 INFER_MODEL = _service(
     "POST",
@@ -245,8 +253,8 @@ INFER_MODEL = _service(
     request=InferRequest,
     answer=InferAnswer,
     parameters=_HEADER_LENGTH,
-    takes=_BINARY,
-    gives=_BINARY,
+    request_types=_BINARY,
+    response_types=_BINARY,
 )
 SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
     replace(
@@ -277,17 +285,17 @@ LOAD_VERSION = _service(
     answer=VersionEntry,
     needs_body=False,
 )
-METRICS = _service("GET", "/metrics", "metrics", "Metrics for Prometheus", gives=_TEXT)
-_probe = partial(_service, "GET", is_open=True, is_left_to_bentoml=True)
+METRICS = _service("GET", "/metrics", "metrics", "Metrics for Prometheus", response_types=_TEXT)
+_probe = partial(_service, "GET", is_public=True, is_left_to_bentoml=True)
 HEALTHZ = _probe("/healthz", "healthz", "Whether the process lives")
 LIVEZ = _probe("/livez", "livez", "Whether the process lives")
 READYZ = _probe(
     "/readyz", "readyz", "Whether questions and steps are answered", refusals={503: "Not yet, or no longer"}
 )
-DOCUMENT = Endpoint("GET", "/docs.json", is_open=True)
-PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it
-PAGE = Endpoint("GET", "/", is_open=True, is_left_to_bentoml=True)
-PAGE_FILES = Endpoint("GET", "/static_content", is_open=True, is_left_to_bentoml=True)
+DOCUMENT = Endpoint("GET", "/docs.json", is_public=True)
+PLAYGROUND = Endpoint("GET", "/ui", is_public=True)  # with all files below it
+PAGE = Endpoint("GET", "/", is_public=True, is_left_to_bentoml=True)
+PAGE_FILES = Endpoint("GET", "/static_content", is_public=True, is_left_to_bentoml=True)
 
 ENDPOINTS = (
     *(JUDGE_SENTIMENT, TAG, TRANSLATE, GENERATE, COMPOSE, FORECAST, CAPTION),
@@ -315,4 +323,4 @@ ENDPOINTS = (
 )
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
 # Probes reveal no secrets. Nor do the playground's files and the API page, whose own requests need a key.
-OPEN_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_open)
+PUBLIC_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_public)

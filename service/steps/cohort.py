@@ -71,7 +71,7 @@ class Cohort:
     values: Array
     returns: Returns
 
-    def job(self, done: Callable[[RowJob], None]) -> RowJob:
+    def job(self, on_done: Callable[[RowJob], None]) -> RowJob:
         """Return the engine's job of N rows."""
         return RowJob(
             ITEM_STAGE,
@@ -80,7 +80,7 @@ class Cohort:
             row=b"".join([latest.row for latest in self.latest]),
             inputs={"x": self.values},
             keep=() if self.returns == "none" else (self.returns,),
-            done=done,
+            on_done=on_done,
         )
 
     def computed(self, job: RowJob) -> list[Computed]:

@@ -223,7 +223,7 @@ class Steps:
         except ServiceError as error:
             if len(jobs) == 1:
                 jobs[0].error = error
-                jobs[0].done(jobs[0])
+                jobs[0].on_done(jobs[0])
                 return
             for job in jobs:
                 self._submit(model, [job])

@@ -384,7 +384,7 @@ async def test_a_cohort_after_other_numerics_tells_of_no_change(store: FaultySto
 async def test_an_engine_whose_jobs_are_single_rows_takes_each_alone(
     process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process.model.engine._form, "takes_wide_jobs", False)
+    monkeypatch.setattr(process.model.engine._builder, "takes_wide_jobs", False)
     ids = await known(process)
     runs = process.graphs["0"].runs
     runs.clear()

@@ -14,7 +14,7 @@ from service.engine.state import Array
 from service.forms.steps import Returns
 from service.record.body_columns import next_heads
 from service.record.digest import tensors_digests
-from service.steps.recent import GroupKey, Latest
+from service.steps.session_cache import CachedSession, GroupKey
 from service.steps.turn import Turn
 from service.stores.base import Successors
 from service.tasks.task import TensorModel
@@ -33,7 +33,7 @@ class Computed(NamedTuple):
     """
 
     turns: Sequence[Turn]
-    latest: Sequence[Latest]
+    latest: Sequence[CachedSession]
     digests: Sequence[bytes]
     answers: Sequence[bytes]
     outputs: Array | None
@@ -65,7 +65,7 @@ class Cohort:
     """
 
     turns: Sequence[Turn]
-    latest: Sequence[Latest]
+    latest: Sequence[CachedSession]
     group_key: GroupKey
     model: TensorModel[Any]
     values: Array

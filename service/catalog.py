@@ -12,11 +12,11 @@ from service.bundle.errors import BundleError, BundleGraphMismatch
 from service.bundle.manifest import MANIFEST_FILE, Bundle
 from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.store import import_bundle, stored_bundle
-from service.device.batch import DeviceForm
+from service.device.batch import DeviceBatchBuilder
 from service.device.device import batch_sizes, cuda
 from service.device.runtime import DeviceRuntime
 from service.engine.engine import Engine, Graphs
-from service.engine.job import BatchForm
+from service.engine.job import BatchBuilder
 from service.engine.numerics import fingerprint
 from service.engine.runtime import Runtime
 from service.errors import ModelUnknown, NotStreamable, VersionUnknown
@@ -76,27 +76,27 @@ class Catalog(Mapping[str, ServedModel]):
         Raises:
             BundleGraphMismatch: Its stages are not those of its task.
         """
-        graphs, form = self._open(bundle)
+        graphs, builder = self._open(bundle)
         engine = Engine(
             graphs,
             self._metrics.observer(bundle.tag),
             max_batch_rows=self._settings.max_batch_rows,
             max_queue_rows=self._settings.max_queue_rows,
             max_wait_seconds=self._settings.max_wait_seconds,
-            form=form,
+            builder=builder,
         )
         return _model_type(bundle)(bundle, engine)
 
-    def _open(self, bundle: Bundle) -> tuple[Graphs, BatchForm]:
+    def _open(self, bundle: Bundle) -> tuple[Graphs, BatchBuilder]:
         if self._provider == "cuda":
             sizes = batch_sizes(self._settings.max_batch_rows)
             on_device = DeviceRuntime(bundle, cuda(), sizes, self._device_cache_bytes)
-            return on_device, DeviceForm(on_device)
+            return on_device, DeviceBatchBuilder(on_device)
         runtime = Runtime(bundle, prepared=self._prepared)
         if self._settings.open_rungs == "all":
             runtime.open_all()
         runtime.warm_up()
-        return runtime, BatchForm(bundle)
+        return runtime, BatchBuilder(bundle)
 
     def add(self, model: ServedModel) -> None:
         """Serve a version to the sessions that live on it."""

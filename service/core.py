@@ -19,7 +19,7 @@ from service.sessions.transfers import Transfers
 from service.sessions.transitions import Transitions
 from service.settings import Settings
 from service.steps.answer_room import AnswerRoom
-from service.steps.recent import Recent
+from service.steps.session_cache import SessionCache
 from service.steps.steps import Steps
 from service.stores.measured import MeasuredStore
 from service.tasks.models import Models
@@ -65,8 +65,8 @@ class Core:
         self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be cancelled.
         timed = store if store.is_immediate else store.limited(timeout_seconds)
-        recent = Recent(max_recent)
-        moved = recent.pop
+        cache = SessionCache(max_recent)
+        moved = cache.pop
         graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, latest, moved)
         self.steps = Steps(
             store=store,
@@ -74,7 +74,7 @@ class Core:
             settings=limits,
             metrics=metrics,
             timeout_seconds=timeout_seconds,
-            recent=recent,
+            cache=cache,
             bury_expired=Burials(graveyard, spawn).add,
             spawn=spawn,
             earliest=earliest,

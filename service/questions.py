@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Catalog
 from service.concurrency.answering import Answering
-from service.concurrency.streams import begun, timed
+from service.concurrency.streams import timed, wait_for_first
 from service.decoding.sampling import drawn_seed
 from service.errors import InvalidInput, Location, ModelUnknown
 from service.forms.caption import CaptionAnswer, CaptionRequest
@@ -147,7 +147,7 @@ class Questions:
         Returns:
             Pieces of it as they become certain, then the whole. Refusals are raised before the first.
         """
-        return await begun(self._answering.pieces(self._written(request)))
+        return await wait_for_first(self._answering.pieces(self._written(request)))
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
         """Return the model that a question names.

@@ -10,8 +10,8 @@ from functools import partial
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.endpoints import OPEN_PATHS
-from service.api.paths import endpoint_of
+from service.api.endpoints import PUBLIC_PATHS
+from service.api.paths import label_of
 from service.api.refusals import refusal_response
 from service.api.stream.handshake import POLICY_VIOLATION, refuse
 from service.errors import Unauthenticated
@@ -22,7 +22,7 @@ from service.metrics import RequestTally
 SUBPROTOCOL = "unrolled"
 CHALLENGE = 'Bearer realm="unrolled"'
 _OWNER = "unrolled.owner"
-_HOLDS = "unrolled.holds"
+_IS_KEY_VALID = "unrolled.is_key_valid"
 _BEARER_SUBPROTOCOL = "bearer."
 
 
@@ -47,10 +47,10 @@ def subprotocol_of(scope: Scope) -> str | None:
     return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
 
 
-def holds(scope: Scope) -> bool:
+def is_key_valid(scope: Scope) -> bool:
     """Whether a connection's key is still valid. Needed by channels, whose messages bypass AuthMiddleware."""
-    is_held: bool = _HOLDS not in scope or scope[_HOLDS]()
-    return is_held
+    is_valid: bool = _IS_KEY_VALID not in scope or scope[_IS_KEY_VALID]()
+    return is_valid
 
 
 class AuthMiddleware:
@@ -71,7 +71,7 @@ class AuthMiddleware:
             key = keys.find(token)
             if key is not None:
                 scope[_OWNER] = key.owner
-            elif (endpoint := endpoint_of(scope["path"])) not in OPEN_PATHS:
+            elif (endpoint := label_of(scope["path"])) not in PUBLIC_PATHS:
                 self._tally.add(endpoint, Unauthenticated.status, 0.0)
                 await _refusal(token, scope["path"])(scope, receive, send)
                 return
@@ -85,12 +85,12 @@ class AuthMiddleware:
         token = bearer_token(scope["headers"]) or _offered_token(offered)
         key = keys.find(token)
         if key is None:
-            self._tally.add(endpoint_of(scope["path"]), Unauthenticated.status, 0.0)
+            self._tally.add(label_of(scope["path"]), Unauthenticated.status, 0.0)
             await refuse(_refusal(token, scope["path"]), "an API key is needed", scope, receive, send)
             return
         scope[_OWNER] = key.owner
         scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER_SUBPROTOCOL)]
-        scope[_HOLDS] = partial(keys.holds, key)
+        scope[_IS_KEY_VALID] = partial(keys.is_valid, key)
         connection = _Revocable(keys, key, receive, send)
         await self._app(scope, connection.receive, connection.send)
 
@@ -108,7 +108,7 @@ class _Revocable:
     async def receive(self) -> Message:
         """Return the next message, or the end of the connection."""
         message = await self._receive()
-        if message["type"] != "websocket.receive" or self._keys.holds(self._key):
+        if message["type"] != "websocket.receive" or self._keys.is_valid(self._key):
             return message
         reason = "the API key was removed"
         await self.send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})

@@ -12,7 +12,7 @@ from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone
 from service.api.endpoint import Endpoint
 from service.api.endpoints import IMPORT_SESSION
 from service.api.large_bodies import LARGE_BYTES, check_parts
-from service.api.paths import asked
+from service.api.paths import endpoint_for
 from service.api.refusals import refusal_response
 from service.api.wire import check_encoding, check_media_type, media_type, read_body
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
@@ -20,7 +20,7 @@ from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
 F = TypeVar("F", bound=BaseModel)
 _MARK = codecs.BOM_UTF8.decode()
 _MARKED = "it begins with a byte order mark"
-BLOBS = tuple(IMPORT_SESSION.takes)
+BLOBS = tuple(IMPORT_SESSION.request_types)
 
 
 class BodyMiddleware:
@@ -38,7 +38,7 @@ class BodyMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            endpoint = asked(scope["method"], scope["path"])
+            endpoint = endpoint_for(scope["method"], scope["path"])
             if endpoint is not None:
                 _check_type(scope, endpoint)
             body = await read_body(scope, receive, self._max_body_bytes)

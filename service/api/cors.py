@@ -4,7 +4,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.origins import ORIGIN, Origins
-from service.api.paths import endpoint_of
+from service.api.paths import label_of
 from service.api.refusals import refusal_response
 from service.api.request_id import REQUEST_ID
 from service.api.steps.binary import HEADER_LENGTH
@@ -48,7 +48,7 @@ class OriginMiddleware:
             await (self._cors if ORIGIN in fields else self._app)(scope, receive, send)
             return
         response = refusal_response(scope["path"], error)
-        self._tally.add(endpoint_of(scope["path"]), response.status_code, 0.0)
+        self._tally.add(label_of(scope["path"]), response.status_code, 0.0)
         if scope["type"] == "websocket":
             await refuse(response, str(error), scope, receive, send)
         else:

@@ -25,11 +25,11 @@ class Endpoint:
         parameters: OpenAPI parameters: those of the query and headers, and those of the path that need their own
             schema.
         needs_body: Whether a body is required.
-        takes: Media types of a body besides the form.
-        gives: Media types of an answer besides the form.
+        request_types: Media types of a body besides the form.
+        response_types: Media types of an answer besides the form.
         refusals: Descriptions of refusals by status.
         tag: Its heading in the document. None if it is left out.
-        is_open: Whether it needs no key.
+        is_public: Whether it needs no key.
         is_left_to_bentoml: Whether BentoML, not the plain application, answers it on BentoML's port.
     """
 
@@ -43,11 +43,11 @@ class Endpoint:
     status: int = 200
     parameters: tuple[Mapping[str, Any], ...] = ()
     needs_body: bool = True
-    takes: Schemas = field(default_factory=dict)
-    gives: Schemas = field(default_factory=dict)
+    request_types: Schemas = field(default_factory=dict)
+    response_types: Schemas = field(default_factory=dict)
     refusals: Mapping[int, str] = field(default_factory=dict)
     tag: str | None = None
-    is_open: bool = False
+    is_public: bool = False
     is_left_to_bentoml: bool = False
 
     @cached_property

@@ -126,10 +126,16 @@ GENERATE = _question(
     request=GenerateRequest,
     answer=GenerateAnswer,
     needs_body=False,
-    gives=_EVENTS,
+    response_types=_EVENTS,
 )
 COMPOSE = _question(
-    "/compose", "compose", "Compose music", request=ComposeRequest, answer=ComposeAnswer, needs_body=False, gives=_MIDI
+    "/compose",
+    "compose",
+    "Compose music",
+    request=ComposeRequest,
+    answer=ComposeAnswer,
+    needs_body=False,
+    response_types=_MIDI,
 )
 FORECAST = _question(
     "/forecast", "forecast", "Forecast every channel of a series", request=ForecastRequest, answer=ForecastAnswer
@@ -146,7 +152,9 @@ OPEN_SESSION = _opens("/sessions", "open_session", "Open a session", request=Ses
 LIST_SESSIONS = _session(
     "GET", "/sessions", "list_sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING
 )
-IMPORT_SESSION = _opens("/sessions/import", "import_session", "Open a session from an exported one", takes=_ANY_BLOB)
+IMPORT_SESSION = _opens(
+    "/sessions/import", "import_session", "Open a session from an exported one", request_types=_ANY_BLOB
+)
 SHOW_SESSION = _session("GET", _ONE, "show_session", "Show a session", answer=SessionView)
 END_SESSION = _session("DELETE", _ONE, "end_session", "End a session", status=204)
 TAKE_STEP = _session(
@@ -156,7 +164,7 @@ TAKE_STEP = _session(
     "Advance a session by one step",
     request=StepRequest,
     answer=StepAnswer,
-    gives=_EVENTS,
+    response_types=_EVENTS,
 )
 FORK_SESSION = _opens(
     _ONE + "/fork", "fork_session", "Open a session from this one's state", request=ForkRequest, needs_body=False
@@ -195,7 +203,7 @@ MIGRATE_SESSION = _session(
     needs_body=False,
 )
 EXPORT_SESSION = _session(
-    "GET", _ONE + "/state", "export_session", "Export a session as a signed blob", gives=_ANY_BLOB
+    "GET", _ONE + "/state", "export_session", "Export a session as a signed blob", response_types=_ANY_BLOB
 )
 TAKE_STEPS = _session(
     "POST",
@@ -205,8 +213,8 @@ TAKE_STEPS = _session(
     request=StepItems,
     answer=ItemAnswers,
     parameters=_HEADER_LENGTH,
-    takes=_BINARY,
-    gives=_BINARY,
+    request_types=_BINARY,
+    response_types=_BINARY,
 )
 STREAM = Endpoint("GET", "/stream")  # a WebSocket
 
@@ -218,7 +226,7 @@ COMPLETE = _service(
     "Continue texts, in OpenAI's form",
     request=CompletionRequest,
     answer=Completion,
-    gives=_CHUNKS,
+    response_types=_CHUNKS,
     tag=QUESTIONS,
 )
 LIST_GENERATORS = _service(
@@ -236,10 +244,15 @@ SHOW_SERVER = _service(
     "GET", "/v2", "show_server", "Show server metadata (Open Inference Protocol)", answer=ServerMetadata
 )
 SERVER_LIVE = _service(
-    "GET", "/v2/health/live", "server_live", "Check whether a worker is alive", gives=_OBJECT, is_open=True
+    "GET", "/v2/health/live", "server_live", "Check whether a worker is alive", response_types=_OBJECT, is_public=True
 )
 SERVER_READY = _service(
-    "GET", "/v2/health/ready", "server_ready", "Check whether every model is ready", gives=_OBJECT, is_open=True
+    "GET",
+    "/v2/health/ready",
+    "server_ready",
+    "Check whether every model is ready",
+    response_types=_OBJECT,
+    is_public=True,
 )
 SHOW_MODEL = _service("GET", "/v2/models/{name}", "show_model", "Show the tensors of a model", answer=ModelMetadata)
 MODEL_READY = _service(
@@ -250,7 +263,7 @@ SHOW_MODEL_CONFIG = _service(
     SHOW_MODEL.path + "/config",
     "show_model_config",
     "Show the Triton configuration of a model",
-    gives=_OBJECT,
+    response_types=_OBJECT,
 )
 INFER_MODEL = _service(
     "POST",
@@ -260,8 +273,8 @@ INFER_MODEL = _service(
     request=InferRequest,
     answer=InferAnswer,
     parameters=_HEADER_LENGTH,
-    takes=_BINARY,
-    gives=_BINARY,
+    request_types=_BINARY,
+    response_types=_BINARY,
 )
 SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
     replace(
@@ -292,17 +305,17 @@ LOAD_VERSION = _service(
     answer=VersionEntry,
     needs_body=False,
 )
-METRICS = _service("GET", "/metrics", "metrics", "Show metrics for Prometheus", gives=_TEXT)
-_probe = partial(_service, "GET", is_open=True, is_left_to_bentoml=True)
+METRICS = _service("GET", "/metrics", "metrics", "Show metrics for Prometheus", response_types=_TEXT)
+_probe = partial(_service, "GET", is_public=True, is_left_to_bentoml=True)
 HEALTHZ = _probe("/healthz", "healthz", "Check whether the process is alive")
 LIVEZ = _probe("/livez", "livez", "Check whether the process is alive")
 READYZ = _probe(
     "/readyz", "readyz", "Check whether questions and steps are answered", refusals={503: "Not ready yet, or no longer"}
 )
-DOCUMENT = Endpoint("GET", "/docs.json", is_open=True)
-PLAYGROUND = Endpoint("GET", "/ui", is_open=True)  # with all files below it
-PAGE = Endpoint("GET", "/", is_open=True, is_left_to_bentoml=True)
-PAGE_FILES = Endpoint("GET", "/static_content", is_open=True, is_left_to_bentoml=True)
+DOCUMENT = Endpoint("GET", "/docs.json", is_public=True)
+PLAYGROUND = Endpoint("GET", "/ui", is_public=True)  # with all files below it
+PAGE = Endpoint("GET", "/", is_public=True, is_left_to_bentoml=True)
+PAGE_FILES = Endpoint("GET", "/static_content", is_public=True, is_left_to_bentoml=True)
 
 ENDPOINTS = (
     *(JUDGE_SENTIMENT, TAG, TRANSLATE, GENERATE, COMPOSE, FORECAST, CAPTION),
@@ -330,4 +343,4 @@ ENDPOINTS = (
 )
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
 # Probes reveal no secrets. Nor do the playground's files and the API page, whose own requests need a key.
-OPEN_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_open)
+PUBLIC_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_public)

@@ -23,8 +23,8 @@ from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.problem import problem_of, refusal_of
 from service.api.request_id import of_this_request
 from service.api.steps.items import refusal
-from service.api.wire import unless_gone
-from service.concurrency.streams import begun
+from service.api.wire import cancel_on_disconnect
+from service.concurrency.streams import wait_for_first
 from service.errors import ServiceError
 from service.steps.steps import Steps
 from service.steps.turn import Ask, Turn
@@ -55,7 +55,7 @@ def error_event(error: ServiceError) -> bytes:
     return event("error", orjson.dumps(problem_of(error)))
 
 
-async def told_to_the_end(
+async def with_error_event(
     events: AsyncGenerator[bytes], refused: Callable[[ServiceError], bytes]
 ) -> AsyncGenerator[bytes]:
     """Yield the same events. If they fail, the last one is `refused` of the error, since the status has been sent."""
@@ -87,7 +87,7 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._events):
-            self.body_iterator = self._whole(await begun(self._events))
+            self.body_iterator = self._whole(await wait_for_first(self._events))
             await super().__call__(scope, receive, send)
         if not self._is_whole:
             self.status_code = CLIENT_CLOSED_REQUEST
@@ -118,7 +118,7 @@ async def stream_step(
     turn = Turn(ask, done=events.put_nowait, on_piece=events.put_nowait)
     steps.submit(turn)
     try:
-        first = await unless_gone(receive, events.get())
+        first = await cancel_on_disconnect(receive, events.get())
         if isinstance(first, Turn) and first.answer is None:
             raise refusal(first)
         if not isinstance(first, Turn):

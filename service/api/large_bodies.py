@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.endpoints import IMPORT_SESSION
 from service.api.refusals import refusal_response
-from service.api.wire import unless_gone
+from service.api.wire import cancel_on_disconnect
 from service.errors import QueueFull, TooLarge
 
 LARGE_BYTES = 2**16  # shorter bodies are parsed in a few milliseconds, whatever they contain
@@ -66,7 +66,7 @@ def waiting(num_bytes: int) -> Iterator[None]:
         turns.num_waiting_bytes -= num_bytes
 
 
-async def parsing_turn() -> None:
+async def wait_to_parse() -> None:
     """Wait until a large body may be parsed. The caller then parses it at once, without awaiting anything before.
 
     Bodies are parsed one at a time. After each, the loop has as long for everything else as the parsing took.
@@ -74,18 +74,18 @@ async def parsing_turn() -> None:
     lock = _turns_here().lock
     await lock.acquire()
     loop = asyncio.get_running_loop()
-    loop.call_soon(_rest, loop, lock, time.perf_counter())
+    loop.call_soon(_release_later, loop, lock, time.perf_counter())
 
 
-async def turn_of(body: bytes, receive: Receive) -> None:
-    """Wait as `parsing_turn` does, unless the client hangs up first.
+async def wait_to_parse_for(body: bytes, receive: Receive) -> None:
+    """Wait as `wait_to_parse` does, unless the client hangs up first.
 
     Raises:
         QueueFull: Too many bytes are waiting.
         ClientGone: The client hung up.
     """
     with waiting(len(body)):
-        await unless_gone(receive, parsing_turn())
+        await cancel_on_disconnect(receive, wait_to_parse())
 
 
 class LargeBodyMiddleware:
@@ -113,7 +113,7 @@ class LargeBodyMiddleware:
                 return
 
             async def take() -> None:
-                await parsing_turn()
+                await wait_to_parse()
                 kept.close()
 
             await self._app(scope, _after(message, receive, take), send)
@@ -141,6 +141,6 @@ def _num_lists(body: bytes) -> int:
     return body.count(b"[") + body.count(b"{")
 
 
-def _rest(loop: asyncio.AbstractEventLoop, lock: asyncio.Lock, began: float) -> None:
+def _release_later(loop: asyncio.AbstractEventLoop, lock: asyncio.Lock, began: float) -> None:
     """Release the lock after as long as the parsing took. Called in the loop's next turn, when the body is parsed."""
     loop.call_later(time.perf_counter() - began, lock.release)

@@ -4,7 +4,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.paths import endpoint_of
+from service.api.paths import label_of
 from service.metrics import RequestTally
 
 
@@ -31,4 +31,4 @@ class MeasureMiddleware:
         try:
             await self._app(scope, receive, watch)
         finally:
-            self._tally.add(endpoint_of(scope["path"]), status, time.perf_counter() - started)
+            self._tally.add(label_of(scope["path"]), status, time.perf_counter() - started)

@@ -91,13 +91,13 @@ def _all_schemas() -> dict[str, Any]:
         **{form.name: form.schema for form in REFUSAL_FORMS},
     }
     inputs = {"anyOf": [_reference(form.__name__) for form in STEP_FORMS]}
-    _retell(schemas[StepRequest.__name__], "inputs", inputs)
-    _retell(schemas[StepItem.__name__], "inputs", inputs)
-    _retell(schemas[ItemAnswer.__name__], "problem", _reference(refusal_form(TAKE_STEPS.path).name))
+    _replace_type(schemas[StepRequest.__name__], "inputs", inputs)
+    _replace_type(schemas[StepItem.__name__], "inputs", inputs)
+    _replace_type(schemas[ItemAnswer.__name__], "problem", _reference(refusal_form(TAKE_STEPS.path).name))
     return schemas
 
 
-def _retell(schema: Mapping[str, Any], field: str, kind: Mapping[str, Any]) -> None:
+def _replace_type(schema: Mapping[str, Any], field: str, kind: Mapping[str, Any]) -> None:
     """Replace the type of a field that its form declares as any object."""
     own = schema["properties"]
     own[field] = {**kind, **{key: own[field][key] for key in ("description", "examples") if key in own[field]}}
@@ -126,12 +126,12 @@ def _of_answer(schema: Mapping[str, Any]) -> dict[str, Any]:
     required = schema.get("required", ())
     if "properties" in schema:
         opened["properties"] = {
-            name: field if name in required else _left_out(field) for name, field in schema["properties"].items()
+            name: field if name in required else _optional_field(field) for name, field in schema["properties"].items()
         }
     return opened
 
 
-def _left_out(field: Mapping[str, Any]) -> dict[str, Any]:
+def _optional_field(field: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of an optional answer field without null and default, which generators would take for sent."""
     if field.get("default", ...) is not None:
         return {key: value for key, value in field.items() if key != "default"}
@@ -150,13 +150,13 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
             str(endpoint.status): {
                 "description": endpoint.summary,
                 "headers": _headers(endpoint),
-                **_content(endpoint.answer, endpoint.gives),
+                **_content(endpoint.answer, endpoint.response_types),
             },
             "default": refusal,
             **{str(status): {**refusal, "description": meant} for status, meant in endpoint.refusals.items()},
         },
     }
-    if sent := _content(endpoint.request, endpoint.takes):
+    if sent := _content(endpoint.request, endpoint.request_types):
         if endpoint.request:
             sent["content"][JSON]["example"] = _example(endpoint.request)
         described["requestBody"] = {"required": endpoint.needs_body, **sent}
@@ -164,7 +164,7 @@ def _described(endpoint: Endpoint) -> dict[str, Any]:
     in_path = [_path(name) for name in re.findall(r"{(\w+)}", endpoint.path) if name not in described_elsewhere]
     if parameters := [*in_path, *endpoint.parameters]:
         described["parameters"] = parameters
-    if endpoint.is_open:
+    if endpoint.is_public:
         described["security"] = []
     return described
 
@@ -190,7 +190,7 @@ def _headers(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.status == HTTPStatus.CREATED:
         headers |= _LOCATION
     if endpoint.answer is not None:
-        for kind in _OF_CONTENT.keys() & endpoint.gives:
+        for kind in _OF_CONTENT.keys() & endpoint.response_types:
             headers |= _OF_CONTENT[kind]
     return headers
 

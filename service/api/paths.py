@@ -7,7 +7,7 @@ from service.api.endpoint import Endpoint
 from service.api.endpoints import ENDPOINTS, PAGE_FILES, PLAYGROUND
 
 
-class Located(NamedTuple):
+class PathMatch(NamedTuple):
     """The endpoint of a path.
 
     Attributes:
@@ -21,40 +21,40 @@ class Located(NamedTuple):
 
 _LABELS = {endpoint.path: endpoint.label for endpoint in ENDPOINTS}
 _TEMPLATES = [path for path in _LABELS if "{" in path]
-_ASKED = {(method, endpoint.label): endpoint for endpoint in ENDPOINTS for method in endpoint.methods}
+_BY_REQUEST = {(method, endpoint.label): endpoint for endpoint in ENDPOINTS for method in endpoint.methods}
 OTHER = "other"
-_ELSEWHERE = Located(OTHER)
-_FILES = {endpoint.path: Located(endpoint.label) for endpoint in (PLAYGROUND, PAGE_FILES)}
-_WITHOUT_IDS = {path: Located(label) for path, label in _LABELS.items() if path not in _TEMPLATES}
+_ELSEWHERE = PathMatch(OTHER)
+_FILES = {endpoint.path: PathMatch(endpoint.label) for endpoint in (PLAYGROUND, PAGE_FILES)}
+_WITHOUT_IDS = {path: PathMatch(label) for path, label in _LABELS.items() if path not in _TEMPLATES}
 # Each template is a named group, with an unnamed group for each of its ids.
 _PATTERNS = [re.sub(r"{\w+}", "([^/]+)", path) for path in _TEMPLATES]
 _PATTERN = re.compile("|".join(f"(?P<t{at}>{pattern})" for at, pattern in enumerate(_PATTERNS)))
 _BY_GROUP: dict[str | None, str] = {f"t{at}": _LABELS[path] for at, path in enumerate(_TEMPLATES)}
 
 
-def located(path: str) -> Located:
+def match_path(path: str) -> PathMatch:
     """Find the endpoint of a path. One lookup or one match, because every request needs it."""
     found = _WITHOUT_IDS.get(path)
     if found is not None:
         return found
     match = _PATTERN.fullmatch(path)
     if match is None:
-        return _FILES.get(root(path), _ELSEWHERE)
+        return _FILES.get(first_segment(path), _ELSEWHERE)
     _, *ids = filter(None, match.groups())  # the template's own group, and those of its ids
-    return Located(_BY_GROUP[match.lastgroup], tuple(ids))
+    return PathMatch(_BY_GROUP[match.lastgroup], tuple(ids))
 
 
-def endpoint_of(path: str) -> str:
+def label_of(path: str) -> str:
     """Return the label of a path."""
-    return located(path).label
+    return match_path(path).label
 
 
-def asked(method: str, path: str) -> Endpoint | None:
+def endpoint_for(method: str, path: str) -> Endpoint | None:
     """Return the endpoint of a request. None if the path has no endpoint, or none with this method."""
-    return _ASKED.get((method, located(path).label))
+    return _BY_REQUEST.get((method, match_path(path).label))
 
 
-def root(path: str) -> str:
+def first_segment(path: str) -> str:
     """Return the first segment of a path, with its slash. A path without slashes, such as `*`, is returned as it is."""
     end = path.find("/", 1)
     return path if end < 0 else path[:end]

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api import endpoints
 from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone, ClientSlow
 from service.api.openai.errors import V1
-from service.api.paths import located, root
+from service.api.paths import first_segment, match_path
 from service.api.problem import failure, plain_problem
 from service.api.refusals import refusal_response
 from service.api.request_id import of_this_request
@@ -27,7 +27,7 @@ from service.metrics import RequestTally
 
 logger = logging.getLogger(__name__)
 
-_HERE = frozenset(root(endpoint.path) for endpoint in endpoints.ENDPOINTS if not endpoint.is_left_to_bentoml)
+_HERE = frozenset(first_segment(endpoint.path) for endpoint in endpoints.ENDPOINTS if not endpoint.is_left_to_bentoml)
 
 
 class PlainApp:
@@ -59,7 +59,7 @@ class PlainApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        label, ids = located(path)
+        label, ids = match_path(path)
         if scope["type"] == "websocket":
             await self._connect(label, scope, receive, send)
         elif answer := self._hot.get((scope["method"], label)):
@@ -111,5 +111,5 @@ class PlainFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        is_plain = kind == "websocket" or (kind == "http" and root(scope["path"]) in _HERE)
+        is_plain = kind == "websocket" or (kind == "http" and first_segment(scope["path"]) in _HERE)
         await (self._plain if is_plain else self._app)(scope, receive, send)

@@ -104,7 +104,9 @@ def refusal_headers(error: ServiceError) -> dict[str, str]:
     return {**error.headers, **retry}
 
 
-async def answered(handling: Awaitable[R], name: str, refused: Callable[[ServiceError], Response]) -> R | Response:
+async def answer_or_refusal(
+    handling: Awaitable[R], name: str, refused: Callable[[ServiceError], Response]
+) -> R | Response:
     """Return a handler's answer, or its refusal. Any other error is logged with `name`, and sent without details."""
     try:
         return await handling
@@ -120,7 +122,7 @@ def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitabl
 
     @functools.wraps(handler)
     async def answer(*args: P.args, **kwargs: P.kwargs) -> R | Response:
-        return await answered(handler(*args, **kwargs), handler.__name__, problem_response)
+        return await answer_or_refusal(handler(*args, **kwargs), handler.__name__, problem_response)
 
     return answer
 

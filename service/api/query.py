@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.endpoints import LIST_MODELS, QUESTIONS, SHOW_SERVED_MODEL
-from service.api.paths import asked
+from service.api.paths import endpoint_for
 from service.api.refusals import refusal_response
 from service.api.wire import check_query
 from service.errors import InvalidInput
@@ -16,7 +16,7 @@ class QueryMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = asked(scope["method"], scope["path"]) if scope["type"] == "http" else None
+        endpoint = endpoint_for(scope["method"], scope["path"]) if scope["type"] == "http" else None
         if endpoint is not None and (endpoint.tag == QUESTIONS or endpoint in (LIST_MODELS, SHOW_SERVED_MODEL)):
             try:
                 check_query(scope, endpoint)

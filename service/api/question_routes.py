@@ -20,11 +20,11 @@ from service.api import endpoints
 from service.api.answer import LargeAnswer
 from service.api.body import parsed_body
 from service.api.endpoint import Endpoint
-from service.api.events import EventStream, error_event, event, piece_event, told_to_the_end
-from service.api.large_bodies import LARGE_BYTES, turn_of
+from service.api.events import EventStream, error_event, event, piece_event, with_error_event
+from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
-from service.api.wire import check_json, check_query, read_body, respond, unless_gone
+from service.api.wire import cancel_on_disconnect, check_json, check_query, read_body, respond
 from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
 from service.forms.tagging import TagAnswer, TagRequest
@@ -65,8 +65,8 @@ class QuestionRoutes:
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         if len(body) > LARGE_BYTES:
-            await turn_of(body, receive)
-        answer = await unless_gone(receive, asked(parsed_body(form, body)))
+            await wait_to_parse_for(body, receive)
+        answer = await cancel_on_disconnect(receive, asked(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)
             return answer.status_code
@@ -78,7 +78,7 @@ class QuestionRoutes:
         if not request.stream:
             return await self._questions.generate(request)
         events = await self._questions.stream(request)
-        return EventStream(told_to_the_end(_event_bytes(events), error_event))
+        return EventStream(with_error_event(_event_bytes(events), error_event))
 
     async def tag(self, request: TagRequest) -> TagAnswer | Response:
         """Tag words. A large answer takes its room until it is sent."""

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from service.api.endpoint import Endpoint
 from service.api.endpoints import STREAM
-from service.api.problem import answered, problem_response
+from service.api.problem import answer_or_refusal, problem_response
 from service.api.refusals import refusal_response
 from service.errors import UpgradeNeeded
 
@@ -86,7 +86,9 @@ def _refusing(handler: Handler) -> Handler:
     """Wrap a handler so that it answers refusals in the form of their path."""
 
     async def answer(request: Request) -> Response:
-        return await answered(handler(request), handler.__name__, partial(refusal_response, request.scope["path"]))
+        return await answer_or_refusal(
+            handler(request), handler.__name__, partial(refusal_response, request.scope["path"])
+        )
 
     return answer
 

@@ -117,7 +117,7 @@ class SessionRoutes:
     async def import_session(self, request: Request) -> Response:
         """Open a session from an exported one."""
         blob = await request.body()
-        return _opened(await self._transfers.take_in(owner_of(request.scope), blob, _idempotency_key(request)))
+        return _opened(await self._transfers.import_session(owner_of(request.scope), blob, _idempotency_key(request)))
 
 
 def _session(request: Request) -> tuple[str, str]:

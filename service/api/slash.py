@@ -7,10 +7,10 @@ from urllib.parse import quote
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.paths import OTHER, endpoint_of
+from service.api.paths import OTHER, label_of
 from service.metrics import RequestTally
 
-_FOLDED = re.compile(r"/\.{1,2}/")  # clients resolve such segments
+_DOT_SEGMENT = re.compile(r"/\.{1,2}/")  # clients resolve such segments
 
 
 class SlashMiddleware:
@@ -26,21 +26,21 @@ class SlashMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        if not path.endswith("/") or not _is_led_on(scope):
+        if not path.endswith("/") or not _is_redirected(scope):
             await self._app(scope, receive, send)
             return
         self._tally.add(OTHER, HTTPStatus.TEMPORARY_REDIRECT, 0.0)
-        await Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": _right(scope)})(
+        await Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": _location(scope)})(
             scope, receive, send
         )
 
 
-def _is_led_on(scope: Scope) -> bool:
+def _is_redirected(scope: Scope) -> bool:
     """Whether a path ends with a slash, is unknown, and would be known without the slash."""
     path = scope["path"]
-    if scope["type"] != "http" or scope["method"] == "DELETE" or path.startswith("//") or _FOLDED.search(path):
+    if scope["type"] != "http" or scope["method"] == "DELETE" or path.startswith("//") or _DOT_SEGMENT.search(path):
         return False
-    return endpoint_of(path) == OTHER and endpoint_of(path[:-1]) != OTHER and quote(path) == _sent(scope)
+    return label_of(path) == OTHER and label_of(path[:-1]) != OTHER and quote(path) == _sent(scope)
 
 
 def _sent(scope: Scope) -> str:
@@ -49,7 +49,7 @@ def _sent(scope: Scope) -> str:
     return raw.decode("latin-1")
 
 
-def _right(scope: Scope) -> str:
+def _location(scope: Scope) -> str:
     """Return the path without its last slash, relative to the path with it."""
     last = quote(scope["path"][:-1].rpartition("/")[2])
     query = scope["query_string"].decode("latin-1")

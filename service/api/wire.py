@@ -47,7 +47,7 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
     return body if len(parts) == 1 else b"".join(parts)
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, R]) -> R:
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, R]) -> R:
     """Return the result of work, and cancel the work if the client hangs up.
 
     Raises:

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TypeVar
 
-from service.concurrency.deadline import all_within, deadline
+from service.concurrency.deadline import deadline, with_deadline
 from service.errors import ShuttingDown
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Answering:
     async def pieces(self, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
         """Yield the same pieces, which together are one answer. Raise the errors of `answer`."""
         with self._counted():
-            async with aclosing(all_within(self._timeout_seconds, pieces)) as timed:
+            async with aclosing(with_deadline(self._timeout_seconds, pieces)) as timed:
                 async for piece in timed:
                     yield piece
 

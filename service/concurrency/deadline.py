@@ -27,7 +27,7 @@ async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[
         raise too_late(seconds) from error
 
 
-async def all_within(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
+async def with_deadline(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
     """Yield the same pieces. Raise DeadlineExceeded unless the last one comes within `seconds`."""
     ends_at = time.perf_counter() + seconds
     async with aclosing(pieces):

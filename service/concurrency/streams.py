@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def begun(events: AsyncGenerator[T]) -> AsyncGenerator[T]:
+async def wait_for_first(events: AsyncGenerator[T]) -> AsyncGenerator[T]:
     """Wait for the first event, raising any error before it, and return the same events."""
     return _from(await anext(events), events)
 

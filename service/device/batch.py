@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from service.bundle.stage import Stage
 from service.device.runtime import ROW, DeviceRuntime, as_array
-from service.engine.job import BatchForm, PreparedBatch, RowJob, StageForm
+from service.engine.job import BatchBuilder, PreparedBatch, RowJob, StageLayout
 from service.engine.scheduler import Batch
 from service.engine.state import Array
 
@@ -25,7 +25,7 @@ class WholeRows:
         return rows
 
 
-class DeviceForm(BatchForm):
+class DeviceBatchBuilder(BatchBuilder):
     """How the jobs of a bundle become batches of a device runtime."""
 
     may_run_inline = False  # a provider's recording belongs to the engine's thread
@@ -34,11 +34,13 @@ class DeviceForm(BatchForm):
     def __init__(self, runtime: DeviceRuntime) -> None:
         super().__init__(runtime.bundle)
         self._runtime = runtime
-        self._row_forms = {name: StageForm(_of_whole_rows(stage)) for name, stage in self.stages.items()}
+        self._whole_row_layouts = {name: StageLayout(_of_whole_rows(stage)) for name, stage in self.stages.items()}
 
     def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
         """Return the tensors of a batch."""
-        return PreparedBatch(batch, self._row_forms[batch.lane.stage], WholeRows([job.row for job in batch.jobs]))
+        return PreparedBatch(
+            batch, self._whole_row_layouts[batch.lane.stage], WholeRows([job.row for job in batch.jobs])
+        )
 
     def warm_up(self) -> None:
         """Run every rung once; see `DeviceRuntime.warm_up`."""

@@ -10,7 +10,7 @@ from service.engine.state import Array, Inputs
 
 
 class JobTaker(Protocol):
-    """What Advancing and Runs need from an engine."""
+    """What RowsUnderWay and Runs need from an engine."""
 
     def submit(self, jobs: Sequence[RowJob]) -> None: ...
 
@@ -33,7 +33,7 @@ class Advance:
     row: bytes
 
 
-class Advancing:
+class RowsUnderWay:
     """Rows of one sequence that are on their way.
 
     Args:
@@ -51,7 +51,7 @@ class Advancing:
         self._error: Exception | None = None
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for job in jobs:
-            job.done = self._count
+            job.on_done = self._count
         engine.submit(jobs)
 
     async def finished(self) -> list[Advance]:
@@ -102,7 +102,7 @@ class Runs:
         self._num_told = 0
         self._news: asyncio.Future[None] | None = None
         job.rows = self._rows
-        job.ran = job.done = self._tell
+        job.on_run = job.on_done = self._tell
         engine.submit([job])
 
     async def next(self) -> Advance:

@@ -1,6 +1,6 @@
 """The engine: runs rows of many sessions through one bundle's graphs, batched by cell.
 
-    submit ─► scheduler (pure) ─► prepare ─► the graph runs ─► apply ─► `done` of each job
+    submit ─► scheduler (pure) ─► prepare ─► the graph runs ─► apply ─► `on_done` of each job
                   ▲                         in one thread        │
                   └──────────── items left ──────────────────────┘
 
@@ -19,9 +19,9 @@ from typing import Protocol
 
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
-from service.engine.advancing import Advance, Advancing, Runs
+from service.engine.advancing import Advance, RowsUnderWay, Runs
 from service.engine.graph_thread import GraphThread, timed
-from service.engine.job import BatchForm, PreparedBatch, RowJob
+from service.engine.job import BatchBuilder, PreparedBatch, RowJob
 from service.engine.run_policy import RunPolicy
 from service.engine.scheduler import Batch, Ladder, Scheduler, num_rows
 from service.engine.state import Array, Inputs
@@ -63,7 +63,7 @@ class Engine:
         max_batch_rows: The largest number of rows in a run.
         max_queue_rows: The largest number of rows waiting or running. More are refused with QueueFull.
         max_wait_seconds: How long the first job of an idle engine waits for others.
-        form: How jobs become batches; None if `graphs` reads tensors from the host.
+        builder: How jobs become batches; None if `graphs` reads tensors from the host.
     """
 
     def __init__(
@@ -73,29 +73,29 @@ class Engine:
         max_batch_rows: int = 64,
         max_queue_rows: int = 4096,
         max_wait_seconds: float = 0.0,
-        form: BatchForm | None = None,
+        builder: BatchBuilder | None = None,
     ) -> None:
         self._graphs = graphs
         self._observer = observer
         self._max_queue_rows = max_queue_rows
         self._max_wait_seconds = max_wait_seconds
-        self._form = form or BatchForm(graphs.bundle)
-        self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._form.stages), max_batch_rows, max_queue_rows)
-        self._apart: deque[RowJob] = deque()
-        self._policy = RunPolicy(max_batch_rows, self._form.may_run_inline)
+        self._builder = builder or BatchBuilder(graphs.bundle)
+        self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._builder.stages), max_batch_rows, max_queue_rows)
+        self._to_retry_alone: deque[RowJob] = deque()
+        self._policy = RunPolicy(max_batch_rows, self._builder.may_run_inline)
         self._thread: GraphThread[list[Array]] | None = None
         self._is_woken = False
         self._is_stopped = False
 
     def start(self) -> None:
         """Start running jobs. Needs a running event loop."""
-        self._thread = GraphThread(self._graphs.bundle.manifest.name, self._form.warm_up)
+        self._thread = GraphThread(self._graphs.bundle.manifest.name, self._builder.warm_up)
         self._wake()
 
     @property
     def takes_wide_jobs(self) -> bool:
         """Whether a job may have several rows."""
-        return self._form.takes_wide_jobs
+        return self._builder.takes_wide_jobs
 
     def num_jobs(self, num_rows: int) -> int:
         """Return how many jobs to divide these rows into; they all take the same step."""
@@ -123,7 +123,7 @@ class Engine:
                 self._fail_job(job, self._shutting_down())
 
     def submit(self, jobs: Sequence[RowJob], is_group: bool = False) -> None:
-        """Admit jobs, all or none. The `done` of each is called on the event loop.
+        """Admit jobs, all or none. The `on_done` of each is called on the event loop.
 
         Args:
             jobs: Jobs with items remaining.
@@ -154,14 +154,14 @@ class Engine:
             )
 
     def withdraw(self, job: RowJob) -> None:
-        """Drop a job that nobody waits for any more. Its `done` is not called."""
+        """Drop a job that nobody waits for any more. Its `on_done` is not called."""
         job.is_withdrawn = True
-        job.disown()
+        job.drop_callbacks()
         self._scheduler.withdraw(job)
 
     def outputs_of(self, job: RowJob) -> dict[str, Array]:
         """Return the kept outputs of a finished job; see `RowJob.outputs`."""
-        return job.outputs(self._form.stages[job.stage])
+        return job.outputs(self._builder.stages[job.stage])
 
     async def advance(
         self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str] = ()
@@ -201,14 +201,14 @@ class Engine:
         inputs: Sequence[Inputs],
         num_items: Sequence[int],
         keep: Sequence[str] = (),
-    ) -> Advancing:
+    ) -> RowsUnderWay:
         """Start rows of one sequence, each with its own number of items; see `advance_all`.
 
         Raises:
             QueueFull, ShuttingDown, TooLarge: The rows are not admitted.
         """
         self.check_rows(len(rows))
-        return Advancing(
+        return RowsUnderWay(
             self,
             [
                 RowJob(stage, length, row=row, inputs=own, keep=tuple(keep))
@@ -260,9 +260,9 @@ class Engine:
         return self._scheduler.schedule(self._policy.num_rows(self._scheduler.num_next))
 
     def _failed_alone(self) -> Batch[RowJob] | None:
-        if not self._apart:
+        if not self._to_retry_alone:
             return None
-        job = self._apart.popleft()
+        job = self._to_retry_alone.popleft()
         return Batch(self._scheduler.lane(job), (job,))
 
     def _start_run(self, batch: Batch[RowJob]) -> bool:
@@ -273,7 +273,7 @@ class Engine:
         """
         started = time.perf_counter()
         try:
-            prepared = self._form.prepare(batch)
+            prepared = self._builder.prepare(batch)
         except Exception as error:  # one job's inputs do not fit those of the others
             self._fail(batch, error)
             return True
@@ -294,7 +294,7 @@ class Engine:
         results: list[Array] | Exception,
         seconds: float,
     ) -> None:
-        """Apply a run's results and start the next run; call the jobs' `done` while that run is under way."""
+        """Apply a run's results and start the next run; call the jobs' `on_done` while that run is under way."""
         batch = prepared.batch
         self._policy.run_ended(batch, seconds)
         if isinstance(results, Exception):
@@ -308,7 +308,7 @@ class Engine:
             self._fail(batch, error)
             return
         done = self._scheduler.complete(batch)
-        if self._apart or not self._scheduler.is_empty:
+        if self._to_retry_alone or not self._scheduler.is_empty:
             go_on()
         try:
             self._observer.ran(*batch.lane, waits, seconds, num_steps)
@@ -316,8 +316,8 @@ class Engine:
             logger.exception("a run of %s could not be counted", batch.lane)
         if len(done) < len(batch.jobs):
             for job in batch.jobs:
-                if job.remaining and job.ran is not None:
-                    _call(job.ran, job)
+                if job.remaining and job.on_run is not None:
+                    _call(job.on_run, job)
         for job in done:
             _end(job)
 
@@ -328,7 +328,7 @@ class Engine:
                 self._fail_job(job, error)
         elif len(batch.jobs) > 1:
             logger.warning("a run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
-            self._apart.extend(batch.jobs)
+            self._to_retry_alone.extend(batch.jobs)
         else:
             logger.error("a run of %s failed for one row; its request fails", batch.lane, exc_info=error)
             self._fail_job(batch.jobs[0], error)
@@ -345,8 +345,8 @@ class Engine:
 
 def _end(job: RowJob) -> None:
     """Notify a job's owner. The job forgets it first: their cycle would keep all outputs until garbage collection."""
-    owner = job.done
-    job.disown()
+    owner = job.on_done
+    job.drop_callbacks()
     _call(owner, job)
 
 

@@ -28,11 +28,11 @@ class RowJob(Job):
         row: The state row, or the concatenated rows. Each run replaces it with the next one.
         inputs: The stage's inputs, of the manifest's dtypes. Those with a time axis have an entry for each item.
         keep: Names of the outputs to keep. May include ARGMAX if the stage has logits.
-        done: Called once, when all items are consumed or the job has failed.
-        ran: Called after each run that leaves items to consume. It may be called once for several runs.
+        on_done: Called once, when all items are consumed or the job has failed.
+        on_run: Called after each run that leaves items to consume. It may be called once for several runs.
         offset: Number of items consumed.
         error: Why it failed.
-        is_withdrawn: Whether nobody waits for it any more. `done` is then not called.
+        is_withdrawn: Whether nobody waits for it any more. `on_done` is then not called.
         waiting_since: When it was created or its last run ended, by the performance counter, in seconds.
         parts: The kept outputs of each run.
         rows: The state row after each run; None if only the last one is wanted.
@@ -41,8 +41,8 @@ class RowJob(Job):
     row: bytes = b""
     inputs: Inputs = field(default_factory=dict)
     keep: tuple[str, ...] = ()
-    done: Callable[["RowJob"], None] = _tell_nobody
-    ran: Callable[["RowJob"], None] | None = None
+    on_done: Callable[["RowJob"], None] = _tell_nobody
+    on_run: Callable[["RowJob"], None] | None = None
     offset: int = 0
     error: Exception | None = None
     is_withdrawn: bool = False
@@ -50,9 +50,9 @@ class RowJob(Job):
     parts: list[dict[str, Array]] = field(default_factory=list)
     rows: list[bytes] | None = None
 
-    def disown(self) -> None:
+    def drop_callbacks(self) -> None:
         """Drop the callbacks: nobody is notified from now on."""
-        self.done, self.ran = _tell_nobody, None
+        self.on_done, self.on_run = _tell_nobody, None
 
     def outputs(self, stage: Stage) -> dict[str, Array]:
         """Return the kept outputs of all runs.
@@ -73,7 +73,7 @@ class RowJob(Job):
         }
 
 
-class StageForm:
+class StageLayout:
     """What all batches of a stage have in common.
 
     Attributes:
@@ -126,15 +126,15 @@ class PreparedBatch:
         names: Names of the outputs that the graph must return.
     """
 
-    def __init__(self, batch: Batch[RowJob], form: StageForm, rows: Rows) -> None:
+    def __init__(self, batch: Batch[RowJob], layout: StageLayout, rows: Rows) -> None:
         self.batch = batch
-        self._form = form
+        self._layout = layout
         self._rows = rows
-        self.feeds: dict[str, Array] = rows.tensors(form.stage.reads)
-        for spec in form.stage.inputs:
+        self.feeds: dict[str, Array] = rows.tensors(layout.stage.reads)
+        for spec in layout.stage.inputs:
             self.feeds[spec.name] = _stacked(batch.jobs, spec, batch.lane.rung)
         self._kept = {name for job in batch.jobs for name in job.keep}
-        self.names = form.needed(self._kept)
+        self.names = layout.needed(self._kept)
 
     def apply(self, results: Sequence[Array]) -> None:
         """Give each job its next row and the outputs that it keeps.
@@ -157,7 +157,7 @@ class PreparedBatch:
                 job.rows.append(row)
 
     def _next_rows(self, named: Mapping[str, Array]) -> Sequence[bytes]:
-        next_names = self._form.next_names
+        next_names = self._layout.next_names
         if not next_names:
             return [job.row for job in self.batch.jobs]
         widths = [job.width for job in self.batch.jobs]
@@ -167,7 +167,7 @@ class PreparedBatch:
         """Return the part of the run's outputs that each job keeps."""
         if not self._kept:
             return [{}] * len(self.batch.jobs)
-        outputs = self._form.by_row(named, self._kept)
+        outputs = self._layout.by_row(named, self._kept)
         rung, start = self.batch.lane.rung, 0
         parts: list[dict[str, Array]] = []
         for job in self.batch.jobs:
@@ -180,7 +180,7 @@ class PreparedBatch:
         return parts
 
 
-class BatchForm:
+class BatchBuilder:
     """How the jobs of a bundle become batches.
 
     Attributes:
@@ -194,13 +194,13 @@ class BatchForm:
 
     def __init__(self, bundle: Bundle) -> None:
         self.stages: dict[str, Stage] = {stage.name: stage for stage in bundle.manifest.stages}
-        self._forms = {name: StageForm(stage) for name, stage in self.stages.items()}
-        self._layout = RowLayout(bundle.manifest.state)
+        self._stage_layouts = {name: StageLayout(stage) for name, stage in self.stages.items()}
+        self._row_layout = RowLayout(bundle.manifest.state)
 
     def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
         """Return the tensors of a batch."""
-        rows = self._layout.batch([job.row for job in batch.jobs], batch.num_rows)
-        return PreparedBatch(batch, self._forms[batch.lane.stage], rows)
+        rows = self._row_layout.batch([job.row for job in batch.jobs], batch.num_rows)
+        return PreparedBatch(batch, self._stage_layouts[batch.lane.stage], rows)
 
     def warm_up(self) -> None:
         """Prepare for the first run. The engine's thread calls this once."""

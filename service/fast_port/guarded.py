@@ -74,9 +74,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refused = refused
         self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_SECONDS)
         self._is_ended = False  # no further request is accepted
-        self._last_words = b""
+        self._final_bytes = b""
         self._waits_since: float | None = None  # for the client; None while it is not waited for
-        self._num_held = 0  # bytes since a head was complete or a piece of a body came: of a head, or after a body
+        # Those since a head was complete or a piece of a body came: of a head, or after a body.
+        self._num_unparsed_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Overrides uvicorn, which waits for the first request for ever: start the timer.
@@ -99,7 +100,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Overrides uvicorn: ignore upgrades, and send the answers that are due before ending on what is not HTTP."""
         if self._is_ended:
             return
-        self._num_held += len(data)
+        self._num_unparsed_bytes += len(data)
         try:
             self._read(data)
         except httptools.HttpParserError as error:
@@ -107,7 +108,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(ours if isinstance(ours, ServiceError) else Malformed("what was sent is not HTTP/1.1"))
         if self._is_ended:
             return
-        if self._num_held > MAX_HEAD_BYTES:
+        if self._num_unparsed_bytes > MAX_HEAD_BYTES:
             self._refuse(_head_too_large())
         elif self._waits_since is None and self._is_awaited:
             self._wait()
@@ -119,7 +120,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return True
         if not self._is_ended:
             self._end()
-        if self._is_called_off:
+        if self._cancels_on_disconnect:
             self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
         return True
 
@@ -168,13 +169,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Overrides uvicorn, which limits neither: note that this is no head, and that the client is not silent."""
-        self._num_held = 0
+        self._num_unparsed_bytes = 0
         self._waits_since = None
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Overrides uvicorn: if the head asked for an upgrade, end no request, because none was begun."""
-        self._num_held = 0
+        self._num_unparsed_bytes = 0
         self._waits_since = None  # a chunked body's end may come by itself
         if not self.parser.should_upgrade():
             super().on_message_complete()
@@ -238,18 +239,18 @@ class GuardedProtocol(HttpToolsProtocol):
         return self._is_free or (self.cycle.more_body and not self.pipeline)
 
     @property
-    def _is_called_off(self) -> bool:
+    def _cancels_on_disconnect(self) -> bool:
         """Whether to cancel what is under way once its client has gone."""
         return True
 
     def _pass_head(self) -> None:
         """Accept a head that is complete, or raise HeadTooLarge or Malformed."""
-        if self._num_held > MAX_HEAD_BYTES:  # perhaps too large, or a body has come with it
+        if self._num_unparsed_bytes > MAX_HEAD_BYTES:  # perhaps too large, or a body has come with it
             num_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if num_bytes > MAX_HEAD_BYTES:
                 raise _head_too_large()
         _check_host(self.headers, self.parser.get_http_version())
-        self._num_held = 0
+        self._num_unparsed_bytes = 0
         self._waits_since = None
 
     def _refuse(self, error: ServiceError) -> None:
@@ -263,28 +264,28 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refused(response.status_code)
         self._end(last_answer(response, self.server_state.default_headers))
 
-    def _end(self, words: bytes = b"") -> None:
+    def _end(self, final_bytes: bytes = b"") -> None:
         """Close, with these last bytes, once all requests that came whole have been answered."""
-        self._is_ended, self._last_words = True, words
+        self._is_ended, self._final_bytes = True, final_bytes
         if self.pipeline and self.cycle.more_body:
-            self.pipeline.popleft()  # the latest, which is broken, and which `words` answer
+            self.pipeline.popleft()  # the latest, which is broken, and which `final_bytes` answer
             self.cycle.more_body = False
         if self._is_awaited:
             self._leave()
 
     def _leave(self) -> None:
-        words = self._last_words
+        final_bytes = self._final_bytes
         if not self._is_free:
-            words = b"" if self.cycle.response_started else words
+            final_bytes = b"" if self.cycle.response_started else final_bytes
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.transport.is_closing():
             return
-        if not words or not self.transport.can_write_eof():
-            self.transport.write(words)
+        if not final_bytes or not self.transport.can_write_eof():
+            self.transport.write(final_bytes)
             self.transport.close()
             return
-        self.transport.write(words)
+        self.transport.write(final_bytes)
         self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 

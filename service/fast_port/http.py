@@ -90,7 +90,7 @@ class StepProtocol(CoalescingProtocol):
         cycle: object = self.cycle
         if isinstance(cycle, StepCycle) and cycle.more_body:
             cycle.body += body
-            self._num_held = 0
+            self._num_unparsed_bytes = 0
             self._waits_since = None
         else:
             super().on_body(body)
@@ -133,7 +133,7 @@ class StepProtocol(CoalescingProtocol):
         return session_id.decode()
 
     @property
-    def _is_called_off(self) -> bool:
+    def _cancels_on_disconnect(self) -> bool:
         return not isinstance(self.cycle, StepCycle)  # a step is finished all the same
 
     def _begin_known(self, content: bytes) -> bool:

@@ -17,7 +17,7 @@ def limit_messages(refused: Refused, max_message_bytes: int) -> None:
     WS_PROTOCOLS["auto"] = cast(Any, partial(LimitedProtocol, refused, max_message_bytes))
 
 
-class PatientProtocol(WebSocketsSansIOProtocol):
+class BoundedMemoryProtocol(WebSocketsSansIOProtocol):
     """A connection whose fragments and pings take no more memory than their bytes, whatever its client sends.
 
     Args:
@@ -71,11 +71,11 @@ class PatientProtocol(WebSocketsSansIOProtocol):
         self._pong = b""
 
 
-class LimitedProtocol(PatientProtocol):
+class LimitedProtocol(BoundedMemoryProtocol):
     """A connection without compression, in which eight kilobytes could be a message of eight megabytes.
 
     Args:
-        refused: As of `PatientProtocol`.
+        refused: As of `BoundedMemoryProtocol`.
         max_message_bytes: Length of the largest message. One of more than twice that ends the connection.
     """
 

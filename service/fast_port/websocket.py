@@ -20,12 +20,12 @@ from service.api.stream.channel import offer
 from service.fast_port import framing
 from service.fast_port.framing import Framing
 from service.fast_port.guarded import Refused
-from service.fast_port.messages import PatientProtocol
+from service.fast_port.messages import BoundedMemoryProtocol
 
 FRAMES_AT_ONCE = 64
 
 
-class ChannelProtocol(PatientProtocol):
+class ChannelProtocol(BoundedMemoryProtocol):
     """A connection that is also a channel.
 
     Args:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat
 
-from service.forms.chance import Chance
 from service.forms.form import MAX_READING, BundleTag, Form, InWords, OneOrMany, Question, Seed
+from service.forms.sampling_options import SamplingOptions
 
 MAX_PIXELS = 64  # of a row or a column
 MAX_IMAGE_CHARACTERS = 2**20
@@ -24,7 +24,7 @@ EncodedImage = Annotated[
 ]
 
 
-class CaptionRequest(Chance, Question):
+class CaptionRequest(SamplingOptions, Question):
     """An image to describe."""
 
     image: OneOrMany[EncodedImage, Pixels] = Field(

@@ -14,7 +14,6 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from service.forms.chance import MAX_TOKENS
 from service.forms.form import (
     INT64,
     MAX_TEXT_CHARACTERS,
@@ -26,6 +25,7 @@ from service.forms.form import (
     checked_together,
 )
 from service.forms.generation import Sampling, Usage
+from service.forms.sampling_options import MAX_TOKENS
 
 MAX_CHOICES = 64
 Prompt = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]

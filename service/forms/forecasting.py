@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from service.forms.form import BundleTag, Form, Question, Reading, given
+from service.forms.form import BundleTag, Form, Question, Reading, requires_field
 
 A_DAY = [20, 19, 18, 18, 19, 21, 24, 27, 30, 32, 34, 35, 36, 36, 35, 33, 31, 29, 27, 25, 24, 23, 22, 21]
 MAX_READINGS = 100_000
@@ -73,8 +73,8 @@ class ReadingsStep(Form):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [given("values"), given("horizon")],
-            "dependentSchemas": {"quantiles": given("horizon")},
+            "anyOf": [requires_field("values"), requires_field("horizon")],
+            "dependentSchemas": {"quantiles": requires_field("horizon")},
         }
     )
 

@@ -28,7 +28,7 @@ One = TypeVar("One")
 Many = TypeVar("Many")
 
 
-def shape(name: str) -> Any:  # noqa: ANN401  pydantic takes numbers for tags, and is typed to take strings
+def union_tag(name: str) -> Any:  # noqa: ANN401  pydantic takes numbers for tags, and is typed to take strings
     """Return the tag of one of the shapes that a value may have: a negative number, which `InvalidInput` leaves out.
 
     pydantic puts it into the location of an error, where a name would look like something that the client sent.
@@ -38,17 +38,21 @@ def shape(name: str) -> Any:  # noqa: ANN401  pydantic takes numbers for tags, a
 
 # The discriminator looks at what was sent, so that an error is about that shape only.
 OneOrMany = Annotated[
-    Annotated[One, Tag(shape("one"))] | Annotated[Many, Tag(shape("list"))],
+    Annotated[One, Tag(union_tag("one"))] | Annotated[Many, Tag(union_tag("list"))],
     Discriminator(
-        lambda value: shape("list") if isinstance(value, list) else None if isinstance(value, dict) else shape("one"),
+        lambda value: (
+            union_tag("list") if isinstance(value, list) else None if isinstance(value, dict) else union_tag("one")
+        ),
         custom_error_type="no_shape",
         custom_error_message="Input should be one, or a list of several",
     ),
 ]
 TextOrNumber = Annotated[
-    Annotated[One, Tag(shape("text"))] | Annotated[Many, Tag(shape("number"))],
+    Annotated[One, Tag(union_tag("text"))] | Annotated[Many, Tag(union_tag("number"))],
     Discriminator(
-        lambda value: shape("text") if isinstance(value, str) else shape("number") if isinstance(value, int) else None,
+        lambda value: (
+            union_tag("text") if isinstance(value, str) else union_tag("number") if isinstance(value, int) else None
+        ),
         custom_error_type="no_shape",
         custom_error_message="Input should be a text or a whole number",
     ),
@@ -82,7 +86,7 @@ class Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-def given(field: str) -> JsonDict:
+def requires_field(field: str) -> JsonDict:
     """Return the schema of an object that has this field, not null."""
     return {"required": [field], "properties": {field: {"not": {"type": "null"}}}}
 

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from service.forms.chance import MAX_TOKENS, Chance
-from service.forms.form import MAX_TEXT_CHARACTERS, BundleTag, Form, OneOrMany, Question, Seed, Text, given
+from service.forms.form import MAX_TEXT_CHARACTERS, BundleTag, Form, OneOrMany, Question, Seed, Text, requires_field
+from service.forms.sampling_options import MAX_TOKENS, SamplingOptions
 
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class Sampling(Chance):
+class Sampling(SamplingOptions):
     """How a text is continued."""
 
     max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Maximum number of characters to generate")
@@ -66,7 +66,7 @@ class NextCharacters(Form):
 class CharacterStep(Form):
     """A piece of a text to read, or how to continue the text."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [given("text"), given("generate")]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [requires_field("text"), requires_field("generate")]})
 
     text: Text | None = Field(None, description="Next piece of the text to read, cut anywhere")
     generate: Sampling | None = Field(

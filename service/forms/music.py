@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from service.forms.chance import Chance
-from service.forms.form import BundleTag, Form, InWords, Question, Seed, given, shape
+from service.forms.form import BundleTag, Form, InWords, Question, Seed, requires_field, union_tag
+from service.forms.sampling_options import SamplingOptions
 from service.media.midi import MAX_TEMPO, MIN_TEMPO
 from service.media.music import NAME as NOTE_NAME
 from service.media.music import Articulation, kind_of_notes
@@ -17,33 +17,33 @@ DEFAULT_BARS = 8
 
 
 def _shape_of_note(value: Any) -> Any:  # noqa: ANN401  # whatever a client sent
-    return shape("name" if isinstance(value, str) else "number")
+    return union_tag("name" if isinstance(value, str) else "number")
 
 
 def _shape_of_notes(value: Any) -> Any:  # noqa: ANN401  # whatever a client sent
     if value is None:
-        return shape("none")
-    return shape(kind_of_notes(value)) if isinstance(value, list) else _shape_of_note(value)
+        return union_tag("none")
+    return union_tag(kind_of_notes(value)) if isinstance(value, list) else _shape_of_note(value)
 
 
 _A_NOTE = InWords('a note is a number from 0 to 127, or a name such as "C4", "F#3" or "Bb2"')
-Number = Annotated[int, Field(ge=0, le=127), _A_NOTE, Tag(shape("number"))]
-Name = Annotated[str, Field(pattern=NOTE_NAME), _A_NOTE, Tag(shape("name"))]
+Number = Annotated[int, Field(ge=0, le=127), _A_NOTE, Tag(union_tag("number"))]
+Name = Annotated[str, Field(pattern=NOTE_NAME), _A_NOTE, Tag(union_tag("name"))]
 Note = Annotated[Number | Name, Discriminator(_shape_of_note)]
 Chord = Annotated[list[Note], Field(fail_fast=True, max_length=MAX_NOTES)]
 # One flat union, None and both kinds of notes included: BentoML builds a model's schema twice, which neither a union
 # around this one nor a union directly in it survives.
 Notes = Annotated[
-    Annotated[None, Tag(shape("none"))]
+    Annotated[None, Tag(union_tag("none"))]
     | Number
     | Name
-    | Annotated[Chord, Tag(shape("chord"))]
-    | Annotated[list[Chord], Field(fail_fast=True, min_length=1, max_length=MAX_FRAMES), Tag(shape("chords"))],
+    | Annotated[Chord, Tag(union_tag("chord"))]
+    | Annotated[list[Chord], Field(fail_fast=True, min_length=1, max_length=MAX_FRAMES), Tag(union_tag("chords"))],
     Discriminator(_shape_of_notes),
 ]
 
 
-class Composing(Chance):
+class Composing(SamplingOptions):
     """How music goes on."""
 
     temperature: float = Field(
@@ -123,7 +123,7 @@ class NextNotes(Form):
 class MusicStep(Form):
     """Music to read, as in `ComposeRequest`, or how it goes on."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [given("notes"), given("generate")]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [requires_field("notes"), requires_field("generate")]})
 
     notes: Notes = Field(None, description="Notes to read: a note, a chord or several chords")
     generate: Composing | None = Field(

@@ -14,8 +14,8 @@ from service.forms.form import (
     OneOrMany,
     Question,
     Text,
-    given,
-    shape,
+    requires_field,
+    union_tag,
 )
 
 MAX_TAGGED_TOKENS = 8192
@@ -29,9 +29,11 @@ Token = Annotated[
 ]
 Tokens = Annotated[list[Token], Field(fail_fast=True, min_length=1, max_length=MAX_TAGGED_TOKENS)]
 OneOrManyTexts = Annotated[
-    Annotated[Tokens, Tag(shape("words"))]
-    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MAX_TEXTS), Tag(shape("texts"))],
-    Discriminator(lambda value: shape("texts" if isinstance(value, list) and list in map(type, value) else "words")),
+    Annotated[Tokens, Tag(union_tag("words"))]
+    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MAX_TEXTS), Tag(union_tag("texts"))],
+    Discriminator(
+        lambda value: union_tag("texts" if isinstance(value, list) and list in map(type, value) else "words")
+    ),
 ]
 
 
@@ -124,7 +126,9 @@ _END_ALONE: JsonDict = {"required": ["end"], "properties": {"end": {"const": Tru
 class TagStep(Form):
     """A piece of a text, cut anywhere, or whole words; `end` says that the last word is whole."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [given("text"), given("tokens"), _END_ALONE]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [requires_field("text"), requires_field("tokens"), _END_ALONE]}
+    )
 
     text: Text | None = Field(
         None, description=f"Next piece of the text, cut anywhere, of at most {MAX_TEXT_WORDS} words"

@@ -59,7 +59,7 @@ class Keys:
         key = self._keys.get(key_id, _NOBODY)
         return key if hmac.compare_digest(hashlib.sha256(secret).digest(), key.digest) else None
 
-    def holds(self, key: Key) -> bool:
+    def is_valid(self, key: Key) -> bool:
         """Whether a key that was found before is still valid."""
         self._check()
         return self._keys.get(key.key_id.encode()) == key

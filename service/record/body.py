@@ -116,7 +116,7 @@ def encode(body: Body) -> bytes:
     return b"".join((head, labels, state.pending, body.answer, extra, inputs, before, *state.rows))
 
 
-def is_of_now(content: bytes) -> bool:
+def is_current_version(content: bytes) -> bool:
     """Return whether a body is of the current version, with a complete head."""
     return content[:1] == bytes([VERSION]) and len(content) >= _HEAD.size
 
@@ -129,7 +129,7 @@ def decode(content: bytes) -> Body:
     """
     if content.startswith(body_v1.MAGIC):
         return _upgraded(content)
-    if not is_of_now(content):
+    if not is_current_version(content):
         raise BodyUnreadable(f"the body begins with {content[:4]!r}; versions 1 and {VERSION} are known")
     _, flags, num_rows, created_at, position, numerics, secret, digest, *lengths = _HEAD.unpack_from(content)
     pending_at = _HEAD.size + lengths[0]
@@ -179,7 +179,7 @@ def _upgraded(content: bytes) -> Body:
     )
 
 
-def begun(body: Body, now: int) -> Body:
+def with_creation_time(body: Body, now: int) -> Body:
     """Return a body with a creation time. Version 1 stored none, so there it is the time of the upgrade."""
     return body if body.created_at else body._replace(created_at=now)
 

@@ -14,7 +14,7 @@ from service.sessions.idempotency import Keyed, keyed_creation
 from service.sessions.loaded import Loaded
 from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
-from service.steps.outage import reached
+from service.steps.outage import or_unavailable
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
 from service.tasks.models import Models
@@ -105,7 +105,7 @@ class Openings:
         """
         step, ttl_seconds = 0, self.ttl(None)
         for _ in range(MAX_ATTEMPTS):
-            (before,) = await reached(self._store.load([session_id]))
+            (before,) = await or_unavailable(self._store.load([session_id]))
             now = self._clock()
             step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
             if isinstance(before, Damaged):
@@ -116,20 +116,20 @@ class Openings:
             record = self._begun(fresh, body).record
             if await self._insert(record, before if isinstance(before, Record) else None):
                 if isinstance(before, Record) and (saved := checkpoint_ids(before)):
-                    await reached(self._store.delete(saved))
+                    await or_unavailable(self._store.delete(saved))
                 return record
         raise contended(step)
 
     async def keyed_id(self, owner: str, key: str) -> str:
         """Return the session id that an owner's key stands for, the same on every worker that shares the store."""
         if not self._secret:
-            self._secret = await reached(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
+            self._secret = await or_unavailable(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
         return keyed_session_id(self._secret, owner, key)
 
     async def opened(self, owner: str, keyed: Keyed) -> Loaded | None:
         """Return the session that the same request with the same key has opened, or None if there is none."""
         session_id = await self.keyed_id(owner, keyed.key)
-        (record,) = await reached(self._store.load([session_id]))
+        (record,) = await or_unavailable(self._store.load([session_id]))
         return None if record is None else await self._opened_before(owner, session_id, keyed)
 
     def ttl(self, asked_seconds: int | None) -> int:
@@ -181,6 +181,6 @@ class Openings:
             except Full:
                 refusal = StoreFull(NO_ROOM)
                 making_room = self._housekeeping.evict(min(EVICTED_AT_ONCE, few << attempt))
-            if not await reached(making_room):
+            if not await or_unavailable(making_room):
                 break
         raise refusal

@@ -15,7 +15,7 @@ from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import Body
 from service.sessions.graveyard import Graveyard
 from service.sessions.loaded import Loaded
-from service.steps.outage import reached
+from service.steps.outage import or_unavailable
 from service.steps.step_rules import MAX_ATTEMPTS, contended, readable
 from service.stores.base import Record, Store, Swap, Unavailable
 
@@ -66,7 +66,7 @@ class Sessions:
 
     async def _few(self, owner: str, after: str, limit: int) -> tuple[list[SessionView], str | None]:
         """Return the live sessions among the next `limit` records, and the id after which there are more."""
-        records = await reached(self._store.page(owner, after, limit))
+        records = await or_unavailable(self._store.page(owner, after, limit))
         live, now = [record for record in records if not record.ended], self._clock()
         views = [loaded.view() for loaded in self._readable(live) if loaded.expires_at > now]
         return views, records[-1].session_id if len(records) == limit else None
@@ -75,7 +75,7 @@ class Sessions:
         """End a session. Its id is remembered for a while, but not its state."""
         for _ in range(MAX_ATTEMPTS):
             record = await self.record(owner, session_id)
-            if await reached(self._graveyard.bury(record, "ended")):
+            if await or_unavailable(self._graveyard.bury(record, "ended")):
                 return
         raise contended(record.step)
 
@@ -83,7 +83,7 @@ class Sessions:
         """End a session unless it has moved beyond this step or its id now stands for another session."""
         record = await self.record(owner, session_id)
         if record.step == step:
-            await reached(self._graveyard.bury(record, "ended"))
+            await or_unavailable(self._graveyard.bury(record, "ended"))
 
     async def load(self, owner: str, session_id: str) -> Loaded:
         """Load a live session of an owner, with its content.
@@ -104,7 +104,7 @@ class Sessions:
 
     async def record(self, owner: str, session_id: str) -> Record:
         """Load the record of an owner's live session."""
-        (record,) = await reached(self._store.load([session_id]))
+        (record,) = await or_unavailable(self._store.load([session_id]))
         try:
             return admitted(record, session_id, owner, self._clock())
         except Expired as expired:
@@ -123,17 +123,17 @@ class Sessions:
     async def write(self, swap: Swap) -> bool:
         """Compare and swap one record, and return whether it was written."""
         self._moved(swap.record.session_id)
-        (written,) = await reached(self._store.swap([swap]))
+        (written,) = await or_unavailable(self._store.swap([swap]))
         return written
 
     async def read(self, record_id: str) -> Record | None:
         """Load a record of any kind. Return None if there is none or it is damaged."""
-        (record,) = await reached(self._store.load([record_id]))
+        (record,) = await or_unavailable(self._store.load([record_id]))
         return record if isinstance(record, Record) else None
 
     async def delete(self, record_id: str) -> None:
         """Delete a record of any kind."""
-        await reached(self._store.delete([record_id]))
+        await or_unavailable(self._store.delete([record_id]))
 
     def loaded(self, record: Record, body: Body) -> Loaded:
         """Return a session from its record and its decoded body."""

@@ -82,7 +82,7 @@ class Transfers:
         record = loaded.record._replace(owner="", ttl_seconds=loaded.idle_seconds, body=encode(body))
         return seal(self._export_key, session_id.encode() + pack(record), record.bundle)
 
-    async def take_in(self, owner: str, blob: bytes, idempotency_key: str = "") -> SessionView:
+    async def import_session(self, owner: str, blob: bytes, idempotency_key: str = "") -> SessionView:
         """Open a session from an exported one, with its state and step number but a new id.
 
         Raises:

@@ -14,7 +14,7 @@ from service.engine.state import Array
 from service.forms.steps import Returns
 from service.record.body_columns import next_heads
 from service.record.digest import tensors_digests
-from service.steps.recent import GroupKey, Latest
+from service.steps.session_cache import CachedSession, GroupKey
 from service.steps.turn import Turn
 from service.stores.base import Successors
 from service.tasks.task import TensorModel
@@ -33,7 +33,7 @@ class Computed(NamedTuple):
     """
 
     turns: Sequence[Turn]
-    latest: Sequence[Latest]
+    latest: Sequence[CachedSession]
     digests: Sequence[bytes]
     answers: Sequence[bytes]
     outputs: Array | None
@@ -65,13 +65,13 @@ class Cohort:
     """
 
     turns: Sequence[Turn]
-    latest: Sequence[Latest]
+    latest: Sequence[CachedSession]
     group_key: GroupKey
     model: TensorModel[Any]
     values: Array
     returns: Returns
 
-    def job(self, done: Callable[[RowJob], None]) -> RowJob:
+    def job(self, on_done: Callable[[RowJob], None]) -> RowJob:
         """Return the engine's job of N rows."""
         return RowJob(
             ITEM_STAGE,
@@ -80,7 +80,7 @@ class Cohort:
             row=b"".join([latest.row for latest in self.latest]),
             inputs={"x": self.values},
             keep=() if self.returns == "none" else (self.returns,),
-            done=done,
+            on_done=on_done,
         )
 
     def computed(self, job: RowJob) -> list[Computed]:

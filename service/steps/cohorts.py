@@ -24,7 +24,7 @@ from service.record.body_columns import HEAD
 from service.steps.cohort import Cohort, Computed
 from service.steps.endings import Endings
 from service.steps.grouping import Candidates, CohortKey, Find, grouped
-from service.steps.recent import Latest, Recent
+from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.turn import Answer, Turn, returned
 from service.stores.base import Store, Successors
 from service.tasks.models import Models
@@ -32,60 +32,60 @@ from service.tasks.task import TensorModel, tensor_model
 
 logger = logging.getLogger(__name__)
 
-FEWEST = 8  # turns that make a cohort worthwhile
+MIN_COHORT_TURNS = 8  # turns that make a cohort worthwhile
 
 
 class Cohorts:
     """Takes the steps of like sessions together.
 
     Args:
-        recent: The sessions that were committed last.
+        cache: The sessions that were committed last.
         models: The served models.
         store: Keeps the records.
         endings: Ends turns.
-        go: Runs work with the store, which may wait.
+        run_store_call: Runs work with the store, which may wait.
         take_alone: Retries turns one by one, each from the store's record.
         clock: Wall-clock seconds since 1970.
     """
 
     def __init__(
         self,
-        recent: Recent,
+        cache: SessionCache,
         models: Models,
         store: Store,
         endings: Endings,
-        go: Callable[[Coroutine[Any, Any, None]], None],
+        run_store_call: Callable[[Coroutine[Any, Any, None]], None],
         take_alone: Callable[[Sequence[Turn]], None],
         clock: Callable[[], float],
     ) -> None:
-        self._recent = recent
+        self._cache = cache
         self._models = models
         self._store = store
         self._endings = endings
-        self._go = go
+        self._run_store_call = run_store_call
         self._take_alone = take_alone
         self._clock = clock
 
-    def start_recent(self, turns: Sequence[Turn], now: float) -> list[Turn]:
-        """Start the turns that can go together, with the sessions that `recent` remembers.
+    def start_cached(self, turns: Sequence[Turn], now: float) -> list[Turn]:
+        """Start the turns that can go together, from the cached sessions.
 
         Returns:
             The other turns; see `start`.
         """
-        return self.start(turns, self._recent.find, now) if self._recent else list(turns)
+        return self.start(turns, self._cache.find, now) if self._cache else list(turns)
 
     def start(self, turns: Sequence[Turn], find: Find, now: float) -> list[Turn]:
         """Start the turns that can go together.
 
         Args:
             turns: Steps of different sessions.
-            find: Returns a session's latest by its id, or None if it is not known.
+            find: Returns a session by its id, as it was after its last step, or None if it is not known.
             now: Wall-clock seconds since 1970.
 
         Returns:
             The other turns, which are left as they are.
         """
-        if len(turns) < FEWEST:
+        if len(turns) < MIN_COHORT_TURNS:
             return list(turns)
         alike, others = grouped(turns, find, self._models, now)
         for key, candidates in alike.items():
@@ -109,7 +109,7 @@ class Cohorts:
         others: list[Turn] = []
         for start in range(0, N, size):
             some = candidates.select(start, start + size)
-            if len(some.turns) < FEWEST or not self._start_cohort(key, model, some):
+            if len(some.turns) < MIN_COHORT_TURNS or not self._start_cohort(key, model, some):
                 others += some.turns
         return others
 
@@ -123,14 +123,14 @@ class Cohorts:
             model.check_tensors(values.reshape(-1))
             cohort = Cohort(candidates.turns, candidates.latest, key.group_key, model, values, returns)
             for turn in candidates.turns:
-                self._recent.pop(turn.ask.session_id)
+                self._cache.pop(turn.ask.session_id)
                 turn.model = model
             model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
         except Exception as error:  # a turn may still succeed alone
             if not isinstance(error, ServiceError):
                 logger.exception("%d steps could not start together; taking them one by one", len(candidates.turns))
             known = zip(candidates.turns, candidates.latest, strict=True)
-            self._recent.put_all({turn.ask.session_id: latest for turn, latest in known})
+            self._cache.put_all({turn.ask.session_id: latest for turn, latest in known})
             return False
         return True
 
@@ -138,7 +138,7 @@ class Cohorts:
         if job.error is not None:
             self._take_alone(cohort.turns)
             return
-        self._go(self._commit(cohort, job))
+        self._run_store_call(self._commit(cohort, job))
 
     async def _commit(self, cohort: Cohort, job: RowJob) -> None:
         """Write the next records, remember the sessions and answer the turns."""
@@ -154,16 +154,16 @@ class Cohorts:
             self._endings.fail_all([turn for turn in cohort.turns if turn.is_committing], error)
 
     def _answer(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
-        answer, lose, now = self._endings.answer, self._endings.lose, group.used_at
+        answer, retry_lost, now = self._endings.answer, self._endings.retry_lost, group.used_at
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
-        written: dict[str, Latest] = {}
+        written: dict[str, CachedSession] = {}
         members = zip(
             computed.turns, computed.latest, won, group.ttl_seconds, heads, computed.answers, rows, strict=True
         )
         for index, (turn, latest, is_written, ttl_seconds, head, outputs, row) in enumerate(members):
             try:
                 if not is_written:
-                    lose(turn, latest.step, latest.head[SECRET_AT])
+                    retry_lost(turn, latest.step, latest.head[SECRET_AT])
                     continue
                 session_id = turn.ask.session_id
                 latest.advance(now, ttl_seconds, head, outputs, row)
@@ -172,7 +172,7 @@ class Cohorts:
                 answer(turn, Answer(session_id, latest.step, outputs, values))
             except Exception as error:  # one turn's failure must not keep the others from being answered
                 self._endings.fail(turn, error)
-        self._recent.put_all(written)
+        self._cache.put_all(written)
 
 
 def _cut(table: NDArray[np.uint8]) -> list[bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 from service.record.body import Body, encode
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
-from service.steps.recent import Latest, Recent
+from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Turn
 from service.stores.base import Record, Store, Swap
@@ -20,9 +20,9 @@ class Commits:
         open_turns: All turns under way.
         rules: Make the next records.
         store: Keeps the records.
-        recent: The sessions that were committed last.
+        cache: The sessions that were committed last.
         endings: Ends turns.
-        go: Runs work with the store, which may wait.
+        run_store_call: Runs work with the store, which may wait.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -31,17 +31,17 @@ class Commits:
         open_turns: OpenTurns,
         rules: StepRules,
         store: Store,
-        recent: Recent,
+        cache: SessionCache,
         endings: Endings,
-        go: Callable[[Coroutine[Any, Any, None]], None],
+        run_store_call: Callable[[Coroutine[Any, Any, None]], None],
         clock: Callable[[], float],
     ) -> None:
         self._open = open_turns
         self._rules = rules
         self._store = store
-        self._recent = recent
+        self._cache = cache
         self._endings = endings
-        self._go = go
+        self._run_store_call = run_store_call
         self._clock = clock
         self._computed: list[Turn] = []
 
@@ -56,21 +56,21 @@ class Commits:
 
     def _commit_computed(self) -> None:
         computed, self._computed = self._computed, []
-        self._go(self._commit(computed))
+        self._run_store_call(self._commit(computed))
 
     async def _commit(self, turns: Sequence[Turn]) -> None:
         now = int(self._clock())
         try:
-            following = [self._rules.following(turn, now) for turn in turns]
-            computed = zip(turns, following, strict=True)
+            bodies = [self._rules.next_body(turn, now) for turn in turns]
+            computed = zip(turns, bodies, strict=True)
             records = [self._rules.next_record(turn, body, encode(body), now) for turn, body in computed]
             written = await self._store.swap([Swap(record, record.step - 1) for record in records])
-            for turn, is_written, body, record in zip(turns, written, following, records, strict=True):
+            for turn, is_written, body, record in zip(turns, written, bodies, records, strict=True):
                 try:
                     if is_written:
                         self._answer(turn, body, record, now)
                     else:
-                        self._endings.lose(turn, turn.step, turn.body.secret)
+                        self._endings.retry_lost(turn, turn.step, turn.body.secret)
                 except Exception as error:  # one turn's failure must not keep the others from being answered
                     self._endings.fail(turn, error)
         except Exception as error:
@@ -79,7 +79,9 @@ class Commits:
     def _answer(self, turn: Turn, body: Body, record: Record, now: int) -> None:
         """Answer a committed turn, and remember its session."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
-        if self._recent.is_in_use:
-            latest = Latest(self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body))
-            self._recent.put(session_id, latest)
+        if self._cache.is_in_use:
+            latest = CachedSession(
+                self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body)
+            )
+            self._cache.put(session_id, latest)
         self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))

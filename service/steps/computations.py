@@ -89,7 +89,7 @@ class Computations:
             row=items.state.row,
             inputs={"x": items.values},
             keep=() if returns == "none" else (returns,),
-            done=partial(self._ran, turn, model, items, returns),
+            on_done=partial(self._ran, turn, model, items, returns),
         )
         return turn.job
 

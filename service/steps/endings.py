@@ -64,7 +64,7 @@ class Endings:
         """Refuse a late turn."""
         self.fail(turn, self._open.too_late())
 
-    def lose(self, turn: Turn, step: int, secret: bytes) -> None:
+    def retry_lost(self, turn: Turn, step: int, secret: bytes) -> None:
         """Restart a turn that lost its step to another writer: it then finds the winner's answer, or a conflict.
 
         The restarted turn accepts only the same session, not a newer one under the same id. A stream has already sent

@@ -10,7 +10,7 @@ from service.engine.state import Array
 from service.errors import ServiceError
 from service.forms.steps import Returns
 from service.record.body import SECRET_AT
-from service.steps.recent import GroupKey, Latest
+from service.steps.session_cache import CachedSession, GroupKey
 from service.steps.turn import Ask, Turn
 from service.tasks.models import Models
 from service.tasks.task import TensorModel
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 MAX_ITEMS = 1024  # per step, so that any answer is short enough to be kept
 _IDS = np.dtype(np.int64)
 
-Find = Callable[[str], Latest | None]
+Find = Callable[[str], CachedSession | None]
 
 
 class CohortKey(NamedTuple):
@@ -36,10 +36,10 @@ class Candidates:
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
-        self.latest: list[Latest] = []
+        self.latest: list[CachedSession] = []
         self.values: list[Array] = []
 
-    def add(self, turn: Turn, latest: Latest, values: Array) -> None:
+    def add(self, turn: Turn, latest: CachedSession, values: Array) -> None:
         """Add a turn."""
         self.turns.append(turn)
         self.latest.append(latest)
@@ -103,10 +103,10 @@ def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
     return None
 
 
-def _may_step(ask: Ask, latest: Latest, group_key: GroupKey, now: float) -> bool:
+def _may_step(ask: Ask, latest: CachedSession, group_key: GroupKey, now: float) -> bool:
     """Whether a session can take the step, as far as can be told without asking the store."""
     return (
-        latest.goes_alone_from > now
+        latest.no_cohort_from > now
         and latest.expires_at > now
         and ask.owner == group_key.owner
         and (ask.step is None or ask.step == latest.step)

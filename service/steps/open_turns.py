@@ -26,7 +26,7 @@ class OpenTurns:
         self._waiting: dict[str, list[Turn]] = {}
         self._open: dict[Turn, None] = {}
         self._watch: asyncio.TimerHandle | None = None
-        self._next_look = 0.0  # by the performance counter
+        self._next_check = 0.0  # by the performance counter
         self._is_draining = False
         self._drained: asyncio.Event | None = None
 
@@ -55,8 +55,8 @@ class OpenTurns:
             raise TooBusy(f"{len(waiting)} steps of this session are already waiting")
         self._open[turn] = None
         # A turn that had to wait for room started earlier than others, so it may end before them.
-        if self._watch is None or self._ends(turn) < self._next_look:
-            self._look_at(self._ends(turn))
+        if self._watch is None or self._ends(turn) < self._next_check:
+            self._schedule_check(self._ends(turn))
         if waiting is not None:
             waiting.append(turn)
             return False
@@ -103,13 +103,13 @@ class OpenTurns:
         """Return when a turn becomes late, by the performance counter."""
         return turn.started + self._timeout_seconds
 
-    def _look_at(self, when: float) -> None:
+    def _schedule_check(self, when: float) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        self._next_look = when
-        self._watch = asyncio.get_running_loop().call_later(when - time.perf_counter(), self._call_time)
+        self._next_check = when
+        self._watch = asyncio.get_running_loop().call_later(when - time.perf_counter(), self._check_deadlines)
 
-    def _call_time(self) -> None:
+    def _check_deadlines(self) -> None:
         """Call `on_late` for late turns."""
         self._watch = None
         now = time.perf_counter()
@@ -117,4 +117,4 @@ class OpenTurns:
             self._on_late(turn)
         coming = [end for turn in self._open if (end := self._ends(turn)) > now]
         if coming:
-            self._look_at(min(coming))
+            self._schedule_check(min(coming))

@@ -52,7 +52,7 @@ class Outage:
 _outage = Outage()
 
 
-async def reached(call: Awaitable[T]) -> T:
+async def or_unavailable(call: Awaitable[T]) -> T:
     """Await a call to the store and return its result.
 
     Raises:

@@ -9,11 +9,11 @@ from typing import Any
 
 from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict
 from service.record.admission import Expired, admitted, check_lifetime
-from service.record.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, begun, decode, is_of_now
+from service.record.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, decode, is_current_version, with_creation_time
 from service.record.expiry import kept_idle_seconds, ttl_seconds_at
 from service.record.replay import appended
 from service.settings import SessionSettings
-from service.steps.recent import Latest
+from service.steps.session_cache import CachedSession
 from service.steps.turn import Answer, Turn
 from service.stores.base import Damaged, Record
 from service.tasks.models import Models
@@ -61,9 +61,9 @@ class StepRules:
             self._bury_expired(expired.record)
             raise
 
-    def latest(self, record: Record | Damaged | None) -> Latest | None:
-        """Return a session's latest from its record, or None if its turn must be taken alone."""
-        if not isinstance(record, Record) or record.ended or not is_of_now(record.body):
+    def latest(self, record: Record | Damaged | None) -> CachedSession | None:
+        """Return a session as the cache holds it from its record, or None if its turn must be taken alone."""
+        if not isinstance(record, Record) or record.ended or not is_current_version(record.body):
             return None
         try:
             body = decode(record.body)
@@ -73,9 +73,9 @@ class StepRules:
             return None
         if body.numerics != self._models.numerics:
             return None
-        return Latest(record._replace(body=b""), body, record.body, self.end_of(body))
+        return CachedSession(record._replace(body=b""), body, record.body, self.end_of(body))
 
-    def take_up(self, turn: Turn, record: Record, body: Body, now: float) -> None:
+    def load_cached(self, turn: Turn, record: Record, body: Body, now: float) -> None:
         """Set a turn's record, body and model from a cached session; see `load`."""
         self._use(turn, admitted(record, turn.ask.session_id, turn.ask.owner, now), body, now)
 
@@ -117,7 +117,7 @@ class StepRules:
         self._check_numerics(turn)
         return None
 
-    def following(self, turn: Turn, now: int) -> Body:
+    def next_body(self, turn: Turn, now: int) -> Body:
         """Return the body after the step that a turn has computed."""
         body = turn.body
         is_kept = 0 < len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
@@ -183,7 +183,7 @@ def readable(record: Record, now: float) -> Body:
         SessionDamaged: The body cannot be read. This is also logged.
     """
     try:
-        return begun(decode(record.body), int(now))
+        return with_creation_time(decode(record.body), int(now))
     except BodyUnreadable as error:
         logger.error("the record of session %s of owner %s is damaged: %s", record.session_id, record.owner, error)
         raise SessionDamaged(

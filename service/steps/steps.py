@@ -6,10 +6,10 @@
 A turn starts in the first of these four ways that applies to it. A cached session is only a guess: if it has moved on
 since, or if the cohort fails, the turn is retried from the store's record.
 
-    in a cohort, from the cache     FEWEST or more like turns in tensors          Cohorts.start_recent
-    alone, from the cache           the next step, and not streamed               _start_from_recent
-    in a cohort, from the store     as the first, with the records just loaded    _join
-    alone, from the store           all others                                    _load_unknown
+    in a cohort, from the cache     MIN_COHORT_TURNS or more like turns in tensors    Cohorts.start_cached
+    alone, from the cache           the next step, and not streamed                   _start_from_cache
+    in a cohort, from the store     as the first, with the records just loaded        _join
+    alone, from the store           all others                                        _load_unknown
 
 Everything happens on the event loop except graph runs and calls to a remote store. Turns that arrive together are taken
 together: their records are loaded in one call, their rows run together, and all turns that a run finishes are committed
@@ -28,12 +28,12 @@ from service.errors import DeadlineExceeded, ServiceError
 from service.metrics import Metrics
 from service.settings import SessionSettings
 from service.steps.arrivals import Arrivals
-from service.steps.cohorts import FEWEST, Cohorts
+from service.steps.cohorts import MIN_COHORT_TURNS, Cohorts
 from service.steps.commits import Commits
 from service.steps.computations import Computations
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
-from service.steps.recent import Recent
+from service.steps.session_cache import SessionCache
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Damaged, Record, Store
@@ -54,7 +54,7 @@ class Steps:
         settings: Limits.
         metrics: Counts conflicts and replays.
         timeout_seconds: How long a step may take.
-        recent: Sessions as this worker left them. Any other code that writes a session must remove it from here.
+        cache: Sessions as this worker left them. Any other code that writes a session must remove it from here.
         bury_expired: Called with a record that has expired.
         spawn: Starts a task for calls to a store that is not immediate.
         earliest, latest: The wall clock, as early and as late as it may be: seconds since 1970.
@@ -68,23 +68,27 @@ class Steps:
         settings: SessionSettings,
         metrics: Metrics,
         timeout_seconds: float,
-        recent: Recent,
+        cache: SessionCache,
         bury_expired: Callable[[Record], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         earliest: Callable[[], float],
         latest: Callable[[], float],
     ) -> None:
-        self._recent = recent
+        self._cache = cache
         self._store = store
         self._clock = earliest
         # An immediate store is called at once, any other in a task.
-        self._go = run_now if store.is_immediate else spawn
+        self._run_store_call = run_now if store.is_immediate else spawn
         self._open = OpenTurns(timeout_seconds, lambda turn: self._endings.time_out(turn))
         self._arrivals = Arrivals(self._open, self._load_and_start)
         self._endings = Endings(self._open, metrics, self._arrivals.add)
         self._rules = StepRules(models, settings, bury_expired)
-        self._cohorts = Cohorts(self._recent, models, store, self._endings, self._go, self._take_alone, latest)
-        self._commits = Commits(self._open, self._rules, store, self._recent, self._endings, self._go, latest)
+        self._cohorts = Cohorts(
+            self._cache, models, store, self._endings, self._run_store_call, self._take_alone, latest
+        )
+        self._commits = Commits(
+            self._open, self._rules, store, self._cache, self._endings, self._run_store_call, latest
+        )
         self._computations = Computations(self._rules, self._commits, self._endings, metrics, self._take_alone)
 
     async def take(self, ask: Ask, started: float | None = None) -> Answer:
@@ -144,19 +148,19 @@ class Steps:
         await self._open.drain()
 
     def _load_and_start(self, turns: Sequence[Turn]) -> None:
-        self._go(self._load(turns))
+        self._run_store_call(self._load(turns))
 
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
         jobs: Jobs = {}
-        others = self._cohorts.start_recent(turns, now)
-        unknown = [turn for turn in others if not self._start_from_recent(turn, now, jobs)]
+        others = self._cohorts.start_cached(turns, now)
+        unknown = [turn for turn in others if not self._start_from_cache(turn, now, jobs)]
         if unknown:
             await self._load_unknown(unknown, now, jobs, may_join=True)
         for model, own in jobs.items():
             self._submit(model, own)
 
-    def _start_from_recent(self, turn: Turn, now: float, jobs: Jobs) -> bool:
+    def _start_from_cache(self, turn: Turn, now: float, jobs: Jobs) -> bool:
         """Start a turn from the cache; the commit fails if the session has moved on since.
 
         A streamed turn never starts this way, since the pieces that it sends cannot be taken back.
@@ -165,11 +169,11 @@ class Steps:
             Whether the turn was started.
         """
         ask = turn.ask
-        latest = self._recent.pop(ask.session_id)
+        latest = self._cache.pop(ask.session_id)
         if latest is None or ask.step not in (None, latest.record.step) or ask.is_streamed:
             return False
         try:
-            self._rules.take_up(turn, latest.record, latest.body, now)
+            self._rules.load_cached(turn, latest.record, latest.body, now)
             turn.is_guess = True
             self._start(turn, jobs)
         except Exception as error:  # the turn is retried from the store's record
@@ -180,7 +184,7 @@ class Steps:
 
     def _take_alone(self, turns: Sequence[Turn]) -> None:
         """Start turns one by one from the store's records, after their group has failed."""
-        self._go(self._load_alone(turns))
+        self._run_store_call(self._load_alone(turns))
 
     async def _load_alone(self, turns: Sequence[Turn]) -> None:
         jobs: Jobs = {}
@@ -207,7 +211,7 @@ class Steps:
     def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
         """Start cohorts of the turns whose stored records are alike, and return the other turns."""
         in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
-        if len(in_tensors) < FEWEST:
+        if len(in_tensors) < MIN_COHORT_TURNS:
             return list(stored)
         latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
         return self._cohorts.start(list(stored), latest.get, now)
@@ -234,4 +238,4 @@ class Steps:
 def _fail(jobs: Sequence[RowJob], error: Exception) -> None:
     for job in jobs:
         job.error = error
-        job.done(job)
+        job.on_done(job)

@@ -17,7 +17,7 @@ from service.engine.advancing import Runs
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
-from service.forms.chance import Chance
+from service.forms.sampling_options import SamplingOptions
 
 P_co = TypeVar("P_co", covariant=True)
 P = TypeVar("P")
@@ -74,19 +74,19 @@ class Decoder:
         self._noun = noun
         self.max_run = max(bundle.manifest.stage("decode").rungs)
 
-    def check(self, chance: Chance) -> None:
+    def check(self, options: SamplingOptions) -> None:
         """Raise InvalidInput if `top_k` is larger than the vocabulary."""
-        if chance.top_k is not None and chance.top_k > self._num_tokens:
+        if options.top_k is not None and options.top_k > self._num_tokens:
             raise InvalidInput(f"the model knows {self._num_tokens} {self._noun}s", ("top_k",))
 
     async def write(
-        self, state: SequenceState, chance: Chance, seed: int, ending: Ending[P]
+        self, state: SequenceState, options: SamplingOptions, seed: int, ending: Ending[P]
     ) -> AsyncGenerator[P | SequenceState]:
         """Sample tokens until an ending. Runs continue while a piece is yielded.
 
         Args:
             state: The state to start from.
-            chance: How tokens are sampled.
+            options: How tokens are sampled.
             seed: Seed of the draws.
             ending: Collects the tokens and finds their end.
 
@@ -101,73 +101,73 @@ class Decoder:
         before_runs: deque[tuple[int, SequenceState]] = deque()
         draws = Draws(seed, state.position)
 
-        def next_stretch() -> Stretch | None:
+        def next_job() -> SamplingJob | None:
             num_left = ending.limit - ending.length
-            return self._start(state, chance, draws, num_left) if num_left and not ending.stopped else None
+            return self._start(state, options, draws, num_left) if num_left and not ending.stopped else None
 
-        stretch = next_stretch()
+        job = next_job()
         try:
-            while stretch is not None:
+            while job is not None:
                 before_runs.append((ending.length, state))
-                written, state = await stretch.next_run()
+                written, state = await job.next_run()
                 piece = ending.append(written)
-                if ending.stopped or stretch.is_over:
-                    stretch.withdraw()
-                    stretch = next_stretch()
+                if ending.stopped or job.is_over:
+                    job.withdraw()
+                    job = next_job()
                 while len(before_runs) > 1 and before_runs[1][0] <= ending.certain_length:
                     before_runs.popleft()
                 if piece:
                     await asyncio.sleep(0)  # let the engine batch a new job with those of others
                     yield piece
         finally:
-            if stretch is not None:
-                stretch.withdraw()
+            if job is not None:
+                job.withdraw()
         if ending.stopped:
-            state = await self._rewind(before_runs, ending.certain_length, chance, seed)
+            state = await self._rewind(before_runs, ending.certain_length, options, seed)
         elif piece := ending.flush():
             yield piece
         yield state
 
     async def _rewind(
-        self, before_runs: deque[tuple[int, SequenceState]], length: int, chance: Chance, seed: int
+        self, before_runs: deque[tuple[int, SequenceState]], length: int, options: SamplingOptions, seed: int
     ) -> SequenceState:
         """Return the state after the first `length` tokens, by repeating the run that wrote the last of them."""
         start, state = max((run for run in before_runs if run[0] <= length), key=lambda run: run[0])
         if start == length:
             return state
-        _, state = await self.decode(state, chance, seed, length - start)
+        _, state = await self.decode(state, options, seed, length - start)
         return state
 
     async def decode(
-        self, state: SequenceState, chance: Chance, seed: int, count: int
+        self, state: SequenceState, options: SamplingOptions, seed: int, count: int
     ) -> tuple[list[int], SequenceState]:
         """Sample `count` tokens, at most `max_run`.
 
         Returns:
             The tokens, and the state after them.
         """
-        stretch = self._start(state, chance, Draws(seed, state.position), count)
+        job = self._start(state, options, Draws(seed, state.position), count)
         try:
-            return await stretch.next_run()
+            return await job.next_run()
         finally:
-            stretch.withdraw()
+            job.withdraw()
 
-    def _start(self, state: SequenceState, chance: Chance, draws: Draws, num_tokens: int) -> "Stretch":
+    def _start(self, state: SequenceState, options: SamplingOptions, draws: Draws, num_tokens: int) -> "SamplingJob":
         """Start sampling at most `num_tokens` tokens: as many full runs as may be ahead, or a single shorter one."""
         a_run = min(self.max_run, num_tokens)
         count = a_run * min(num_tokens // a_run, MAX_RUNS_AHEAD)
         inputs = {
             "uniforms": draws.take(count),
-            "temperature": np.float32(0 if chance.temperature < MIN_TEMPERATURE else chance.temperature),
-            "top_k": np.int64(chance.top_k or self._num_tokens),
-            "top_p": np.float32(chance.top_p),
+            "temperature": np.float32(0 if options.temperature < MIN_TEMPERATURE else options.temperature),
+            "top_k": np.int64(options.top_k or self._num_tokens),
+            "top_p": np.float32(options.top_p),
             "remaining": np.int64(a_run),
         }
         runs = self._engine.submit_runs("decode", state.row, inputs, count, keep=["tokens"])  # type: ignore[arg-type]
-        return Stretch(runs, state, count)
+        return SamplingJob(runs, state, count)
 
 
-class Stretch:
+class SamplingJob:
     """Tokens that are sampled by the runs of one job.
 
     Args:

@@ -17,14 +17,14 @@ from service.decoding.softmax import log_softmax, softmax
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
-from service.forms.chance import Chance
 from service.forms.form import Form
+from service.forms.sampling_options import SamplingOptions
 from service.tasks.decoder import DECODE_NEEDS, Decoder, Ending
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids, TokenModel
 
 Inputs = TypeVar("Inputs", bound=Form)
-Asked = TypeVar("Asked", bound=Chance)
+Asked = TypeVar("Asked", bound=SamplingOptions)
 Name = TypeVar("Name")  # of a token, as users write it
 Answer = TypeVar("Answer", bound=Form)  # to a request to write
 

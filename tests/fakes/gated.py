@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 
-from service.engine.job import BatchForm
+from service.engine.job import BatchBuilder
 from service.engine.runtime import Runtime
 from service.engine.state import Array
 
@@ -32,7 +32,7 @@ class GatedRuntime:
         return self._runtime.run(stage, rung, feeds, names)
 
 
-class GatedForm(BatchForm):
+class GatedBuilder(BatchBuilder):
     """Batches of a runtime that waits, which it may not do on the event loop."""
 
     may_run_inline = False

@@ -7,7 +7,7 @@ import pytest
 
 from service.bundle.manifest import read_bundle
 from service.bundle.stage import Stage
-from service.device.batch import DeviceForm
+from service.device.batch import DeviceBatchBuilder
 from service.device.device import Device, batch_sizes
 from service.device.runtime import DeviceRuntime
 from service.engine.engine import Engine
@@ -83,7 +83,7 @@ def test_a_hit_has_the_bits_of_an_upload(runtime: DeviceRuntime, device: Device)
 
 async def test_any_cut_and_any_company_give_the_same_bits(device: Device) -> None:
     runtime = DeviceRuntime(read_bundle(MODELS / "generation"), device, batch_sizes(64), CACHE_BYTES)
-    engine = Engine(runtime, RecordingObserver(), form=DeviceForm(runtime))
+    engine = Engine(runtime, RecordingObserver(), builder=DeviceBatchBuilder(runtime))
     engine.start()
     items = np.random.default_rng(3).integers(0, 60, (5, 45))
     expected = [await steps(engine, runtime.pool.layout.initial, own, len(own)) for own in items]

@@ -8,20 +8,20 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
-from service.api.large_bodies import LARGE_BYTES, turn_of
+from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import JSON, OCTETS
 from service.api.open_inference.signature import Signature, signature_of
 from service.api.open_inference.tensors import check_size, read_tensor, write_tensors
 from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.wire import (
+    cancel_on_disconnect,
     check_encoding,
     check_media_type,
     header,
     media_type,
     read_body,
     respond,
-    unless_gone,
 )
 from service.catalog import Catalog
 from service.concurrency.waiting import off_loop
@@ -63,7 +63,7 @@ class InferRoute:
         signature = signature_of(model)
         check_size(content, signature.x)
         if len(content) > LARGE_BYTES:
-            await turn_of(content, receive)
+            await wait_to_parse_for(content, receive)
         request = parsed(InferRequest, content)
         names = _names(request, signature)
         values = read_tensor(signature.x, request.inputs, blob)
@@ -76,12 +76,12 @@ class InferRoute:
         asked = request.parameters
         with self._room.of_logits(num_items * model.num_logits, AS_A_WHOLE) as holding:
             if not holding.is_in:
-                await unless_gone(receive, holding.wait())
+                await cancel_on_disconnect(receive, holding.wait())
             if asked.sequence_id:
                 part = _part(asked, asked.sequence_id, f"{name}:{version}" if version else name)
                 outputs = await self._take(owner_of(scope), model, part, values, names, head)
             elif names:
-                outputs = await unless_gone(receive, self._sequences.whole(model, values, names))
+                outputs = await cancel_on_disconnect(receive, self._sequences.whole(model, values, names))
             else:
                 raise InvalidInput(f"{name} returns no tensors: only a sequence with an id keeps what it reads")
             await _respond(send, request, head, outputs)

@@ -15,7 +15,7 @@ from service.catalog import Catalog
 from service.errors import Forbidden
 from service.forms.repository import IndexRequest, LoadRequest, VersionEntry, VersionIndex
 from service.reload import Reloader
-from service.steps.outage import reached
+from service.steps.outage import or_unavailable
 
 
 class RepositoryRoutes:
@@ -48,7 +48,7 @@ class RepositoryRoutes:
         if self._admins is not None and owner_of(request.scope) not in self._admins:
             raise Forbidden("only an owner that UNROLLED_ADMINS names may load a version")
         form = await read_form(request, LoadRequest)
-        tag = await reached(self._reloader.load(request.path_params["name"], form.parameters.version))
+        tag = await or_unavailable(self._reloader.load(request.path_params["name"], form.parameters.version))
         return form_response(_entry(tag, True))
 
 

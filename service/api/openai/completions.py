@@ -16,10 +16,10 @@ from typing import Literal
 
 import orjson
 
-from service.api.events import told_to_the_end
+from service.api.events import with_error_event
 from service.api.openai.errors import error_of
 from service.concurrency.answering import Answering
-from service.concurrency.streams import begun, merged, timed
+from service.concurrency.streams import merged, timed, wait_for_first
 from service.concurrency.waiting import together
 from service.decoding.sampling import drawn_seed
 from service.errors import Location, ServiceError
@@ -62,7 +62,7 @@ class Completions:
     async def stream(self, model: GenerationModel, request: CompletionRequest) -> AsyncGenerator[bytes]:
         """Return server-sent events. A refusal before the first one is raised."""
         texts = Texts(model, request, int(self._clock()))
-        return told_to_the_end(_chunks(texts, await begun(self._events(texts))), _error)
+        return with_error_event(_chunks(texts, await wait_for_first(self._events(texts))), _error)
 
     def _events(self, texts: "Texts") -> AsyncGenerator[TextEvent]:
         return self._answering.pieces(timed(texts.written(), self._metrics.time_to_first_token.observe))

@@ -8,11 +8,11 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.body import parsed_body
 from service.api.events import EventStream
-from service.api.large_bodies import LARGE_BYTES, turn_of
+from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.openai.completions import Completions
 from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
-from service.api.wire import check_json, read_body, respond, unless_gone
+from service.api.wire import cancel_on_disconnect, check_json, read_body, respond
 from service.catalog import Catalog
 from service.concurrency.answering import Answering
 from service.errors import ModelUnknown
@@ -69,14 +69,14 @@ class OpenAI:
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         if len(body) > LARGE_BYTES:
-            await turn_of(body, receive)
+            await wait_to_parse_for(body, receive)
         request = parsed_body(CompletionRequest, body)
         model = self._model(request.model)
         if not request.stream:
-            answer = await unless_gone(receive, self._completions.whole(model, request))
+            answer = await cancel_on_disconnect(receive, self._completions.whole(model, request))
             await respond(send, answer.model_dump_json().encode())
             return 200
-        events = await unless_gone(receive, self._completions.stream(model, request))
+        events = await cancel_on_disconnect(receive, self._completions.stream(model, request))
         response = EventStream(events)
         await response(scope, receive, send)
         return response.status_code

@@ -110,7 +110,7 @@ class SingleSteps:
         return True
 
     def _may_call(self, caller: Caller) -> bool:
-        return self._keys is None or (caller.key is not None and self._keys.holds(caller.key))
+        return self._keys is None or (caller.key is not None and self._keys.is_valid(caller.key))
 
     def _response(self, turn: Turn, request_id: bytes) -> tuple[bytes, bytes]:
         if turn.answer is not None:

@@ -10,13 +10,14 @@ from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed_body
 from service.api.events import stream_step
-from service.api.large_bodies import LARGE_BYTES, turn_of
+from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.steps.item_errors import parsed_items
 from service.api.steps.items import item_json, item_pieces
 from service.api.wire import (
+    cancel_on_disconnect,
     check_encoding,
     check_json,
     check_query,
@@ -25,7 +26,6 @@ from service.api.wire import (
     read_body,
     respond,
     respond_in_pieces,
-    unless_gone,
 )
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest
@@ -62,7 +62,7 @@ class StepRoutes:
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         if len(body) > LARGE_BYTES:
-            await turn_of(body, receive)
+            await wait_to_parse_for(body, receive)
         request = parsed_body(StepRequest, body)
         ask = ask_of(owner_of(scope), session_id, request)
         if ask.is_streamed:
@@ -73,7 +73,7 @@ class StepRoutes:
             if ask.is_in_tensors and not holding.num_bytes:
                 answer = await self._steps.take(ask)
             else:
-                answer = await unless_gone(receive, self._steps.take(ask, started))
+                answer = await cancel_on_disconnect(receive, self._steps.take(ask, started))
             if answer.is_large:
                 await self._send_large(scope, receive, send, answer.json_pieces())
             else:
@@ -88,7 +88,7 @@ class StepRoutes:
         body = await read_body(scope, receive, self._max_body_bytes)
         started, owner = time.perf_counter(), owner_of(scope)
         if len(body) > LARGE_BYTES:
-            await turn_of(body, receive)
+            await wait_to_parse_for(body, receive)
         if is_binary:
             request = binary.read(body, header(scope, binary.HEADER_LENGTH))
             with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
@@ -112,7 +112,7 @@ class StepRoutes:
     async def _send_large(self, scope: Scope, receive: Receive, send: Send, pieces: Iterator[bytes]) -> None:
         """Send an answer piece by piece without telling its length, or as a whole to HTTP/1.0, which must know it."""
         if _takes_pieces(scope):
-            await unless_gone(receive, respond_in_pieces(send, pieces))
+            await cancel_on_disconnect(receive, respond_in_pieces(send, pieces))
         else:
             await respond(send, await asyncio.to_thread(b"".join, pieces))
 
@@ -127,7 +127,7 @@ class StepRoutes:
         """Return all turns, each with its answer or refusal. Long ones are called off if the client hangs up."""
         taking = self._taken(asks, wrong, started)
         is_short = not holding.num_bytes and all(ask.is_in_tensors for ask in asks)
-        return await (taking if is_short else unless_gone(receive, taking))
+        return await (taking if is_short else cancel_on_disconnect(receive, taking))
 
     async def _taken(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], started: float) -> list[Turn]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -172,7 +172,7 @@ def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items:
 async def _enter(holding: Holding, receive: Receive) -> None:
     """Wait for room for an answer, unless its client hangs up."""
     if not holding.is_in:
-        await unless_gone(receive, holding.wait())
+        await cancel_on_disconnect(receive, holding.wait())
 
 
 def _takes_pieces(scope: Scope) -> bool:

@@ -12,10 +12,10 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.auth import holds, owner_of
+from service.api.auth import is_key_valid, owner_of
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
 from service.api.large_bodies import LARGE_BYTES as LARGE_BODY_BYTES
-from service.api.large_bodies import parsing_turn
+from service.api.large_bodies import wait_to_parse
 from service.api.problem import failure
 from service.api.stream.channel import channel_of
 from service.api.stream.messages import Making, Messages, text_bytes
@@ -88,7 +88,7 @@ class Connection:
                 if message["type"] == "websocket.disconnect":
                     return
                 if _is_large(message):
-                    await parsing_turn()
+                    await wait_to_parse()
                 if self._is_closed:  # unsent answers go out first; new messages are dropped
                     continue
                 self._read(message)
@@ -137,7 +137,7 @@ class Connection:
         while self._unread and not self._is_full():
             if self._is_closed:
                 self._unread.clear()
-            elif holds(self._scope) and not _is_large(self._unread[0]):
+            elif is_key_valid(self._scope) and not _is_large(self._unread[0]):
                 self._read(self._unread.popleft())
             else:
                 channel.release(self._unread)

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.api.auth import AuthMiddleware, bearer_token, owner_of, subprotocol_of
-from service.api.endpoints import OPEN_PATHS
+from service.api.endpoints import PUBLIC_PATHS
 from service.keys.key_file import add_key, remove_key
 from service.keys.keys import Keys
 from service.metrics import Metrics, RequestTally
@@ -35,7 +35,7 @@ async def echo(socket: WebSocket) -> None:
         await socket.send_text(text)
 
 
-PROBES = [Route(path, probe) for path in (*sorted(OPEN_PATHS), "/ui/", "/ui/main.js")]
+PROBES = [Route(path, probe) for path in (*sorted(PUBLIC_PATHS), "/ui/", "/ui/main.js")]
 APP = Starlette(routes=[*PROBES, Route("/whose", whose, methods=["GET", "POST"]), WebSocketRoute("/stream", echo)])
 
 
@@ -123,7 +123,7 @@ def test_a_refused_body_is_not_read(door: Door) -> None:
     assert door.client.post("/whose", content=chunks()).status_code == 401
 
 
-@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
+@pytest.mark.parametrize("path", sorted(PUBLIC_PATHS))
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer unr_x_y"}])
 def test_probes_and_the_playground_need_no_key(door: Door, path: str, headers: Mapping[str, str]) -> None:
     assert door.client.get(path, headers=headers).text == "ok"
@@ -169,7 +169,7 @@ def test_a_connection_without_a_valid_key_is_answered_401(door: Door, offered: l
     assert refusal.value.json()["title"] == "API key needed"
 
 
-@pytest.mark.parametrize("path", sorted(OPEN_PATHS))
+@pytest.mark.parametrize("path", sorted(PUBLIC_PATHS))
 def test_what_needs_no_key_is_open_to_no_connection(door: Door, path: str) -> None:
     with pytest.raises(WebSocketDenialResponse), door.client.websocket_connect(path):
         pass

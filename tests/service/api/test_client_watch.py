@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.client_watch import ClientGone, ClientWatch, DisconnectMiddleware
-from service.api.wire import respond, unless_gone
+from service.api.wire import cancel_on_disconnect, respond
 from tests.fakes import asgi
 from tests.fakes.process import settle
 
@@ -38,7 +38,7 @@ async def test_work_is_done_for_a_client_that_stays() -> None:
         await settle()
         return 7
 
-    assert await unless_gone(client.receive, work()) == 7
+    assert await cancel_on_disconnect(client.receive, work()) == 7
     assert client.gone.cancelled()
 
 
@@ -55,7 +55,7 @@ async def test_work_ends_with_its_client_and_leaves_no_cancellation_behind() -> 
 
     async def request() -> int:
         with pytest.raises(ClientGone):
-            await unless_gone(client.receive, work())
+            await cancel_on_disconnect(client.receive, work())
         await settle()
         task = asyncio.current_task()
         assert task is not None
@@ -72,12 +72,12 @@ async def test_a_client_that_was_gone_before_is_noticed() -> None:
     client = Client()
     client.go()
     with pytest.raises(ClientGone):
-        await unless_gone(client.receive, asyncio.Event().wait())
+        await cancel_on_disconnect(client.receive, asyncio.Event().wait())
 
 
 async def test_who_is_cancelled_by_others_is_not_taken_for_deserted() -> None:
     client = Client()
-    task = asyncio.create_task(unless_gone(client.receive, asyncio.Event().wait()))
+    task = asyncio.create_task(cancel_on_disconnect(client.receive, asyncio.Event().wait()))
     await settle()
     task.cancel()
     client.go()
@@ -99,7 +99,7 @@ async def test_what_work_raises_or_returns_in_spite_of_it_stands() -> None:
 
         async def request(work: Callable[[], Awaitable[object]] = work, client: Client = client) -> tuple[object, int]:
             try:
-                told: object = await unless_gone(client.receive, work())  # type: ignore[arg-type]
+                told: object = await cancel_on_disconnect(client.receive, work())  # type: ignore[arg-type]
             except ValueError as error:
                 told = error
             await settle()
@@ -121,7 +121,7 @@ async def test_a_client_that_goes_just_as_it_is_answered_cancels_nothing() -> No
 
             async def request(client: Client = client, answer: asyncio.Future[int] = answer) -> int | None:
                 try:
-                    told: int | None = await unless_gone(client.receive, asyncio.wait_for(answer, 10))
+                    told: int | None = await cancel_on_disconnect(client.receive, asyncio.wait_for(answer, 10))
                 except ClientGone:
                     told = None
                 await settle()  # a stray cancellation would strike here

@@ -2,7 +2,7 @@
 
 from service.api import endpoints
 from service.api.endpoint import Endpoint
-from service.api.endpoints import ENDPOINTS, OPEN_PATHS
+from service.api.endpoints import ENDPOINTS, PUBLIC_PATHS
 
 
 def test_none_that_is_declared_is_left_out() -> None:
@@ -22,7 +22,7 @@ def test_nothing_is_declared_twice() -> None:
 
 def test_nothing_but_probes_and_pages_is_open_to_all() -> None:
     probes = {"/livez", "/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"}
-    assert probes | {"/ui", "/", "/static_content", "/docs.json"} == OPEN_PATHS
+    assert probes | {"/ui", "/", "/static_content", "/docs.json"} == PUBLIC_PATHS
 
 
 def test_what_is_in_the_document_has_a_summary() -> None:

@@ -16,7 +16,7 @@ from service.forms.sessions import SessionRequest
 from service.steps import step_rules
 from service.tasks.generation import GenerationModel
 from tests.fakes.asgi import Answered, Exchange, Surface
-from tests.fakes.gated import GatedForm, GatedRuntime
+from tests.fakes.gated import GatedBuilder, GatedRuntime
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
@@ -221,7 +221,9 @@ async def test_a_step_that_takes_too_long_ends_with_an_error_event(generation: R
     async with Process(store, timeout_seconds=0.3) as process:
         gated = GatedRuntime(generation)
         process.catalog.add(
-            GenerationModel(generation.bundle, Engine(gated, RecordingObserver(), form=GatedForm(generation.bundle)))
+            GenerationModel(
+                generation.bundle, Engine(gated, RecordingObserver(), builder=GatedBuilder(generation.bundle))
+            )
         )
         process.catalog.make_current(generation.bundle.tag)
         session_id = (await process.openings.create("ann", SessionRequest(model="generation"))).session_id

@@ -17,8 +17,8 @@ from service.api.large_bodies import (
     MAX_WAITING_BYTES,
     LargeBodyMiddleware,
     check_parts,
-    parsing_turn,
-    turn_of,
+    wait_to_parse,
+    wait_to_parse_for,
     waiting,
 )
 from service.errors import QueueFull, TooLarge
@@ -38,7 +38,7 @@ async def reader(_: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"%d" % len(body)})
 
 
-@pytest.mark.parametrize(("body", "words"), [(LISTS, "lists and objects"), (KEYS, "texts and names")])
+@pytest.mark.parametrize(("body", "words"), [(LISTS, "lists and objects"), (KEYS, "strings and field names")])
 def test_what_would_take_long_to_parse_is_refused(body: bytes, words: str) -> None:
     for sent in (body, body.decode()):
         with pytest.raises(TooLarge, match=f"at most {MAX_PARTS} {words}"):
@@ -60,7 +60,7 @@ async def test_the_loop_has_as_long_for_others_as_a_large_body_took() -> None:
     ends = []
 
     async def parse() -> None:
-        await parsing_turn()
+        await wait_to_parse()
         time.sleep(0.05)  # noqa: ASYNC251  as parsing does
         ends.append(time.perf_counter())
 
@@ -69,12 +69,12 @@ async def test_the_loop_has_as_long_for_others_as_a_large_body_took() -> None:
 
 
 async def test_a_client_that_goes_while_it_waits_leaves_its_turn_to_others() -> None:
-    await parsing_turn()
-    gone = asyncio.ensure_future(parsing_turn())
+    await wait_to_parse()
+    gone = asyncio.ensure_future(wait_to_parse())
     await asyncio.sleep(0)
     gone.cancel()
     async with asyncio.timeout(10):
-        await parsing_turn()
+        await wait_to_parse()
 
 
 async def test_what_waits_has_room_for_so_much_and_the_rest_is_refused() -> None:
@@ -95,14 +95,14 @@ async def test_a_body_that_is_larger_than_all_that_may_wait_is_kept_alone() -> N
 
 
 async def test_a_body_whose_client_has_gone_is_not_kept() -> None:
-    await parsing_turn()
+    await wait_to_parse()
     gone = asyncio.Event()
 
     async def receive() -> Message:
         await gone.wait()
         return {"type": "http.disconnect"}
 
-    waits = asyncio.ensure_future(turn_of(bytes(MAX_WAITING_BYTES), receive))
+    waits = asyncio.ensure_future(wait_to_parse_for(bytes(MAX_WAITING_BYTES), receive))
     await asyncio.sleep(0)
     with pytest.raises(QueueFull), waiting(1):
         pass

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from service.api.endpoint import Endpoint
-from service.api.endpoints import DOCUMENTED, OPEN_PATHS, QUESTIONS, SERVICE
+from service.api.endpoints import DOCUMENTED, PUBLIC_PATHS, QUESTIONS, SERVICE
 from service.api.media_types import BLOB, OCTETS
 from service.api.openapi import openapi_document
 from service.api.problem import problem_of
@@ -301,7 +301,7 @@ def test_what_has_defaults_for_everything_needs_no_body(path: str) -> None:
 
 
 def test_every_answer_but_an_empty_one_has_a_content() -> None:
-    empty = OPEN_PATHS | {"/sessions/{session_id}"}
+    empty = PUBLIC_PATHS | {"/sessions/{session_id}"}
     for path, item in DOCUMENT["paths"].items():
         for method, operation in item.items():
             told = {status for status, answer in operation["responses"].items() if answer.get("content")}
@@ -333,7 +333,7 @@ def test_a_key_is_needed_where_keys_are_configured_but_for_probes(needs_key: boo
     assert document["components"]["securitySchemes"][scheme]["scheme"] == "bearer"
     assert document["security"] == [*([] if needs_key else [{}]), {scheme: []}]
     operations = ((path, operation) for path, item in document["paths"].items() for operation in item.values())
-    assert {path for path, operation in operations if operation.get("security") == []} == OPEN_PATHS - {
+    assert {path for path, operation in operations if operation.get("security") == []} == PUBLIC_PATHS - {
         "/ui",
         "/",
         "/static_content",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api.endpoints import ENDPOINTS
-from service.api.paths import endpoint_of, located, root
+from service.api.paths import first_segment, label_of, match_path
 
 LABELS = {endpoint.label for endpoint in ENDPOINTS}
 
@@ -13,7 +13,7 @@ LABELS = {endpoint.label for endpoint in ENDPOINTS}
 @pytest.mark.parametrize("path", sorted({endpoint.path for endpoint in ENDPOINTS}))
 def test_every_path_has_a_label_of_its_own(path: str) -> None:
     asked = path.replace("{session_id}", "a1-_b2").replace("{name}", "steps").replace("{version}", "0")
-    assert endpoint_of(asked) == path.replace("{session_id}", "{id}")
+    assert label_of(asked) == path.replace("{session_id}", "{id}")
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_every_path_has_a_label_of_its_own(path: str) -> None:
     ["/nothing", "/sessions/", "/sessions/a/b", "/sessions/a/b/steps", "/sessions//steps", "/sentiment/", "/uix"],
 )
 def test_paths_that_are_not_served_share_one_label(path: str) -> None:
-    assert located(path) == ("other", ())
+    assert match_path(path) == ("other", ())
 
 
 PARTS = st.sampled_from(
@@ -44,20 +44,20 @@ PARTS = st.sampled_from(
 
 @given(st.lists(PARTS | st.text(max_size=5), max_size=6).map(lambda parts: "/" + "/".join(parts)))
 def test_whatever_is_asked_for_labels_stay_few(path: str) -> None:
-    assert endpoint_of(path) in LABELS | {"other"}
+    assert label_of(path) in LABELS | {"other"}
 
 
 def test_paths_with_ids_share_the_label_of_their_kind_and_tell_the_ids() -> None:
-    assert located("/sessions/x/steps") == ("/sessions/{id}/steps", ("x",))
-    assert located("/sessions/x/checkpoints/y") == ("/sessions/{id}/checkpoints/{name}", ("x", "y"))
-    assert located("/v2/repository/models/sum/load") == ("/v2/repository/models/{name}/load", ("sum",))
-    assert located("/v2/models/sum/infer") == ("/v2/models/{name}/infer", ("sum",))
-    assert located("/v2/models/sum/versions/0/infer") == ("/v2/models/{name}/versions/{version}/infer", ("sum", "0"))
+    assert match_path("/sessions/x/steps") == ("/sessions/{id}/steps", ("x",))
+    assert match_path("/sessions/x/checkpoints/y") == ("/sessions/{id}/checkpoints/{name}", ("x", "y"))
+    assert match_path("/v2/repository/models/sum/load") == ("/v2/repository/models/{name}/load", ("sum",))
+    assert match_path("/v2/models/sum/infer") == ("/v2/models/{name}/infer", ("sum",))
+    assert match_path("/v2/models/sum/versions/0/infer") == ("/v2/models/{name}/versions/{version}/infer", ("sum", "0"))
 
 
 def test_a_path_without_ids_is_not_taken_for_one_with_them() -> None:
-    assert located("/sessions/import") == ("/sessions/import", ())
-    assert located("/sessions/import/steps") == ("/sessions/{id}/steps", ("import",))
+    assert match_path("/sessions/import") == ("/sessions/import", ())
+    assert match_path("/sessions/import/steps") == ("/sessions/{id}/steps", ("import",))
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_a_path_without_ids_is_not_taken_for_one_with_them() -> None:
     ],
 )
 def test_a_root_ends_with_the_first_segment(path: str, first: str) -> None:
-    assert root(path) == first
+    assert first_segment(path) == first

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Scope
 
-from service.api.paths import endpoint_of
+from service.api.paths import label_of
 from service.api.plain import PlainFirst
 from service.api.playground import FILES, HEADERS, PageFiles, playground_routes
 from service.api.refusal_layer import RefusalMiddleware
@@ -141,7 +141,7 @@ async def untouched(*_: object) -> Any:  # noqa: ANN401  never comes to answer
     ("path", "is_its"), [("/ui", True), ("/ui/", True), ("/ui/vendor/uplot.js", True), ("/uix", False), ("/", False)]
 )
 def test_its_files_are_counted_together(path: str, is_its: bool) -> None:
-    assert (endpoint_of(path) == "/ui") is is_its
+    assert (label_of(path) == "/ui") is is_its
 
 
 def addresses(text: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from service.concurrency.deadline import all_within, deadline
+from service.concurrency.deadline import deadline, with_deadline
 from service.errors import DeadlineExceeded
 
 pytestmark = pytest.mark.anyio
@@ -48,12 +48,12 @@ async def test_pieces_that_end_in_time_are_all_there_are() -> None:
             await asyncio.sleep(0)
             yield number
 
-    assert [number async for number in all_within(9, three())] == [0, 1, 2]
+    assert [number async for number in with_deadline(9, three())] == [0, 1, 2]
 
 
 async def test_pieces_that_never_end_end_at_the_deadline() -> None:
     pieces = Pieces()
-    within = all_within(0.2, pieces.told(3))
+    within = with_deadline(0.2, pieces.told(3))
     assert [await anext(within) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(DeadlineExceeded, match=r"within 0.2 seconds"):
         await anext(within)
@@ -62,7 +62,7 @@ async def test_pieces_that_never_end_end_at_the_deadline() -> None:
 
 async def test_time_in_which_nobody_asks_counts() -> None:
     pieces = Pieces()
-    within = all_within(0.05, pieces.told(1))
+    within = with_deadline(0.05, pieces.told(1))
     assert await anext(within) == 0
     await asyncio.sleep(0.06)
     with pytest.raises(DeadlineExceeded):
@@ -71,7 +71,7 @@ async def test_time_in_which_nobody_asks_counts() -> None:
 
 async def test_pieces_that_nobody_asks_for_any_more_are_closed() -> None:
     pieces = Pieces()
-    within = all_within(9, pieces.told(3))
+    within = with_deadline(9, pieces.told(3))
     assert await anext(within) == 0
     await within.aclose()
     assert pieces.is_closed

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from service.concurrency.streams import begun, merged, timed
+from service.concurrency.streams import merged, timed, wait_for_first
 from tests.fakes.process import settle
 
 pytestmark = pytest.mark.anyio
@@ -30,13 +30,13 @@ class Numbers:
 
 
 async def test_a_stream_that_has_begun_tells_its_first_event_too() -> None:
-    assert [number async for number in await begun(Numbers().told())] == [1, 2, 3]
+    assert [number async for number in await wait_for_first(Numbers().told())] == [1, 2, 3]
 
 
 async def test_what_fails_before_the_first_event_is_raised_at_the_beginning_and_the_rest_where_it_is_told() -> None:
     with pytest.raises(ValueError, match="1"):
-        await begun(Numbers(fails_at=1).told())
-    events = await begun(Numbers(fails_at=2).told())
+        await wait_for_first(Numbers(fails_at=1).told())
+    events = await wait_for_first(Numbers(fails_at=2).told())
     assert await anext(events) == 1
     with pytest.raises(ValueError, match="2"):
         await anext(events)
@@ -45,7 +45,7 @@ async def test_what_fails_before_the_first_event_is_raised_at_the_beginning_and_
 @pytest.mark.parametrize("is_timed", [False, True])
 async def test_a_stream_that_nobody_listens_to_any_more_is_closed(is_timed: bool) -> None:
     numbers = Numbers()
-    events = timed(numbers.told(), lambda _: None) if is_timed else await begun(numbers.told())
+    events = timed(numbers.told(), lambda _: None) if is_timed else await wait_for_first(numbers.told())
     assert await anext(events) == 1
     await events.aclose()
     assert numbers.is_closed

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.bundle.manifest import Bundle
-from service.device.batch import DeviceForm
+from service.device.batch import DeviceBatchBuilder
 from service.device.device import CPU
 from service.device.runtime import DeviceRuntime
 from service.engine.engine import Engine
@@ -20,7 +20,7 @@ LENGTH = 45
 
 def on_device(bundle: Bundle) -> Engine:
     runtime = DeviceRuntime(bundle, CPU, (4, 16), cache_bytes=2**20)
-    return Engine(runtime, RecordingObserver(), max_batch_rows=16, form=DeviceForm(runtime))
+    return Engine(runtime, RecordingObserver(), max_batch_rows=16, builder=DeviceBatchBuilder(runtime))
 
 
 async def steps(engine: Engine, row: bytes, items: Array, length: int) -> tuple[Array, bytes]:
@@ -58,4 +58,4 @@ async def test_any_cut_and_any_company_give_the_bits_of_the_host(generation: Bun
 
 
 async def test_no_run_leaves_the_engines_thread(generation: Bundle) -> None:
-    assert not DeviceForm(DeviceRuntime(generation, CPU, (4,), cache_bytes=0)).may_run_inline
+    assert not DeviceBatchBuilder(DeviceRuntime(generation, CPU, (4,), cache_bytes=0)).may_run_inline

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.engine.advancing import Advancing
+from service.engine.advancing import RowsUnderWay
 from service.engine.job import RowJob
 from service.engine.state import Array
 
@@ -29,19 +29,19 @@ class Taker:
 
 async def test_a_failure_is_told_though_other_rows_are_done_in_the_same_turn() -> None:
     jobs = [RowJob("encode", 1), RowJob("encode", 1)]
-    advancing = Advancing(Taker(), jobs)
+    advancing = RowsUnderWay(Taker(), jobs)
     jobs[0].error = ValueError("the first row")
     for job in jobs:
-        job.done(job)
+        job.on_done(job)
     with pytest.raises(ValueError, match="the first row"):
         await advancing.finished()
 
 
 async def test_the_first_failure_is_told_at_once_and_the_other_rows_are_withdrawn() -> None:
     taker, jobs = Taker(), [RowJob("encode", 1), RowJob("encode", 1)]
-    advancing = Advancing(taker, jobs)
+    advancing = RowsUnderWay(taker, jobs)
     jobs[1].error = ValueError("the second row")
-    jobs[1].done(jobs[1])
+    jobs[1].on_done(jobs[1])
     with pytest.raises(ValueError, match="the second row"):
         await advancing.finished()
     assert jobs[0] in taker.withdrawn

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine.engine import Engine
-from service.engine.job import BatchForm, PreparedBatch, RowJob, StageForm
+from service.engine.job import BatchBuilder, PreparedBatch, RowJob, StageLayout
 from service.engine.scheduler import Batch
 from service.engine.state import Array
 from service.errors import OutOfResources, QueueFull, ShuttingDown, TooLarge
@@ -61,7 +61,7 @@ async def run(engine: Engine, *jobs: RowJob) -> None:
             done.set()
 
     for each in jobs:
-        each.done = told
+        each.on_done = told
     engine.submit(jobs, is_group=True)
     async with asyncio.timeout(10):
         await done.wait()
@@ -112,7 +112,7 @@ class PermittedGraphs(SumGraphs):
         return super().run(stage, rung, feeds, names)
 
 
-class ThreadForm(BatchForm):
+class ThreadBuilder(BatchBuilder):
     """All runs are done in the engine's thread."""
 
     may_run_inline = False
@@ -120,7 +120,7 @@ class ThreadForm(BatchForm):
 
 async def test_a_run_is_told_before_the_next_one_is_over() -> None:
     graphs = PermittedGraphs()
-    engine = Engine(graphs, RecordingObserver(), form=ThreadForm(graphs.bundle))
+    engine = Engine(graphs, RecordingObserver(), builder=ThreadBuilder(graphs.bundle))
     engine.start()
     runs = engine.submit_runs("encode", FRESH, {"x": np.ones(9, int)}, 9, keep=["sums"])
     for summed in (4, 8, 9):
@@ -170,7 +170,7 @@ async def test_rows_that_wait_together_share_a_run() -> None:
 async def test_rows_that_are_submitted_together_share_a_run() -> None:
     graphs, done = SumGraphs(), asyncio.Event()
     jobs = [job(n) for n in range(3)]
-    jobs[-1].done = lambda _: done.set()
+    jobs[-1].on_done = lambda _: done.set()
     async with serving(graphs) as engine:
         engine.submit(jobs)
         await done.wait()
@@ -304,18 +304,18 @@ async def test_inputs_that_fit_no_batch_fail_alone() -> None:
         assert isinstance(answers[1], AssertionError)
 
 
-class StumblingForm(BatchForm):
+class StumblingBuilder(BatchBuilder):
     """Has no memory for the kept outputs of its first run."""
 
     def __init__(self) -> None:
         super().__init__(SumGraphs().bundle)
-        self._stage_form = StumblingStageForm(self.stages["encode"])
+        self._stage_layout = StumblingStageLayout(self.stages["encode"])
 
     def prepare(self, batch: Batch[RowJob]) -> PreparedBatch:
-        return PreparedBatch(batch, self._stage_form, LAYOUT.batch([job.row for job in batch.jobs]))
+        return PreparedBatch(batch, self._stage_layout, LAYOUT.batch([job.row for job in batch.jobs]))
 
 
-class StumblingStageForm(StageForm):
+class StumblingStageLayout(StageLayout):
     has_stumbled = False
 
     def by_row(self, named: Mapping[str, Array], kept: Iterable[str]) -> dict[str, Array]:
@@ -326,7 +326,7 @@ class StumblingStageForm(StageForm):
 
 
 async def test_a_run_whose_outputs_could_not_be_kept_is_repeated_from_the_same_rows() -> None:
-    engine = Engine(SumGraphs(), RecordingObserver(), form=StumblingForm())
+    engine = Engine(SumGraphs(), RecordingObserver(), builder=StumblingBuilder())
     engine.start()
     try:
         jobs = [job(7, keep=("sums",)), job(9)]
@@ -343,7 +343,7 @@ async def test_an_owner_that_stumbles_keeps_nobody_from_their_answer() -> None:
 
     async with serving(SumGraphs()) as engine:
         clumsy = job(1)
-        clumsy.done = stumble
+        clumsy.on_done = stumble
         engine.submit([clumsy])
         assert await total(engine, 2) == 2
 
@@ -371,7 +371,7 @@ async def test_a_withdrawn_job_is_not_told() -> None:
     graphs.gate.clear()
     async with serving(graphs) as engine:
         running, waiting = job(1, 1), job(2)
-        running.done = waiting.done = told.append
+        running.on_done = waiting.on_done = told.append
         engine.submit([running])
         await turn()
         engine.submit([waiting])
@@ -485,7 +485,7 @@ async def test_a_wide_job_that_is_withdrawn_is_not_told_and_gives_its_places_bac
     graphs.gate.clear()
     async with serving(graphs, max_queue_rows=6) as engine:
         running, waiting = wide([1, 1], [1, 1]), wide(*[[1]] * 4)
-        running.done = waiting.done = told.append
+        running.on_done = waiting.on_done = told.append
         engine.submit([running])
         await turn()
         engine.submit([waiting])
@@ -503,8 +503,8 @@ async def test_a_wide_job_that_is_withdrawn_is_not_told_and_gives_its_places_bac
 async def test_what_a_failed_wide_job_submits_at_once_is_taken_up() -> None:
     async with serving(SumGraphs()) as engine:
         bad, instead, done = wide([BAD], [1]), job(7), asyncio.Event()
-        instead.done = lambda _: done.set()
-        bad.done = lambda _: engine.submit([instead], is_group=True)
+        instead.on_done = lambda _: done.set()
+        bad.on_done = lambda _: engine.submit([instead], is_group=True)
         engine.submit([bad], is_group=True)
         async with asyncio.timeout(10):
             await done.wait()
@@ -523,10 +523,10 @@ async def test_rows_that_go_the_same_way_become_few_jobs() -> None:
 
 def test_an_engine_whose_jobs_are_single_rows_says_so() -> None:
     graphs = SumGraphs()
-    form = BatchForm(graphs.bundle)
-    form.takes_wide_jobs = False
+    builder = BatchBuilder(graphs.bundle)
+    builder.takes_wide_jobs = False
     assert Engine(graphs, RecordingObserver()).takes_wide_jobs
-    assert not Engine(graphs, RecordingObserver(), form=form).takes_wide_jobs
+    assert not Engine(graphs, RecordingObserver(), builder=builder).takes_wide_jobs
 
 
 async def test_every_item_is_counted_once() -> None:

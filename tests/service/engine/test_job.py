@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from service.engine.job import BatchForm, PreparedBatch, RowJob
+from service.engine.job import BatchBuilder, PreparedBatch, RowJob
 from service.engine.scheduler import Batch, Lane
 from service.engine.state import Array
 from tests.fakes.graphs import LAYOUT, row_of, sum_bundle, total_of
@@ -32,7 +32,7 @@ STAGE = {
     "writes": ["total"],
 }
 BUNDLE = sum_bundle(stages=[STAGE])
-FORM = BatchForm(BUNDLE)
+BUILDER = BatchBuilder(BUNDLE)
 
 
 def job(n: int, num_items: int = T, keep: tuple[str, ...] = ()) -> RowJob:
@@ -47,7 +47,7 @@ def job(n: int, num_items: int = T, keep: tuple[str, ...] = ()) -> RowJob:
 
 
 def prepared(jobs: list[RowJob], size: int = T) -> PreparedBatch:
-    return FORM.prepare(Batch(Lane("encode", size), tuple(jobs)))
+    return BUILDER.prepare(Batch(Lane("encode", size), tuple(jobs)))
 
 
 def results(names: list[str], **outputs: Array) -> list[Array]:
@@ -143,7 +143,7 @@ def test_rows_of_one_job_get_the_outputs_and_the_rows_of_many(numbers: list[list
             batch.apply(results(batch.names, logits=logits, late=late, last=last, **next_totals(*last)))
             for each in jobs:
                 each.remaining -= size
-    stage = FORM.stages["encode"]
+    stage = BUILDER.stages["encode"]
     for name in keep:
         parts = [np.atleast_1d(each.outputs(stage)[name]) for each in some]
         rows = [row for part, own in zip(parts, numbers, strict=True) for row in (part if len(own) > 1 else [part])]
@@ -165,7 +165,7 @@ def test_each_job_keeps_what_it_asked_for_and_its_next_row() -> None:
     logits = np.random.default_rng(0).normal(size=(N, T, V)).astype(np.float32)
     late = np.arange(T * N).reshape(T, N)
     batch.apply(results(batch.names, logits=logits, late=late, last=np.array([7, 8, 9]), **next_totals(10, 20, 30)))
-    stage = FORM.stages["encode"]
+    stage = BUILDER.stages["encode"]
     assert jobs[0].outputs(stage)["late"].tolist() == [0, 3, 6, 9]
     answered = jobs[1].outputs(stage)
     assert set(answered) == {"argmax", "last"}
@@ -182,7 +182,7 @@ def test_an_output_with_its_batch_axis_last_is_cut_into_rows() -> None:
     spread = np.arange(T * C * N, dtype=np.float32).reshape(T, C, N)
     batch.apply(results(batch.names, spread=spread, **next_totals(*range(N))))
     for n, each in enumerate(jobs):
-        np.testing.assert_array_equal(each.outputs(FORM.stages["encode"])["spread"], spread[..., n])
+        np.testing.assert_array_equal(each.outputs(BUILDER.stages["encode"])["spread"], spread[..., n])
 
 
 def test_a_job_waits_anew_from_the_end_of_each_run() -> None:
@@ -202,7 +202,7 @@ def test_outputs_of_several_runs_are_joined_along_time_and_others_are_the_last()
         late = np.full((size, 1), last)
         batch.apply(results(batch.names, logits=logits, late=late, last=np.array([last]), **next_totals(last)))
         long.remaining -= size
-    outputs = long.outputs(FORM.stages["encode"])
+    outputs = long.outputs(BUILDER.stages["encode"])
     np.testing.assert_array_equal(outputs["logits"], np.concatenate([first[0], second[0]]))
     assert outputs["late"].tolist() == [5, 5, 5, 5, 6]
     assert outputs["argmax"].tolist() == [4, 4, 4, 4, 0]

@@ -137,7 +137,7 @@ async def test_no_tunnel_is_begun(port: Port, target: str) -> None:
 async def test_a_client_that_would_leave_no_files_to_the_service_is_cut_off(
     port: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(guarded, "_too_many", Failures("clients are cut off"))
+    monkeypatch.setattr(guarded, "_too_many", Failures("new clients are disconnected"))
     async with port.connected() as first:
         await first.pieces(request_of("/nothing", b""))
         assert (await first.answer())[0] == 404
@@ -149,7 +149,7 @@ async def test_a_client_that_would_leave_no_files_to_the_service_is_cut_off(
                 assert await another.is_over()
         await first.pieces(request_of("/nothing", b""))
         assert (await first.answer())[0] == 404
-    assert caplog.messages == ["clients are cut off"]
+    assert caplog.messages == ["new clients are disconnected"]
     await until(lambda: not port.connections)
 
 

@@ -11,7 +11,7 @@ from uvicorn.config import WS_PROTOCOLS
 from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 
-from service.fast_port.messages import PatientProtocol, limit_messages
+from service.fast_port.messages import BoundedMemoryProtocol, limit_messages
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +42,7 @@ async def test_bentomls_port_agrees_to_no_compression_and_has_the_limits_of_the_
     protocol = new_protocol()
     offered = Headers({"Sec-WebSocket-Extensions": "permessage-deflate; client_no_context_takeover"})
     assert protocol.conn.process_extensions(offered) == (None, [])
-    assert isinstance(protocol, PatientProtocol)
+    assert isinstance(protocol, BoundedMemoryProtocol)
     assert protocol.conn.max_message_size == 2000
 
 

@@ -90,9 +90,9 @@ def test_a_removed_key_is_refused_within_a_second(file: Path, clock: Clock) -> N
     key = keys.find(gone.encode())
     assert key is not None
     remove_key(file, key.key_id)
-    assert keys.holds(key)
+    assert keys.is_valid(key)
     clock.now = 1.0
-    assert not keys.holds(key)
+    assert not keys.is_valid(key)
     assert owner_of(keys, gone) is None
     assert owner_of(keys, kept) == "ada"
 
@@ -112,7 +112,7 @@ def test_a_key_whose_secret_was_replaced_is_another_key(file: Path, clock: Clock
     assert key is not None
     file.write_text(f"ada:1f:{hashlib.sha256(b'other').hexdigest()}\n")
     clock.now = 1.0
-    assert not keys.holds(key)
+    assert not keys.is_valid(key)
 
 
 @pytest.mark.parametrize("break_it", [lambda file: file.write_text("half a li"), lambda file: file.unlink()])

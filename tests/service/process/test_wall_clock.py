@@ -125,3 +125,12 @@ def test_the_real_clock_is_not_doubted(caplog: pytest.LogCaptureFixture) -> None
         assert clock.earliest() <= clock.latest() <= clock.earliest() + 60
     assert boot_seconds() > 0
     assert caplog.messages == []
+
+
+def test_a_clock_that_is_known_late_is_trusted_from_then_on(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    machine.set_by(HOUR)  # as when a server's clock takes the place of the machine's own
+    machine.read.trust()
+    assert machine.times == (HOUR, HOUR)
+    assert caplog.messages == []
+    machine.set_by(-HOUR)
+    assert machine.times == (0, HOUR)

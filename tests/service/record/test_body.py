@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.bundle.stage import StateSpec
 from service.engine.state import Array, RowLayout, SequenceState
-from service.record.body import NO_DIGEST, NUMERICS_UNKNOWN, Body, BodyUnreadable, begun, decode, encode
+from service.record.body import NO_DIGEST, NUMERICS_UNKNOWN, Body, BodyUnreadable, decode, encode, with_creation_time
 from service.record.digest import inputs_digest
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
 
@@ -150,11 +150,11 @@ def test_the_state_before_the_last_step_of_version_1_is_read_too() -> None:
 
 
 def test_a_body_of_version_1_is_written_as_the_present_one() -> None:
-    body = begun(decode(encode_v1(OLD)), 1234)
+    body = with_creation_time(decode(encode_v1(OLD)), 1234)
     assert encode(body)[0] == 2
     assert decode(encode(body)) == body
     assert body.created_at == 1234
-    assert begun(body, 9999) == body
+    assert with_creation_time(body, 9999) == body
 
 
 def test_a_fresh_session_of_version_1_has_neither_digest_nor_numerics() -> None:

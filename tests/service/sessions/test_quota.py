@@ -45,7 +45,7 @@ async def forked(process: Process, held: str, key: str) -> str:
 
 
 async def imported(process: Process, held: str, key: str) -> str:
-    return (await process.transfers.take_in("ann", await process.transfers.export("ann", held), key)).session_id
+    return (await process.transfers.import_session("ann", await process.transfers.export("ann", held), key)).session_id
 
 
 async def started(process: Process, _: str, __: str) -> str:
@@ -80,10 +80,10 @@ async def test_a_key_finds_what_it_has_opened(process: Process, opening: Opening
 
 async def test_a_key_finds_what_it_has_imported(process: Process) -> None:
     blob = await process.transfers.export("ann", await process.create())
-    opened = await process.transfers.take_in("ann", blob, "key")
-    assert await process.transfers.take_in("ann", blob, "key") == opened
+    opened = await process.transfers.import_session("ann", blob, "key")
+    assert await process.transfers.import_session("ann", blob, "key") == opened
     with pytest.raises(SessionQuota):
-        await process.transfers.take_in("ann", blob, "another key")
+        await process.transfers.import_session("ann", blob, "another key")
 
 
 async def test_other_owners_and_those_without_a_name_have_their_own(process: Process, held: list[str]) -> None:

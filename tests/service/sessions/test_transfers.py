@@ -149,13 +149,13 @@ async def exported(process: Process) -> tuple[str, bytes]:
 async def test_an_exported_session_goes_on_elsewhere_with_its_state_and_chance(process: Process) -> None:
     session_id, blob = await exported(process)
     async with Process(FaultyStore(), Clock()) as elsewhere:
-        view = await elsewhere.transfers.take_in("eve", blob)
+        view = await elsewhere.transfers.import_session("eve", blob)
         assert view.session_id != session_id
         assert (view.step, view.bundle, view.checkpoints) == (3, "sum:0", [])
         with pytest.raises(SessionUnknown):
             await elsewhere.text(view.session_id, "d")
     async with Process(FaultyStore(), Clock()) as elsewhere:
-        view = await elsewhere.transfers.take_in("ann", blob)
+        view = await elsewhere.transfers.import_session("ann", blob)
         repeated = await elsewhere.text(view.session_id, "c", 2)
         assert repeated.outputs == (await process.text(session_id, "c", 2)).outputs
         here, there = await process.text(session_id, "d"), await elsewhere.text(view.session_id, "d")
@@ -173,13 +173,13 @@ async def test_a_blob_that_was_altered_anywhere_or_signed_otherwise_opens_nothin
         altered = bytearray(blob)
         altered[position] ^= 1
         with pytest.raises((BlobTampered, Malformed)):
-            await process.transfers.take_in("ann", bytes(altered))
+            await process.transfers.import_session("ann", bytes(altered))
     for cut in (0, 9, len(blob) // 2, len(blob) - 1):
         with pytest.raises(Malformed):
-            await process.transfers.take_in("ann", blob[:cut])
+            await process.transfers.import_session("ann", blob[:cut])
     async with Process(FaultyStore(), export_key=OTHER_KEY) as elsewhere:
         with pytest.raises(BlobTampered):
-            await elsewhere.transfers.take_in("ann", blob)
+            await elsewhere.transfers.import_session("ann", blob)
     assert len((await process.sessions.page("ann", "", 10)).sessions) == 1
 
 
@@ -189,14 +189,14 @@ async def test_without_a_key_nothing_leaves_or_arrives(process: Process, store: 
         with pytest.raises(ExportDisabled):
             await keyless.transfers.export("ann", session_id)
         with pytest.raises(ExportDisabled):
-            await keyless.transfers.take_in("ann", blob)
+            await keyless.transfers.import_session("ann", blob)
 
 
 async def test_a_session_of_a_version_that_is_not_served_is_not_taken_in(process: Process) -> None:
     _, blob = await exported(process)
     async with Process(FaultyStore(), versions=["1"]) as elsewhere:
         with pytest.raises(VersionUnknown):
-            await elsewhere.transfers.take_in("ann", blob)
+            await elsewhere.transfers.import_session("ann", blob)
 
 
 async def test_what_holds_no_session_is_not_taken_in(process: Process, store: FaultyStore) -> None:
@@ -204,37 +204,37 @@ async def test_what_holds_no_session_is_not_taken_in(process: Process, store: Fa
     record = (await store.stored(session_id))._replace(body=b"\x09of another time")
     for payload in (b"", b"i" * 28 + b"no record", session_id.encode() + pack(record)):
         with pytest.raises(BlobTampered, match="holds no session"):
-            await process.transfers.take_in("ann", seal(EXPORT_KEY, payload, "sum:0"))
+            await process.transfers.import_session("ann", seal(EXPORT_KEY, payload, "sum:0"))
 
 
 async def test_a_key_takes_a_blob_in_once(process: Process) -> None:
     session_id, blob = await exported(process)
-    views = [await process.transfers.take_in("ann", blob, "key") for _ in range(2)]
+    views = [await process.transfers.import_session("ann", blob, "key") for _ in range(2)]
     assert views[0] == views[1]
     await process.text(session_id, "more")
     with pytest.raises(IdempotencyMismatch):
-        await process.transfers.take_in("ann", await process.transfers.export("ann", session_id), "key")
+        await process.transfers.import_session("ann", await process.transfers.export("ann", session_id), "key")
 
 
 async def test_a_longer_idle_time_than_is_allowed_here_is_cut(process: Process) -> None:
     session_id = await process.create(ttl_seconds=90)
     blob = await process.transfers.export("ann", session_id)
     async with Process(FaultyStore(), max_session_ttl_seconds=20) as elsewhere:
-        view = await elsewhere.transfers.take_in("ann", blob)
+        view = await elsewhere.transfers.import_session("ann", blob)
         assert view.expires_at == "1970-01-01T00:17:00+00:00"
 
 
 async def test_a_shorter_idle_time_than_is_allowed_here_is_kept(process: Process) -> None:
     session_id = await process.create(ttl_seconds=20)
     blob = await process.transfers.export("ann", session_id)
-    taken_in = await process.transfers.take_in("ann", blob)
+    taken_in = await process.transfers.import_session("ann", blob)
     assert (await process.sessions.load("ann", taken_in.session_id)).idle_seconds == 20
 
 
 async def test_a_session_that_is_taken_in_is_as_old_as_its_arrival(process: Process) -> None:
     _, blob = await exported(process)
     process.clock.now += 5
-    taken_in = await process.transfers.take_in("ann", blob)
+    taken_in = await process.transfers.import_session("ann", blob)
     assert (await process.sessions.load("ann", taken_in.session_id)).body.created_at == int(process.clock())
 
 
@@ -242,7 +242,7 @@ async def test_a_session_of_other_numerics_goes_on_only_with_consent(store: Faul
     async with Process(store, numerics=b"there...") as there:
         _, blob = await exported(there)
     async with Process(FaultyStore(), numerics=b"here....") as here:
-        view = await here.transfers.take_in("ann", blob)
+        view = await here.transfers.import_session("ann", blob)
         with pytest.raises(NumericsChanged):
             await here.text(view.session_id, "d")
         assert (await here.text(view.session_id, "d", allow_numerics_change=True)).is_numerics_changed

@@ -20,7 +20,7 @@ from service.metrics import Metrics
 from service.process.wall_clock import WallClock
 from service.record.body import encode
 from service.settings import Settings
-from service.steps.cohorts import FEWEST
+from service.steps.cohorts import MIN_COHORT_TURNS
 from service.steps.turn import Ask
 from service.stores.base import Record, Successors, Swap
 from service.stores.limits import Limits
@@ -144,7 +144,7 @@ async def test_many_single_steps_of_many_sessions_have_the_bits_of_each_alone(ge
 
 NUM_SESSIONS = 20
 ROUNDS = st.lists(
-    st.tuples(st.sets(st.integers(0, NUM_SESSIONS - 1), min_size=FEWEST), st.sampled_from([1, 1, 3, 8, 45])),
+    st.tuples(st.sets(st.integers(0, NUM_SESSIONS - 1), min_size=MIN_COHORT_TURNS), st.sampled_from([1, 1, 3, 8, 45])),
     min_size=2,
     max_size=5,
 )

@@ -8,7 +8,7 @@ import pytest
 from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StepConflict, StoreUnavailable
 from service.record.body import encode
-from service.steps.recent import Latest
+from service.steps.session_cache import CachedSession
 from service.steps.turn import Answer
 from service.stores.base import Swap
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
@@ -184,15 +184,15 @@ async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
 ) -> None:
     async with Process(store, max_recent=100) as process:
         ids = [await process.create() for _ in range(3)]
-        put = process.steps._recent.put
+        put = process.steps._cache.put
 
-        def put_others(session_id: str, latest: Latest) -> None:
+        def put_others(session_id: str, latest: CachedSession) -> None:
             if session_id == ids[0]:
                 raise ZeroDivisionError("a mistake of ours")
             put(session_id, latest)
 
         with monkeypatch.context() as patched:
-            patched.setattr(process.steps._recent, "put", put_others)
+            patched.setattr(process.steps._cache, "put", put_others)
             steps = (process.text(session_id, "abc", 0) for session_id in ids)
             answers = await asyncio.gather(*steps, return_exceptions=True)
         assert [type(answer) for answer in answers] == [ZeroDivisionError, Answer, Answer]
@@ -220,13 +220,13 @@ async def test_a_store_that_answers_for_too_few_keeps_nobody_waiting(
 async def test_a_step_that_cannot_begin_on_what_is_at_hand_begins_on_what_is_stored(
     store: FaultyStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mistake: Exception
 ) -> None:
-    def take_up(*_: object) -> None:
+    def load_cached(*_: object) -> None:
         raise mistake
 
     async with Process(store, max_recent=100) as process:
         session_id = await process.create()
         await process.text(session_id, "ab")
-        monkeypatch.setattr(process.steps._rules, "take_up", take_up)
+        monkeypatch.setattr(process.steps._rules, "load_cached", load_cached)
         assert outputs(await process.text(session_id, "c"))["count"] == 3
     told = ["a step could not start from the cached session; loading it from the store"]
     assert caplog.messages == ([] if isinstance(mistake, StepConflict) else told)

@@ -115,7 +115,7 @@ async def test_a_fork_and_an_export_have_the_time_that_their_origin_may_be_idle(
         fork = await process.transfers.fork("ann", session_id, request)
         assert (await stored(shared_out, fork.session_id)).ttl_seconds == IDLE
         await process.sessions.end("ann", fork.session_id)
-    taken_in = await process.transfers.take_in("bob", await process.transfers.export("ann", session_id))
+    taken_in = await process.transfers.import_session("bob", await process.transfers.export("ann", session_id))
     assert (await stored(shared_out, taken_in.session_id)).ttl_seconds == IDLE
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from service.engine.advancing import Advance
 from service.engine.state import Inputs, SequenceState
-from service.forms.chance import Chance
+from service.forms.sampling_options import SamplingOptions
 from service.tasks.decoder import MAX_RUNS_AHEAD, Decoder
 from tests.fakes.script import DECODE, ScriptGraphs, encode_stage
 
 pytestmark = pytest.mark.anyio
 LONGEST_RUN = 4
 TASK = {"kind": "music", "lowest": 60, "highest": 64, "frames_per_beat": 1, "frames_per_bar": 2}
-CHANCE = Chance()
+OPTIONS = SamplingOptions()
 SEED = 1
 
 
@@ -93,7 +93,7 @@ def fresh() -> SequenceState:
 
 
 async def written(decoder: Decoder, ending: Until) -> AsyncIterator[Any]:
-    async with aclosing(decoder.write(fresh(), CHANCE, SEED, ending)) as pieces:
+    async with aclosing(decoder.write(fresh(), OPTIONS, SEED, ending)) as pieces:
         async for piece in pieces:
             yield piece
 
@@ -111,7 +111,7 @@ async def test_whole_runs_are_ahead_and_a_shorter_one_is_under_way_before_the_la
 
 async def test_who_does_not_read_costs_only_so_many_runs(decoder: Decoder, engine: Counting) -> None:
     longest = MAX_RUNS_AHEAD * LONGEST_RUN
-    async with aclosing(decoder.write(fresh(), CHANCE, SEED, Until(1000))) as pieces:
+    async with aclosing(decoder.write(fresh(), OPTIONS, SEED, Until(1000))) as pieces:
         assert await anext(pieces) == [0, 1, 2, 3]
         assert engine.counts == [longest]
     told = [piece async for piece in written(decoder, Until(longest + 5))]
@@ -127,7 +127,7 @@ async def test_nothing_follows_the_end_and_the_state_is_exactly_after_it(decoder
 
 
 async def test_who_stops_listening_withdraws_the_runs_that_are_under_way(decoder: Decoder, engine: Counting) -> None:
-    async with aclosing(decoder.write(fresh(), CHANCE, SEED, Until(100))) as pieces:
+    async with aclosing(decoder.write(fresh(), OPTIONS, SEED, Until(100))) as pieces:
         assert await anext(pieces) == [0, 1, 2, 3]
     assert (engine.counts, engine.num_withdrawn) == ([32], 1)
 

@@ -19,7 +19,7 @@ from service.errors import (
 )
 from service.forms.sessions import RollbackRequest
 from service.record.admission import Expired
-from service.steps.cohorts import FEWEST
+from service.steps.cohorts import MIN_COHORT_TURNS
 from service.steps.grouping import MAX_ITEMS
 from service.steps.turn import Answer, Ask
 from service.stores.limits import Limits
@@ -48,7 +48,7 @@ async def test_sessions_that_are_alike_share_a_run_and_a_group_of_records(proces
 
 
 async def test_few_sessions_or_sessions_that_are_not_known_go_alone(process: Process, store: FaultyStore) -> None:
-    ids = await known(process, FEWEST - 1)
+    ids = await known(process, MIN_COHORT_TURNS - 1)
     await taken(process, [ask(each, 1) for each in ids])
     await taken(process, [ask(await process.create(), 1) for _ in range(NUM)])
     assert store.advances == []
@@ -237,7 +237,7 @@ async def test_of_two_processes_whose_cohorts_race_no_step_is_lost_or_taken_twic
         ids = await known(one)
         steps: dict[str, list[int]] = {each: [] for each in ids}
         for turn in range(8):
-            asks = [[ask(each, 2) for each in ids[n : n + FEWEST]] for n in (0, turn % 3)]
+            asks = [[ask(each, 2) for each in ids[n : n + MIN_COHORT_TURNS]] for n in (0, turn % 3)]
             answers = await asyncio.gather(*map(taken, (one, other), asks))
             for answer in (*answers[0], *answers[1]):
                 steps[answer.session_id].append(answer.step)
@@ -384,7 +384,7 @@ async def test_a_cohort_after_other_numerics_tells_of_no_change(store: FaultySto
 async def test_an_engine_whose_jobs_are_single_rows_takes_each_alone(
     process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process.model.engine._form, "takes_wide_jobs", False)
+    monkeypatch.setattr(process.model.engine._builder, "takes_wide_jobs", False)
     ids = await known(process)
     runs = process.graphs["0"].runs
     runs.clear()

@@ -14,7 +14,7 @@ from service.errors import (
     ShuttingDown,
     StoreUnavailable,
 )
-from service.steps.recent import Latest
+from service.steps.session_cache import CachedSession
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Successors
 from tests.fakes.process import Pending, Process, outputs, settle
@@ -159,14 +159,14 @@ async def drained(process: Process) -> None:
 async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def advance(latest: Latest, *parts: object) -> None:
+    def advance(latest: CachedSession, *parts: object) -> None:
         if latest.record.session_id == ids[3]:
             raise ZeroDivisionError("a mistake of ours")
         advance_others(latest, *parts)
 
-    ids, advance_others = await known(process), Latest.advance
+    ids, advance_others = await known(process), CachedSession.advance
     with monkeypatch.context() as patched:
-        patched.setattr(Latest, "advance", advance)
+        patched.setattr(CachedSession, "advance", advance)
         answers = await told(process, [ask(each, 5, step=1) for each in ids])
     assert [n for n, answer in enumerate(answers) if isinstance(answer, ZeroDivisionError)] == [3]
     assert [answer.step for answer in answers if isinstance(answer, Answer)] == [2] * (NUM - 1)

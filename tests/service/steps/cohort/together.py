@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.steps.cohorts import FEWEST
+from service.steps.cohorts import MIN_COHORT_TURNS
 from service.steps.turn import Answer, Ask, Turn
 from tests.fakes.process import Pending, Process
 from tests.fakes.stores import FaultyStore
 
-NUM = FEWEST + 2
+NUM = MIN_COHORT_TURNS + 2
 
 
 def ask(session_id: str, *ids: int, step: int | None = None, **more: object) -> Ask:

@@ -3,55 +3,55 @@
 from service.engine.state import SequenceState
 from service.record.body import HEAD_BYTES, Body, decode, encode
 from service.record.body_columns import next_heads
-from service.steps.recent import MAX_BYTES, GroupKey, Latest, Recent
+from service.steps.session_cache import MAX_BYTES, CachedSession, GroupKey, SessionCache
 from service.stores.base import Record
 
 PLAIN = Body(1, b"s" * 16, SequenceState((b"row",), ("",), b"", 7), answer=b"{}", request_digest="ab")
 
 
-def latest(session_id: str, body: Body = PLAIN, ends_at: int = 5000) -> Latest:
+def latest(session_id: str, body: Body = PLAIN, ends_at: int = 5000) -> CachedSession:
     ttl_seconds = min(60, ends_at - 1000)
-    return Latest(Record(session_id, "ann", "sum:0", 1, 1000, ttl_seconds, "", b""), body, encode(body), ends_at)
+    return CachedSession(Record(session_id, "ann", "sum:0", 1, 1000, ttl_seconds, "", b""), body, encode(body), ends_at)
 
 
-def large(num_bytes: int) -> Latest:
+def large(num_bytes: int) -> CachedSession:
     """A session whose body has so many bytes."""
     row = bytes(num_bytes - len(encode(PLAIN)) + len(PLAIN.state.row))
     return latest("large", PLAIN._replace(state=PLAIN.state._replace(rows=(row,))))
 
 
 def test_a_session_is_there_until_it_is_taken() -> None:
-    recent, one = Recent(2), latest("a")
-    recent.put("a", one)
-    assert recent.find("a") is one
-    assert (recent.pop("a"), recent.pop("a"), recent.find("a"), len(recent)) == (one, None, None, 0)
+    cache, one = SessionCache(2), latest("a")
+    cache.put("a", one)
+    assert cache.find("a") is one
+    assert (cache.pop("a"), cache.pop("a"), cache.find("a"), len(cache)) == (one, None, None, 0)
 
 
 def test_the_least_recently_used_are_forgotten_first() -> None:
-    recent = Recent(2)
+    cache = SessionCache(2)
     for session_id in ("a", "b", "c"):
-        recent.put(session_id, latest(session_id))
-    assert [recent.find(session_id) is not None for session_id in ("a", "b", "c")] == [False, True, True]
-    recent.put_all({session_id: latest(session_id) for session_id in ("d", "e", "f")})
-    assert [recent.find(session_id) is not None for session_id in ("c", "d", "e", "f")] == [False, False, True, True]
+        cache.put(session_id, latest(session_id))
+    assert [cache.find(session_id) is not None for session_id in ("a", "b", "c")] == [False, True, True]
+    cache.put_all({session_id: latest(session_id) for session_id in ("d", "e", "f")})
+    assert [cache.find(session_id) is not None for session_id in ("c", "d", "e", "f")] == [False, False, True, True]
 
 
 def test_where_none_are_remembered_it_is_not_in_use() -> None:
-    recent = Recent(0)
-    recent.put("a", latest("a"))
-    assert not recent.is_in_use
-    assert len(recent) == 0
+    cache = SessionCache(0)
+    cache.put("a", latest("a"))
+    assert not cache.is_in_use
+    assert len(cache) == 0
 
 
 def test_a_large_session_is_not_kept_at_hand() -> None:
-    recent = Recent(2)
-    recent.put("just small enough", large(MAX_BYTES))
-    recent.put("too large", large(MAX_BYTES + 1))
-    assert recent.pop("just small enough") is not None
-    assert recent.pop("too large") is None
-    recent.put_all({"just small enough": large(MAX_BYTES), "too large": large(MAX_BYTES + 1)})
-    assert recent.pop("just small enough") is not None
-    assert recent.pop("too large") is None
+    cache = SessionCache(2)
+    cache.put("just small enough", large(MAX_BYTES))
+    cache.put("too large", large(MAX_BYTES + 1))
+    assert cache.pop("just small enough") is not None
+    assert cache.pop("too large") is None
+    cache.put_all({"just small enough": large(MAX_BYTES), "too large": large(MAX_BYTES + 1)})
+    assert cache.pop("just small enough") is not None
+    assert cache.pop("too large") is None
 
 
 def test_sessions_with_a_row_and_nothing_else_can_be_grouped() -> None:
@@ -86,7 +86,7 @@ def test_it_goes_alone_once_the_end_of_its_life_comes_into_sight_and_until_its_b
     None
 ):
     uncut, cut = latest("a", ends_at=1100), latest("b", PLAIN._replace(idle_seconds=60), ends_at=1050)
-    assert (uncut.goes_alone_from, cut.goes_alone_from) == (1040, 1050)
+    assert (uncut.no_cohort_from, cut.no_cohort_from) == (1040, 1050)
     assert [cut.ttl_seconds_at(now) for now in (1007, 1049, 1051)] == [43, 1, 0]
     cut.advance(1049, 1, cut.head, b"{}", b"new")
     assert (cut.expires_at, cut.record.ttl_seconds, cut.body.idle_seconds) == (1050, 1, 60)

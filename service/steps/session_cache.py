@@ -25,7 +25,7 @@ class GroupKey(NamedTuple):
     extra_length: int
 
 
-class Latest:
+class CachedSession:
     """A session after a step.
 
     Attributes:
@@ -33,7 +33,7 @@ class Latest:
         used_at: When it took its last step. All times are wall-clock seconds since 1970.
         expires_at: When its record expires.
         ends_at: When it reaches the maximum lifetime of a session.
-        goes_alone_from: When it stops taking steps in a cohort: it is then over, or its body must store the idle time.
+        no_cohort_from: When it stops taking steps in a cohort: it is then over, or its body must store the idle time.
         num_bytes: Length of its body.
         group_key: Which sessions it can step with. None if its body holds more than one row of state and an answer.
         head, answer, extra, row: Parts of its body (see `service.record.body`); set only if it has a group key.
@@ -54,9 +54,9 @@ class Latest:
         "ends_at",
         "expires_at",
         "extra",
-        "goes_alone_from",
         "group_key",
         "head",
+        "no_cohort_from",
         "num_bytes",
         "row",
         "step",
@@ -69,7 +69,7 @@ class Latest:
         self.step, self.used_at, self.expires_at, self.ends_at = record.step, record.used_at, record.expires_at, ends_at
         self.num_bytes = len(encoded)
         self._idle_seconds, self._is_cut = idle_seconds_of(record, body), bool(body.idle_seconds)
-        self.goes_alone_from = ends_at if self._is_cut else ends_at - self._idle_seconds
+        self.no_cohort_from = ends_at if self._is_cut else ends_at - self._idle_seconds
         self.group_key: GroupKey | None = None
         if _is_plain(body):
             self.head = encoded[:HEAD_BYTES]
@@ -114,32 +114,32 @@ class Latest:
         self._body = None
 
 
-class Recent:
+class SessionCache:
     """A cache of up to `max_sessions` sessions, without large ones; the least recently used is evicted first.
 
     Attributes:
         is_in_use: Whether sessions are remembered at all.
-        find: Returns a session's latest by its id, or None if it is not remembered.
+        find: Returns a session by its id, or None if it is not remembered.
     """
 
     def __init__(self, max_sessions: int) -> None:
         self._max_sessions = max_sessions
-        self._latest: dict[str, Latest] = {}
+        self._latest: dict[str, CachedSession] = {}
         self.is_in_use = max_sessions > 0
         self.find = self._latest.get
 
     def __len__(self) -> int:
         return len(self._latest)
 
-    def pop(self, session_id: str) -> Latest | None:
-        """Remove and return a session's latest, or return None if it is not remembered."""
+    def pop(self, session_id: str) -> CachedSession | None:
+        """Remove and return a session, or return None if it is not remembered."""
         return self._latest.pop(session_id, None)
 
-    def put(self, session_id: str, latest: Latest) -> None:
+    def put(self, session_id: str, latest: CachedSession) -> None:
         """Remember a session unless it is large."""
         self.put_all({session_id: latest})
 
-    def put_all(self, latest: Mapping[str, Latest]) -> None:
+    def put_all(self, latest: Mapping[str, CachedSession]) -> None:
         """Remember sessions except for large ones."""
         if not self.is_in_use:
             return

@@ -7,7 +7,7 @@ from service.forms.form import Form, Seed
 MAX_TOKENS = 4096
 
 
-class Chance(Form):
+class SamplingOptions(Form):
     """How tokens are drawn: characters, notes or words."""
 
     temperature: float = Field(

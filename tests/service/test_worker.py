@@ -79,9 +79,9 @@ async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
 async def test_sessions_and_bundles_go_by_the_clock_of_the_store(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = FaultyStore(is_immediate=True)
+    store = FaultyStore(is_immediate=False)
     store.clock = Clock(4e9)
-    monkeypatch.setattr("service.worker.open_store", lambda _: store)
+    monkeypatch.setattr("service.worker.open_store", lambda *_: store)
     worker = Worker(Settings(server=ServerSettings(fast_port=0)), 1)
     worker.catalog.add(started.model)
     worker.catalog.make_current(started.model.bundle.tag)

@@ -80,10 +80,10 @@ async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions()
     model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / "sentiment-bidirectional"))
     assert isinstance(model, WholeTextSentimentModel)
     models.add(model)
-    with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so there are no sessions"):
+    with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so it has no sessions"):
         models.on(model.bundle.tag)
     models.make_current(model.bundle.tag)
-    with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so there are no sessions"):
+    with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so it has no sessions"):
         models.current(model.name)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import sys
+import time
 
 import onnxruntime as ort
 
@@ -66,7 +67,8 @@ class Worker:
         directory = service_directory()
         self.store = MeasuredStore(open_store(settings.sessions, directory), self.metrics)
         self._store_watch = StoreWatch(self.store, self.metrics)
-        self._wall_clock = WallClock.inherited() if self.store.is_immediate else WallClock(self.store.clock)
+        self._has_servers_clock = self.store.clock is not time.time
+        self._wall_clock = WallClock(self.store.clock) if self._has_servers_clock else WallClock.inherited()
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = Reloader(
             self.catalog,
@@ -105,7 +107,7 @@ class Worker:
     async def start(self) -> None:
         """Start what needs the event loop, then become ready."""
         await self._open_store()
-        if not self.store.is_immediate:
+        if self._has_servers_clock:
             self._wall_clock.trust()  # only now is the server's clock known
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())

@@ -10,7 +10,7 @@ QUIET_SECONDS = 60.0
 
 
 class Failures:
-    """Logs a failure with its traceback, and of those of its kind that follow a line every QUIET_SECONDS.
+    """Logs the first failure of each kind with its traceback, and a line about further ones every QUIET_SECONDS.
 
     Args:
         what: What fails, as a sentence.
@@ -20,20 +20,23 @@ class Failures:
     def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._what = what
         self._clock = clock
-        self._kind: type[Exception] | None = None
+        self._kinds: set[type[Exception]] = set()  # since the last pause
         self._failed_at = self._told_at = float("-inf")
         self._num_untold = 0
 
     def tell(self, error: Exception) -> None:
         """Log a failure, or count it."""
-        now, failed_at = self._clock(), self._failed_at
+        now = self._clock()
+        if now >= self._failed_at + QUIET_SECONDS:
+            self._kinds.clear()
         self._failed_at = now
-        self._num_untold += 1
-        if type(error) is not self._kind or now >= failed_at + QUIET_SECONDS:
-            self._kind = type(error)
-            logger.error("%s", self._what, exc_info=error)
+        if type(error) not in self._kinds:
+            self._kinds.add(type(error))
+            untold = f" ({self._num_untold} more times since the last line)" if self._num_untold else ""
+            logger.error("%s%s", self._what, untold, exc_info=error)
         elif now >= self._told_at + QUIET_SECONDS:
-            logger.error("%s: %s (%d times since the last line)", self._what, error, self._num_untold)
+            logger.error("%s: %s (%d times since the last line)", self._what, error, self._num_untold + 1)
         else:
+            self._num_untold += 1
             return
         self._told_at, self._num_untold = now, 0

@@ -17,10 +17,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing_extensions import Buffer
 
 MAX_WAITING_BYTES = 2**20
 END_SECONDS = 1.0
@@ -33,7 +32,7 @@ class Outlet(io.BufferedIOBase):
 
     Args:
         descriptor: Of a file that is open for writing. It stays open.
-        max_waiting_bytes: What is written while so many bytes wait is dropped.
+        max_waiting_bytes: Lines for which fewer are left, beside others that wait, are dropped.
     """
 
     def __init__(self, descriptor: int, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
@@ -43,6 +42,7 @@ class Outlet(io.BufferedIOBase):
         self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
         self._num_waiting_bytes = 0
         self._num_dropped_lines = 0
+        self._is_dropping = False  # a line whose end has not been written
         self._lock = threading.RLock()
         threading.Thread(target=self._hand_on, name="outlet", daemon=True).start()
 
@@ -58,16 +58,19 @@ class Outlet(io.BufferedIOBase):
         """Whether it is a terminal's."""
         return os.isatty(self._descriptor)
 
-    def write(self, buffer: "ReadableBuffer", /) -> int:
-        """Take lines, and return at once."""
-        lines = bytes(buffer)
+    def write(self, buffer: Buffer, /) -> int:
+        """Take lines, or a part of one, and return at once."""
+        written = lines = bytes(buffer)
         with self._lock:
-            if self._num_waiting_bytes + len(lines) > self._max_waiting_bytes:
-                self._num_dropped_lines += lines.count(b"\n")
-            else:
+            if self._is_dropping:
+                end, newline, lines = written.partition(b"\n")
+                self._drop(end + newline)
+            if self._num_waiting_bytes and self._num_waiting_bytes + len(lines) > self._max_waiting_bytes:
+                self._drop(lines)
+            elif lines:
                 self._tell_dropped()
                 self._put(lines)
-        return len(lines)
+        return len(written)
 
     def mark(self) -> threading.Event:
         """What is set once everything is handed on that was written before."""
@@ -78,6 +81,11 @@ class Outlet(io.BufferedIOBase):
     def _put(self, lines: bytes) -> None:
         self._num_waiting_bytes += len(lines)
         self._waiting.put(lines)
+
+    def _drop(self, lines: bytes) -> None:
+        if lines:
+            self._num_dropped_lines += lines.count(b"\n")
+            self._is_dropping = not lines.endswith(b"\n")
 
     def _tell_dropped(self) -> None:
         if num := self._num_dropped_lines:

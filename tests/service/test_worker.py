@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from service.api.paths import OTHER
 from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
+from service.process.wall_clock import boot_seconds
 from service.settings import ServerSettings, SessionSettings, Settings
 from service.steps.turn import Ask
 from service.stores.base import Record
@@ -22,6 +24,7 @@ from tests.fakes.process import settle, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
+A_MONTH = 30 * 86_400
 OF_THE_PROCESS = ("die_with_parent", "keep_freed_memory", "sys.setswitchinterval")
 
 
@@ -91,6 +94,17 @@ async def test_sessions_and_bundles_go_by_the_clock_of_the_store(
     assert record.expires_at == 4e9 + 60
     await worker.reloader.beat()
     assert all(orjson.loads(note)["at"] == 4e9 for note in (await store.notes("worker:")).values())
+
+
+@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize("is_immediate", [True, False], ids=["process", "commit"])
+async def test_a_worker_knows_that_the_machine_s_clock_was_set_before_it_began(
+    is_immediate: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.open_store", lambda *_: FaultyStore(is_immediate=is_immediate))
+    monkeypatch.setenv("BOOT_TIME_OF_UNROLLED", repr(time.time() - A_MONTH - boot_seconds()))
+    worker = Worker(Settings(server=ServerSettings(fast_port=0)), 1)
+    assert worker._wall_clock.earliest() < time.time() - A_MONTH / 2
 
 
 async def test_garbage_is_not_collected_while_a_row_of_a_whole_question_runs(started: Started) -> None:

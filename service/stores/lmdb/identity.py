@@ -25,8 +25,8 @@ class StoreMoved(Unavailable):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(
-            f"the session store in {directory} was moved, removed or replaced while it was served: put it back, or "
-            "stop the service"
+            f"the session store in {directory} was moved, removed or replaced while it was served: move it back (a "
+            "copy is another store), or restart the service"
         )
 
 

@@ -16,7 +16,6 @@ class ServerClock:
     """Wall-clock seconds since 1970 by a server, or by this machine as long as the server has not told.
 
     Attributes:
-        is_known: Whether the server has told.
         uptime: What goes on between two times that it tells.
 
     Args:
@@ -26,11 +25,16 @@ class ServerClock:
 
     def __init__(self, wall: Callable[[], float] = time.time, uptime: Callable[[], float] = uptime) -> None:
         self.uptime = uptime
-        self.is_known = False
-        self._ahead = wall() - uptime()
+        self._wall = wall
+        self._ahead: float | None = None  # of `uptime`
 
     def __call__(self) -> float:
-        return self.uptime() + self._ahead
+        return self._wall() if self._ahead is None else self.uptime() + self._ahead
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the server has told."""
+        return self._ahead is not None
 
     def learn(self, server_seconds: float, asked_at: float) -> None:
         """Go by what the server has just told.
@@ -40,4 +44,3 @@ class ServerClock:
             asked_at: When it was asked, by `uptime`; it is taken to have read its clock half-way from then to now.
         """
         self._ahead = server_seconds - (asked_at + self.uptime()) / 2
-        self.is_known = True

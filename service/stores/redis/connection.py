@@ -91,10 +91,15 @@ async def _learn_time(link: Link, clock: ServerClock) -> None:
     try:
         ((seconds, microseconds),) = await link.run([Command(NOTES_SHARD, [b"TIME"])])
     except Unavailable as error:
-        if not isinstance(error.__cause__, NoPermissionError):  # `weaknesses` tells of it
+        if not _is_not_offered(error.__cause__):  # `weaknesses` tells of it
             raise
     else:
         clock.learn(int(seconds) + int(microseconds) / 1e6, asked_at)
+
+
+def _is_not_offered(error: BaseException | None) -> bool:
+    """Whether a command is not allowed, or was renamed."""
+    return isinstance(error, NoPermissionError) or "unknown command" in str(error)
 
 
 async def _connect(url: str) -> Link:

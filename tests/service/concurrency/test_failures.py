@@ -47,3 +47,23 @@ def test_another_one_or_one_after_a_pause_is_a_first_one(
     clock.now += QUIET_SECONDS
     failures.tell(ValueError("something else"))
     assert told(caplog) == [(WHAT, True)] * 3
+
+
+def test_kinds_that_take_turns_are_logged_whole_once_each(
+    failures: Failures, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        failures.tell(FULL)
+        failures.tell(ValueError("something else"))
+        clock.now += 1
+    assert told(caplog) == [(WHAT, True)] * 2
+
+
+def test_how_many_were_not_told_is_said_by_the_next_line_however_late(
+    failures: Failures, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5000):
+        failures.tell(FULL)
+    clock.now += 10 * QUIET_SECONDS
+    failures.tell(FULL)
+    assert told(caplog) == [(WHAT, True), (f"{WHAT} (4999 more times since the last line)", True)]

@@ -84,6 +84,30 @@ def test_lines_that_nobody_reads_are_dropped_and_counted_where_they_are_missing(
     assert after == b"later\n"
 
 
+def test_a_line_that_is_written_in_two_parts_is_dropped_whole(pipe: tuple[int, int]) -> None:
+    outlet = Outlet(pipe[1], max_waiting_bytes=100)
+    num_full = fill(pipe[1])
+    outlet.write(b"a" * 60 + b"\n")
+    for part in (b"b" * 60, b"b", b"\nnext\n"):  # as print() writes them
+        outlet.write(part)
+    read(pipe[0], num_full)
+    assert outlet.mark().wait(60)
+    outlet.write(b"later\n")
+    assert outlet.mark().wait(60)
+    content = os.read(pipe[0], 10_000)
+    assert b"b" not in content.replace(b"unrolled", b"").replace(b"nobody", b"")
+    assert int(MISSING.split(content)[1]) == 1
+    assert content.endswith(b"later\n")
+    assert b"next\n" in content
+
+
+def test_a_line_that_is_longer_than_all_that_may_wait_is_handed_on_if_somebody_reads(pipe: tuple[int, int]) -> None:
+    outlet = Outlet(pipe[1], max_waiting_bytes=100)
+    outlet.write(b"c" * 1000 + b"\n")
+    assert outlet.mark().wait(60)
+    assert os.read(pipe[0], 10_000) == b"c" * 1000 + b"\n"
+
+
 def test_lines_that_come_before_the_gap_is_told_come_after_it(pipe: tuple[int, int]) -> None:
     outlet = Outlet(pipe[1], max_waiting_bytes=select.PIPE_BUF + 200)
     num_full = fill(pipe[1])

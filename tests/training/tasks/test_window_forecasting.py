@@ -122,7 +122,7 @@ def test_streams_err_as_windows_do_and_are_not_measured_again(task: WindowForeca
 
 def test_too_few_rows_are_refused(task: WindowForecastingTask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WindowForecastingTask, "train_readings", np.zeros((150, CHANNELS)))
-    with pytest.raises(DataError, match=r"^42 training rows more"):
+    with pytest.raises(DataError, match=r"^42 more training rows"):
         task.batches_per_epoch()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.auth import is_key_valid, owner_of
+from service.api.auth import KEY_REMOVED, is_key_valid, owner_of
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
 from service.api.large_bodies import LARGE_BYTES as LARGE_BODY_BYTES
 from service.api.large_bodies import wait_to_parse
@@ -91,6 +91,9 @@ class Connection:
                     await wait_to_parse()
                 if self._is_closed:  # unsent answers go out first; new messages are dropped
                     continue
+                if not is_key_valid(self._scope):  # the message may have waited since it was received
+                    await self._send(KEY_REMOVED)
+                    return
                 self._read(message)
                 if self._is_full():
                     reading = await self._wait_for_room(receive)

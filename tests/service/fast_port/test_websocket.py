@@ -296,6 +296,32 @@ async def test_no_message_behind_the_removal_of_its_key_is_served(process: Proce
     assert (await process.sessions.get(ANONYMOUS, session_id)).step <= 1 + MAX_IN_FLIGHT
 
 
+async def test_a_message_that_was_read_ahead_is_not_served_once_its_key_is_removed(
+    process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on BentoML's port, which offers no channel."""
+    monkeypatch.setattr("service.api.stream.connection.channel_of", lambda _: None)
+    file, time = tmp_path / "keys", Clock()
+    token = add_key(file, ANONYMOUS)
+    port = Port(process, Keys(file, time))
+    await port.listen()
+    large, behind = [await process.create(ANONYMOUS) for _ in range(2)]
+    async with port.stream(token) as stream:
+        (accepted,) = port.connections
+        with process.core.answer_room.of_bytes(2**30):
+            await stream.send(step(large, inputs={"ids": [1] * MANY_LOGITS}))
+            await stream.send(step(behind))
+            async with asyncio.timeout(10):
+                await (await stream.ping())
+            await until(accepted.queue.empty)
+            file.write_text("")
+            time.now += 2
+        assert await end_of(stream) == 1008
+    await until(lambda: process.steps.is_idle)
+    await port.server.stop()
+    assert (await process.sessions.get(ANONYMOUS, behind)).step == 0
+
+
 async def test_who_has_no_key_is_refused_and_counted(process: Process, tmp_path: Path) -> None:
     file = tmp_path / "keys"
     token = add_key(file, ANONYMOUS)

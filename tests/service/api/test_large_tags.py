@@ -2,12 +2,14 @@
 
 import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
+from starlette.types import Message
 
 from service.api.answer import LargeAnswer
 from service.engine.engine import Engine
@@ -97,7 +99,31 @@ async def test_who_does_not_read_in_time_is_answered_no_further(
     await slow.answered()
     assert slow.sent[-1]["more_body"]
     assert narrow.core.answer_room.num_bytes == 0
+    narrow.metrics.flush()
+    labels = {"endpoint": "/tag", "code": "499"}
+    assert narrow.metrics.registry.get_sample_value("rnn_requests_total", labels) == 1
     assert caplog.messages == ["a client does not read its answer; its connection ends"]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_an_answer_that_was_sent_leaves_its_room_even_while_something_refers_to_it(is_gone: bool) -> None:
+    room = AnswerRoom(2**20, 1.0, lambda: 1)
+    answer = LargeAnswer(TagAnswer(results=[], bundle="a:b"), room.of_bytes(1000))
+    taken = list[int]()
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(_: Message) -> None:
+        taken.append(room.num_bytes)
+        if is_gone:
+            raise OSError
+
+    with suppress(OSError):
+        await answer({"type": "http"}, receive, send)
+    assert set(taken) == {1000}
+    assert room.num_bytes == 0
+    del answer
 
 
 def test_an_answer_that_nobody_sends_leaves_its_room() -> None:

@@ -24,6 +24,7 @@ CHALLENGE = 'Bearer realm="unrolled"'
 _OWNER = "unrolled.owner"
 _IS_KEY_VALID = "unrolled.is_key_valid"
 _BEARER_SUBPROTOCOL = "bearer."
+KEY_REMOVED: Message = {"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "the API key was removed"}
 
 
 def owner_of(scope: Scope) -> str:
@@ -48,7 +49,7 @@ def subprotocol_of(scope: Scope) -> str | None:
 
 
 def is_key_valid(scope: Scope) -> bool:
-    """Whether a connection's key is still valid. Needed by channels, whose messages bypass AuthMiddleware."""
+    """Whether a connection's key is still valid. Needed where messages bypass AuthMiddleware, or wait behind it."""
     is_valid: bool = _IS_KEY_VALID not in scope or scope[_IS_KEY_VALID]()
     return is_valid
 
@@ -110,10 +111,9 @@ class _Revocable:
         message = await self._receive()
         if message["type"] != "websocket.receive" or self._keys.is_valid(self._key):
             return message
-        reason = "the API key was removed"
-        await self.send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
+        await self.send(KEY_REMOVED)
         self._is_revoked = True
-        return {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": reason}
+        return {**KEY_REMOVED, "type": "websocket.disconnect"}
 
     async def send(self, message: Message) -> None:
         """Send a message unless the connection has ended."""

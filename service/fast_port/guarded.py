@@ -75,6 +75,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_SECONDS)
         self._is_ended = False  # no further request is accepted
         self._final_bytes = b""
+        self._is_head = False  # whether the latest request is known to be HEAD, whose answer has no body
         self._waits_since: float | None = None  # for the client; None while it is not waited for
         # Those since a head was complete or a piece of a body came: of a head, or after a body.
         self._num_unparsed_bytes = 0
@@ -156,6 +157,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Overrides uvicorn, which waits for the rest of the head for ever: start the wait anew."""
         self._waits_since = None
+        self._is_head = False
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -245,6 +247,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _pass_head(self) -> None:
         """Accept a head that is complete, or raise HeadTooLarge or Malformed."""
+        self._is_head = self.parser.get_method() == b"HEAD"
         if self._num_unparsed_bytes > MAX_HEAD_BYTES:  # perhaps too large, or a body has come with it
             num_bytes = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if num_bytes > MAX_HEAD_BYTES:
@@ -262,6 +265,8 @@ class GuardedProtocol(HttpToolsProtocol):
         )
         if self._is_free or not self._is_awaited:  # else it is a body of which the application knows the beginning
             self._refused(response.status_code)
+        if self._is_head:
+            response.body = b""
         self._end(last_answer(response, self.server_state.default_headers))
 
     def _end(self, final_bytes: bytes = b"") -> None:

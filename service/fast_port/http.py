@@ -70,7 +70,7 @@ class StepProtocol(CoalescingProtocol):
 
     def on_message_begin(self) -> None:
         """Overrides uvicorn: make no scope yet, because only the application needs one."""
-        self._is_between = False
+        self._is_between = self._is_head = False
         self._waits_since = None
         self.url = b""
         self.expect_100_continue = False

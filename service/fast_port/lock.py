@@ -1,7 +1,7 @@
 """A lock on the fast port, which workers of one service share (SO_REUSEPORT): those of another would join unnoticed.
 
 Linux lets only processes of one user share a port, so the locks are that user's alone: they lie in a directory that
-nobody else may enter. Among temporary files anybody may take its name; then it has another.
+nobody else may enter. Among temporary files anybody may take its name; then it has the next of a few.
 """
 
 import fcntl
@@ -11,7 +11,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from service.process.service_directory import room_in
+from service.process.service_directory import NoRoom, room_in
 
 
 class PortTaken(Exception):
@@ -52,20 +52,19 @@ def hold_port(port: int, service: int, temporary: Path | None = None) -> ExitSta
 
 
 def _own_directory(temporary: Path) -> int:
-    """Open and lock the directory of this user's locks, the same for all services. It is made where there is none."""
-    prefix, suffix = f"unrolled-ports-{os.geteuid()}", ".locks"
-    usual = temporary / f"{prefix}{suffix}"
-    while True:
-        for path in (*sorted(temporary.glob(f"{prefix}-*{suffix}")), usual):
-            if (directory := _opened(path)) is not None:
-                # While it is locked, systemd-tmpfiles(8), which removes what is old, leaves alone what is in it.
-                fcntl.flock(directory, fcntl.LOCK_SH)
-                return directory
-        if os.path.lexists(usual):
-            tempfile.mkdtemp(suffix, f"{prefix}-", temporary)
-        else:
-            with suppress(FileExistsError):
-                usual.mkdir(mode=0o700)
+    """Open and lock the first of a few directories that is this user's alone, made if it is not there.
+
+    All services try the same names in the same order, so those that start at once end up with the same.
+    """
+    for number in ("", "-1", "-2", "-3"):
+        path = temporary / f"unrolled-ports-{os.geteuid()}{number}.locks"
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        if (directory := _opened(path)) is not None:
+            # While it is locked, systemd-tmpfiles(8), which removes what is old, leaves alone what is in it.
+            fcntl.flock(directory, fcntl.LOCK_SH)
+            return directory
+    raise NoRoom(f"no directory in {temporary} can be this user's alone, as locks on ports need it: set TMPDIR")
 
 
 def _opened(path: Path) -> int | None:

@@ -4,11 +4,14 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
+from starlette.responses import Response
 from uvicorn.config import WS_PROTOCOLS, Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.http11 import Request
 
-from service.api.problem import plain_problem
+from service.api.problem import plain_problem, problem_response
+from service.errors import UpgradeNeeded
 from service.fast_port.guarded import Refused, last_answer
 
 
@@ -38,12 +41,21 @@ class BoundedMemoryProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated and not self.close_sent:
             self._refuse_handshake()
 
+    def handle_connect(self, event: Request) -> None:
+        """Overrides uvicorn: answer a handshake that websockets refuses, because that answers as plain text."""
+        response = self.conn.accept(event)
+        if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            super().handle_connect(event)
+            return
+        self.conn.send_response(response)  # what follows is not read
+        self._refuse_handshake()
+
     def _refuse_handshake(self) -> None:
         answer = b"".join(self.conn.data_to_send())
         status = int(answer.split(maxsplit=2)[1]) if answer else HTTPStatus.BAD_REQUEST
         self._refused(status)
         self.handshake_complete = self.close_sent = True
-        self.transport.write(last_answer(plain_problem(status), self.default_headers))
+        self.transport.write(last_answer(_refusal(status), self.default_headers))
         self.transport.close()
 
     def handle_cont(self, event: Frame) -> None:
@@ -90,3 +102,9 @@ class LimitedProtocol(BoundedMemoryProtocol):
         config.ws_max_size = 2 * max_message_bytes
         config.ws_per_message_deflate = False
         super().__init__(refused, config, *arguments, **more)
+
+
+def _refusal(status: int) -> Response:
+    if status == UpgradeNeeded.status:
+        return problem_response(UpgradeNeeded("a WebSocket needs `Connection: Upgrade` and `Upgrade: websocket` alone"))
+    return plain_problem(status)

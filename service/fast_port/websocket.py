@@ -43,9 +43,7 @@ class ChannelProtocol(BoundedMemoryProtocol):
     def handle_connect(self, event: Request) -> None:
         """Overrides uvicorn: offer the channel in the scope, because the application takes messages from it."""
         super().handle_connect(event)
-        if self.close_sent:
-            self._refused(self.response.status_code)
-        else:
+        if not self.close_sent:
             offer(cast(Any, self.scope), self)
 
     def send_receive_event_to_app(self) -> None:

@@ -41,9 +41,10 @@ WORK_OF_WORD = 4  # in `off_loop`'s units of size: making a word's row, or choos
 MANY_WORDS = 2**10  # requests with more words than this run at most MANY_AT_ONCE at a time
 MANY_AT_ONCE = 2
 
-# What each word takes of an answer until that is sent, as objects and as JSON twice: 700, and 1,300 where it is an
-# entity of its own.
-WORD_BYTES, ENTITY_BYTES = 768, 640
+# What each word takes of an answer until that is sent, as objects and as JSON twice, and what it takes where it is an
+# entity of its own, too: 660 and 600, and at most 16 for each of its characters, in either.
+WORD_BYTES, ENTITY_BYTES, CHARACTER_BYTES = 704, 608, 16
+LARGE_BYTES = MANY_WORDS * WORD_BYTES  # an answer that takes less is little
 
 # One for all tokens, and one for all entities: the set takes twice as much as all else of them.
 _FIELDS, _ENTITY_FIELDS = set(TaggedToken.model_fields), set(TaggedEntity.model_fields)
@@ -109,7 +110,11 @@ class TaggingModel(ServedModel):
     def answer_bytes(self, texts: Sequence[Words]) -> int:
         """What an answer takes at most until it is sent. 0 if that is little."""
         num_words = sum(len(text.words) for text in texts)
-        return num_words * (WORD_BYTES + ENTITY_BYTES * (self.scheme == BIO)) if num_words > MANY_WORDS else 0
+        num_characters = sum(len(word) for text in texts for word in text.words)
+        num_bytes = num_words * WORD_BYTES + num_characters * CHARACTER_BYTES
+        if self.scheme == BIO:
+            num_bytes += num_words * ENTITY_BYTES + num_characters * CHARACTER_BYTES
+        return num_bytes if num_bytes > LARGE_BYTES else 0
 
     def _room(self, num_words: int) -> AbstractAsyncContextManager[object]:
         """Return what a request with this many words waits for, which limits what all requests take in graphs."""

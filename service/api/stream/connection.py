@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.auth import is_key_valid, owner_of
+from service.api.auth import KEY_REMOVED, is_key_valid, owner_of
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
 from service.api.large_bodies import LARGE_BYTES as LARGE_BODY_BYTES
 from service.api.large_bodies import wait_to_parse
@@ -55,6 +55,7 @@ class Connection:
         self._max_message_bytes = max_message_bytes
         self._send = send
         self._unread: deque[Message] = deque()  # messages of the channel that exceed what may be in flight
+        self._is_released = False  # messages no longer come from the channel, whose server pauses for itself
         self._is_paused = False
         self._answers: deque[tuple[Message | Making, Callable[[], None]]] = deque()  # with what to call once it is sent
         self._is_writing = False
@@ -91,6 +92,9 @@ class Connection:
                     await wait_to_parse()
                 if self._is_closed:  # unsent answers go out first; new messages are dropped
                     continue
+                if not is_key_valid(self._scope):  # the message may have waited since it was received
+                    await self._send(KEY_REMOVED)
+                    return
                 self._read(message)
                 if self._is_full():
                     reading = await self._wait_for_room(receive)
@@ -132,7 +136,7 @@ class Connection:
     def _read_on(self) -> None:
         """Read messages from the channel as long as there is room."""
         channel = self._channel
-        if channel is None:
+        if channel is None or self._is_released:
             return
         while self._unread and not self._is_full():
             if self._is_closed:
@@ -140,8 +144,10 @@ class Connection:
             elif is_key_valid(self._scope) and not _is_large(self._unread[0]):
                 self._read(self._unread.popleft())
             else:
+                self._is_released, self._is_paused = True, False
                 channel.release(self._unread)
                 self._unread.clear()
+                return
         # While a message waits, one more is read, or the end of its client would go unnoticed.
         self._is_paused = self._is_full() and (bool(self._unread) or not self._messages.is_waiting)
         if self._is_paused:

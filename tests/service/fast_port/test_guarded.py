@@ -222,6 +222,32 @@ async def test_a_request_names_its_host_once(port: Port, fields: list[str], vers
         assert (told, headers["content-type"]) == (status, "application/problem+json")
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"HEAD /stream HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", 405),
+        (b"HEAD /livez HTTP/1.1\r\n\r\n", 400),
+    ],
+)
+async def test_a_refusal_of_head_has_no_body(port: Port, head: bytes, status: int) -> None:
+    async with port.connected() as connection:
+        connection.writer.write(head)
+        answered = await connection.reader.readuntil(b"\r\n\r\n")
+        assert answered.startswith(b"HTTP/1.1 %d " % status)
+        assert b"content-length: 0" not in answered
+        assert await connection.is_over()
+    assert port.refusals == [status]
+
+
+async def test_a_refusal_of_what_follows_head_has_its_body(port: Port) -> None:
+    async with port.connected() as connection:
+        connection.writer.write(b"HEAD /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")
+        connection.writer.write(GARBAGE)
+        status, _, body = await connection.answer()
+        assert (status, orjson.loads(body)["status"]) == (400, 400)
+
+
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])
 async def test_a_step_names_its_host_once(port: Port, process: Process, path: str) -> None:
     session_id = await process.create(ANONYMOUS)

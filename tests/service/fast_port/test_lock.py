@@ -1,11 +1,13 @@
 """Whose a port is, with processes that hold it."""
 
+import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +75,12 @@ def test_a_port_is_held_while_any_worker_lives_and_free_after_the_last_was_kille
             pass
 
 
+def places(temporary: Path) -> list[Path]:
+    """Where the locks may lie, the usual place first."""
+    name = f"unrolled-ports-{os.geteuid()}"
+    return [temporary / f"{name}{number}.locks" for number in ("", "-1", "-2", "-3")]
+
+
 def squat_by_a_file(place: Path) -> None:
     place.touch()
 
@@ -107,15 +115,63 @@ def squat_as_another_user(place: Path) -> None:
 def test_who_takes_the_name_of_the_locks_keeps_nobody_from_starting(
     tmp_path: Path, squat: Callable[[Path], None]
 ) -> None:
-    squat(tmp_path / f"unrolled-ports-{os.geteuid()}.locks")
+    usual, other, *_ = places(tmp_path)
+    squat(usual)
     with holding(tmp_path, 7), holding(tmp_path, 7), pytest.raises(PortTaken, match="process 7"):
         hold_port(PORT, 8, tmp_path)
+    assert list(tmp_path.rglob("*.lock")) == [other / f"{PORT}.lock"]
+
+
+def test_a_service_that_finds_no_place_at_first_shares_that_of_another_which_starts_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another does between two calls of this one."""
+    usual, other, *_ = places(tmp_path)
+    usual.touch()
+    held = ExitStack()
+    mkdir = Path.mkdir
+
+    def late(path: Path, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever pathlib's has
+        monkeypatch.undo()
+        held.enter_context(holding(tmp_path, 7))
+        mkdir(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    with held, pytest.raises(PortTaken, match="process 7"):
+        hold_port(PORT, 8, tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([usual, other])
+
+
+def test_a_place_where_every_directory_is_open_to_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mkdir = Path.mkdir
+
+    def open_to_all(path: Path, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever pathlib's has
+        assert len(list(tmp_path.iterdir())) < 10
+        mkdir(path, *arguments, **more)
+        path.chmod(0o777)
+
+    monkeypatch.setattr(Path, "mkdir", open_to_all)
+    with pytest.raises(NoRoom, match=rf"no directory in {tmp_path} can be this user's alone"):
+        hold_port(PORT, 7, tmp_path)
 
 
 def test_only_this_user_may_enter_where_the_locks_are(tmp_path: Path, held: ExitStack) -> None:
     (place,) = tmp_path.iterdir()
     assert held
+    assert place == places(tmp_path)[0]
     assert place.stat().st_mode & 0o777 == 0o700
+
+
+def test_where_the_locks_are_is_locked_while_one_is_held_so_that_it_is_not_removed_as_old(tmp_path: Path) -> None:
+    held = hold_port(PORT, 7, tmp_path)
+    directory = os.open(places(tmp_path)[0], os.O_RDONLY)
+    try:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.close()
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(directory)
 
 
 def test_a_lock_of_former_versions_that_another_user_has_left_keeps_nobody_from_starting(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
-"""WebSockets on BentoML's port."""
+"""WebSockets on BentoML's port, and what both ports refuse."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import orjson
@@ -12,8 +13,14 @@ from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 
 from service.fast_port.messages import BoundedMemoryProtocol, limit_messages
+from service.fast_port.websocket import ChannelProtocol
 
 pytestmark = pytest.mark.anyio
+
+HANDSHAKE = (
+    b"GET /stream HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 
 
 async def application(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -29,9 +36,9 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return told
 
 
-def new_protocol() -> Any:  # noqa: ANN401  uvicorn's
+def new_protocol(of_port: Any = "auto") -> Any:  # noqa: ANN401  uvicorn's
     """As uvicorn makes one for each connection."""
-    config = uvicorn.Config(application, log_config=None)
+    config = uvicorn.Config(application, log_config=None, ws=of_port)
     config.load()
     assert config.ws_protocol_class is not None
     return config.ws_protocol_class(config=config, server_state=ServerState(), app_state={})  # type: ignore[call-arg]
@@ -46,20 +53,29 @@ async def test_bentomls_port_agrees_to_no_compression_and_has_the_limits_of_the_
     assert protocol.conn.max_message_size == 2000
 
 
-async def test_bentomls_port_refuses_a_handshake_that_is_too_large_as_everything_and_counts_it(
-    refusals: list[int],
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"x: 1\r\n" * 200, 431),
+        (b"upgrade: h2c\r\n", 426),
+        (b"sec-websocket-protocol: a b\r\n", 400),
+        (b"connection: a b\r\n", 400),
+    ],
+)
+@pytest.mark.parametrize("port", ["bentomls", "second"])
+async def test_what_websockets_refuses_is_refused_as_everything_and_counted(
+    refusals: list[int], port: str, fields: bytes, status: int
 ) -> None:
-    async with await asyncio.get_running_loop().create_server(new_protocol, "127.0.0.1", 0) as server:
+    of_port = {"bentomls": "auto", "second": partial(ChannelProtocol, refusals.append)}[port]
+    new = partial(new_protocol, of_port)
+    async with await asyncio.get_running_loop().create_server(new, "127.0.0.1", 0) as server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer.write(
-            b"GET /stream HTTP/1.1\r\n"
-            + b"x: 1\r\n" * 200
-            + b"host: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"
-        )
+        writer.write(HANDSHAKE + fields + b"\r\n")
         async with asyncio.timeout(10):
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
-    assert head.startswith(b"HTTP/1.1 431 ")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"content-type: application/problem+json" in head
-    assert orjson.loads(body)["status"] == 431
-    assert refusals == [431]
+    assert (b"upgrade: websocket" in head.lower()) is (status == 426)
+    assert orjson.loads(body)["status"] == status
+    assert refusals == [status]

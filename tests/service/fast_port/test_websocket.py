@@ -13,11 +13,13 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from service.api.large_bodies import LARGE_BYTES as LARGE_BODY_BYTES
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.fast_port.websocket import FRAMES_AT_ONCE
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
 from service.steps.large_logits import MANY_LOGITS
+from tests.fakes.asgi import MAX_BYTES
 from tests.fakes.clock import Clock
 from tests.fakes.port import Port
 from tests.fakes.process import Process, until
@@ -272,6 +274,39 @@ async def test_who_goes_while_a_message_waits_for_room_is_noticed_at_once(port: 
     await until(lambda: counted(process, "499") == 1)
 
 
+async def test_answers_to_earlier_messages_let_nobody_send_on_while_one_waits_behind_a_large_one(
+    port: Port, process: Process
+) -> None:
+    session_id = await process.create(ANONYMOUS)
+    padded = step(session_id) + " " * (MAX_BYTES - 500)
+    assert len(padded) > LARGE_BODY_BYTES
+
+    async def send_on() -> None:
+        while True:
+            await stream.send(padded)
+
+    async with port.stream() as stream:
+        (accepted,), (served,) = port.connections, port.surface.stream._connections
+        await stream.send(padded)
+        assert (await heard(stream))["status"] == 200
+        with process.core.answer_room.of_bytes(2**30):
+            for n in range(10):
+                await stream.send(step(session_id, n, inputs={"text": "wait"}))
+            await stream.send(step(session_id, inputs={"ids": [1] * MANY_LOGITS}))
+            await until(lambda: served._messages.is_waiting)
+            sending = asyncio.ensure_future(send_on())
+            await asyncio.sleep(0.1)
+            num_queued = accepted.queue.qsize()
+            accepted.pause_writing()
+            process.model.go.set()
+            await until(lambda: len(served._messages) == 1)
+            accepted.resume_writing()
+            assert [(await heard(stream))["id"] for _ in range(10)] == list(range(10))
+            await asyncio.sleep(0.1)
+            assert (accepted.queue.qsize(), accepted.read_paused) == (num_queued, True)
+            sending.cancel()
+
+
 async def test_no_message_behind_the_removal_of_its_key_is_served(process: Process, tmp_path: Path) -> None:
     file, time = tmp_path / "keys", Clock()
     token = add_key(file, ANONYMOUS)
@@ -294,6 +329,32 @@ async def test_no_message_behind_the_removal_of_its_key_is_served(process: Proce
         await until(lambda: process.steps.is_idle)
     await port.server.stop()
     assert (await process.sessions.get(ANONYMOUS, session_id)).step <= 1 + MAX_IN_FLIGHT
+
+
+async def test_a_message_that_was_read_ahead_is_not_served_once_its_key_is_removed(
+    process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on BentoML's port, which offers no channel."""
+    monkeypatch.setattr("service.api.stream.connection.channel_of", lambda _: None)
+    file, time = tmp_path / "keys", Clock()
+    token = add_key(file, ANONYMOUS)
+    port = Port(process, Keys(file, time))
+    await port.listen()
+    large, behind = [await process.create(ANONYMOUS) for _ in range(2)]
+    async with port.stream(token) as stream:
+        (accepted,) = port.connections
+        with process.core.answer_room.of_bytes(2**30):
+            await stream.send(step(large, inputs={"ids": [1] * MANY_LOGITS}))
+            await stream.send(step(behind))
+            async with asyncio.timeout(10):
+                await (await stream.ping())
+            await until(accepted.queue.empty)
+            file.write_text("")
+            time.now += 2
+        assert await end_of(stream) == 1008
+    await until(lambda: process.steps.is_idle)
+    await port.server.stop()
+    assert (await process.sessions.get(ANONYMOUS, behind)).step == 0
 
 
 async def test_who_has_no_key_is_refused_and_counted(process: Process, tmp_path: Path) -> None:

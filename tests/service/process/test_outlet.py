@@ -117,6 +117,7 @@ def test_lines_that_come_before_the_gap_is_told_come_after_it(pipe: tuple[int, i
     outlet.write(b"small\n")
     read(pipe[0], num_full)
     assert mark.wait(60)
+    assert outlet.mark().wait(60)
     assert MISSING.split(os.read(pipe[0], 10_000))[1:] == [b"1", b"small\n"]
 
 

@@ -14,6 +14,7 @@ def listening() -> set[int]:
     return {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_LISTEN}
 
 
+@pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")  # circus, from Python 3.12 on
 @pytest.mark.parametrize("name", ["short", "long" * 30])
 def test_no_port_is_opened_for_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(Arbiter, "__init__", Arbiter.__init__)  # as it was, afterwards

@@ -1,15 +1,9 @@
 """The time by a server's clock: processes that share it agree, whatever the clocks of their own machines say."""
 
-import sys
 import time
 from collections.abc import Callable
 
-_GROWING = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
-
-
-def uptime() -> float:
-    """Seconds that only grow, and that nobody can set. On Linux those count that the machine was suspended."""
-    return time.clock_gettime(_GROWING)
+from service.process.wall_clock import boot_seconds
 
 
 class ServerClock:
@@ -23,7 +17,7 @@ class ServerClock:
         uptime: Seconds that only grow.
     """
 
-    def __init__(self, wall: Callable[[], float] = time.time, uptime: Callable[[], float] = uptime) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time, uptime: Callable[[], float] = boot_seconds) -> None:
         self.uptime = uptime
         self._wall = wall
         self._ahead: float | None = None  # of `uptime`

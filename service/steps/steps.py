@@ -227,15 +227,13 @@ class Steps:
             model.engine.submit(jobs, is_group=True)
         except ServiceError as error:
             if len(jobs) == 1:
-                _fail(jobs, error)
+                jobs[0].error = error
+                jobs[0].on_done(jobs[0])
                 return
             for job in jobs:
                 self._submit(model, [job])
         except Exception as error:  # some of them may be admitted
-            _fail(jobs, error)
-
-
-def _fail(jobs: Sequence[RowJob], error: Exception) -> None:
-    for job in jobs:
-        job.error = error
-        job.on_done(job)
+            for job in jobs:
+                job.error, on_done = error, job.on_done
+                model.engine.withdraw(job)
+                on_done(job)

@@ -260,7 +260,7 @@ async def test_a_session_of_version_1_goes_on_and_repeats_its_last_step(process:
     assert encode(loaded.body) == loaded.record.body
 
 
-@pytest.mark.parametrize("mistake_in", ["outputs_of", "submit"])
+@pytest.mark.parametrize("mistake_in", ["outputs_of", "submit", "_pump"])
 async def test_a_step_whose_result_cannot_be_used_is_refused_at_once(
     process: Process, monkeypatch: pytest.MonkeyPatch, mistake_in: str
 ) -> None:
@@ -274,6 +274,7 @@ async def test_a_step_whose_result_cannot_be_used_is_refused_at_once(
         answers = await asyncio.gather(*steps, return_exceptions=True)
     assert [type(answer) for answer in answers] == [MemoryError, MemoryError]
     assert process.steps.is_idle
+    assert process.model.engine.is_idle
     assert [(await process.ids(session_id, 1, 2, step=0)).step for session_id in ids] == [1, 1]
 
 

@@ -6,9 +6,11 @@ import orjson
 import pytest
 
 from service.api.auth import AuthMiddleware
+from service.api.problem import failure, problem_of
 from service.fast_port.http import StepCycle
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
+from service.steps.turn import Answer
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.clock import Clock
 from tests.fakes.port import ALLOWED_ORIGIN, STEP, Port
@@ -247,6 +249,32 @@ async def test_steps_are_counted(port: Port, process: Process) -> None:
         for code in ("200", "409")
     }
     assert counted == {"200": 2.0, "409": 1.0}
+
+
+async def test_an_answer_that_cannot_be_made_is_a_failure_and_the_connection_goes_on(
+    port: Port, process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Answer) -> bytes:
+        raise RuntimeError("a secret")
+
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        with monkeypatch.context() as broken:
+            broken.setattr(Answer, "json", fail)
+            connection.step(session_id, "x-request-id: a", step=0)
+            status, fields, body = await connection.answer()
+        assert (status, fields["x-request-id"], b"secret" in body) == (500, "a", False)
+        assert orjson.loads(body) == problem_of(failure())
+        connection.step(session_id, step=0)
+        assert (await connection.answer())[0] == 200
+    process.metrics.flush()
+    labels = {"endpoint": "/sessions/{id}/steps"}
+    counted = {
+        code: process.metrics.registry.get_sample_value("rnn_requests_total", labels | {"code": code})
+        for code in ("200", "500")
+    }
+    assert counted == {"200": 1.0, "500": 1.0}
+    assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
 HANDSHAKE = (

@@ -347,6 +347,35 @@ async def test_a_message_that_breaks_the_service_ends_its_connection(
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
+@pytest.mark.parametrize("made_by", ["item_json", "binary.write"])
+async def test_an_answer_that_cannot_be_made_ends_its_connection(
+    surface: Surface,
+    process: Process,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    made_by: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(f"service.api.stream.messages.{made_by}", fail)
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.say_text("{")
+        if made_by == "item_json":
+            socket.say(session_id=session_id, inputs={"ids": [1]})
+        else:
+            socket.say_bytes(frame([session_id], np.array([[1]])))
+        assert (await socket.heard())["status"] == 400
+        closed = await socket.told()
+        assert (closed["type"], closed["code"]) == ("websocket.close", INTERNAL_ERROR)
+        assert "secret" not in closed["reason"]
+        socket.say(session_id=session_id, inputs={"ids": [1]})
+        await settle()
+    assert (await process.sessions.get("ann", session_id)).step == 1
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
 async def test_a_limit_in_bytes_counts_bytes(surface: Surface) -> None:
     async with surface.connected() as socket:
         socket.say_text(f'{{"session_id": "{"é" * (MAX_BYTES // 2)}"}}')

@@ -107,7 +107,7 @@ _NAMED_STEP = (
     },
 )
 
-_question = partial(Endpoint, "POST", tag=QUESTIONS, is_left_to_bentoml=True)
+_question = partial(Endpoint, "POST", tag=QUESTIONS, checks_query=True, is_left_to_bentoml=True)
 JUDGE_SENTIMENT = _question(
     "/sentiment",
     "judge_sentiment",
@@ -144,7 +144,7 @@ CAPTION = _question(
     "/caption", "caption", "Describe the image of a digit in a sentence", request=CaptionRequest, answer=CaptionAnswer
 )
 
-_session = partial(Endpoint, tag=SESSIONS)
+_session = partial(Endpoint, tag=SESSIONS, checks_query=True)
 _opens = partial(_session, "POST", answer=SessionView, status=201, parameters=_ONCE)
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
@@ -285,8 +285,10 @@ SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
     )
     for of_model in (SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL)
 )
-LIST_MODELS = _service("GET", "/models", "list_models", "List the served models", answer=ModelList)
-SHOW_SERVED_MODEL = _service("GET", "/models/{name}", "show_served_model", "Show a served model", answer=ModelView)
+LIST_MODELS = _service("GET", "/models", "list_models", "List the served models", answer=ModelList, checks_query=True)
+SHOW_SERVED_MODEL = _service(
+    "GET", "/models/{name}", "show_served_model", "Show a served model", answer=ModelView, checks_query=True
+)
 LIST_VERSIONS = _service(
     "POST",
     "/v2/repository/index",

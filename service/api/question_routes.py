@@ -24,7 +24,7 @@ from service.api.events import EventStream, error_event, event, piece_event, wit
 from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
-from service.api.wire import cancel_on_disconnect, check_json, check_query, read_body, respond
+from service.api.wire import cancel_on_disconnect, check_json, read_body, respond
 from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
 from service.forms.tagging import TagAnswer, TagRequest
@@ -56,12 +56,9 @@ class QuestionRoutes:
             endpoints.COMPOSE: self.compose,
             endpoints.FORECAST: self._questions.forecast,
         }
-        return {one: partial(self._answer, one, form, answer) for one, answer in asked.items() if (form := one.request)}
+        return {one: partial(self._answer, form, answer) for one, answer in asked.items() if (form := one.request)}
 
-    async def _answer(
-        self, endpoint: Endpoint, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send
-    ) -> int:
-        check_query(scope, endpoint)
+    async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         if len(body) > LARGE_BYTES:

@@ -115,8 +115,11 @@ def header(scope: Scope, name: bytes) -> bytes:
 
 
 def check_query(scope: Scope, endpoint: Endpoint) -> None:
-    """Raise InvalidInput for an unknown parameter: if a misspelt step number were ignored, a retry would step twice."""
-    if not scope["query_string"]:
+    """Raise InvalidInput for an unknown parameter: if a misspelt step number were ignored, a retry would step twice.
+
+    Endpoints in the form of other protocols, which do not check it, take any.
+    """
+    if not scope["query_string"] or not endpoint.checks_query:
         return
     names = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}
     if unknown := sorted(names - endpoint.query_names):

@@ -15,6 +15,7 @@ from service.api.open_inference.infer import InferRoute
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.openai.routes import OpenAI
 from service.api.plain import PlainApp
+from service.api.query import QueryMiddleware
 from service.api.question_routes import QuestionRoutes
 from service.api.refusal_layer import RefusalMiddleware
 from service.api.routes import joined, other_methods, routed, routes_of
@@ -270,7 +271,7 @@ class Surface:
             SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers).handlers(),
             OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS).handlers(),
         )
-        routes = RefusalMiddleware(routed([*routes_of(handlers), *other_methods(hot, handlers)]))
+        routes = QueryMiddleware(RefusalMiddleware(routed([*routes_of(handlers), *other_methods(hot, handlers)])))
         self.app = PlainApp(hot, self.stream, openai.refuse, routes, tally)
         self.client = Client(self.app)
 

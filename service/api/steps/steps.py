@@ -20,7 +20,6 @@ from service.api.wire import (
     cancel_on_disconnect,
     check_encoding,
     check_json,
-    check_query,
     header,
     media_type,
     read_body,
@@ -58,7 +57,6 @@ class StepRoutes:
 
     async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """Take one step of one session."""
-        check_query(scope, endpoints.TAKE_STEP)
         check_json(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
         if len(body) > LARGE_BYTES:
@@ -82,7 +80,6 @@ class StepRoutes:
 
     async def take_steps(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Take steps of many sessions, each with its own answer or refusal."""
-        check_query(scope, endpoints.TAKE_STEPS)
         is_binary = media_type(scope) == OCTETS
         (check_encoding if is_binary else check_json)(scope)
         body = await read_body(scope, receive, self._max_body_bytes)

@@ -15,6 +15,7 @@ from service.api.client_watch import (
     ClientWatch,
 )
 from service.api.endpoint import Endpoint
+from service.api.headers import header
 from service.api.media_types import JSON
 from service.errors import EncodingUnknown, InvalidInput, MediaTypeUnknown, TooLarge
 
@@ -105,15 +106,6 @@ async def respond_in_pieces(
         raise ClientSlow from None
 
 
-def header(scope: Scope, name: bytes) -> bytes:
-    """Return the value of a header, or b"" if there is none."""
-    for key, value in scope["headers"]:
-        if key == name:
-            found: bytes = value
-            return found
-    return b""
-
-
 def check_query(scope: Scope, endpoint: Endpoint) -> None:
     """Raise InvalidInput for an unknown parameter: if a misspelt step number were ignored, a retry would step twice.
 
@@ -144,20 +136,20 @@ def check_media_type(kind: str, instead: Collection[str] = ()) -> None:
 
 def check_encoding(scope: Scope) -> None:
     """Raise EncodingUnknown if a body is compressed."""
-    encoding = header(scope, b"content-encoding").decode(errors="replace").strip().lower()
+    encoding = header(scope["headers"], b"content-encoding").decode(errors="replace").strip().lower()
     if encoding not in ("", "identity"):
         raise EncodingUnknown(f"send the body as it is, not in {encoding!r}")
 
 
 def media_type(scope: Scope) -> str:
     """Return the media type of a request's body, in lower case, without parameters. JSON if there is no header."""
-    kind = header(scope, b"content-type").partition(b";")[0].strip().lower()
+    kind = header(scope["headers"], b"content-type").partition(b";")[0].strip().lower()
     return kind.decode(errors="replace") or JSON
 
 
 def _check_announced(scope: Scope, max_bytes: int) -> None:
     """Raise TooLarge if the body's announced length is too large."""
-    announced = header(scope, b"content-length")
+    announced = header(scope["headers"], b"content-length")
     if announced.isdigit() and int(announced) > max_bytes:
         raise too_large(max_bytes)
 

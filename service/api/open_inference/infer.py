@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
+from service.api.headers import header
 from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import JSON, OCTETS
 from service.api.open_inference.signature import Signature, signature_of
@@ -18,7 +19,6 @@ from service.api.wire import (
     cancel_on_disconnect,
     check_encoding,
     check_media_type,
-    header,
     media_type,
     read_body,
     respond,
@@ -111,7 +111,7 @@ class InferRoute:
 
 def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
     """Split a request into its JSON and the bytes after it."""
-    kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
+    kind, length = media_type(scope), header(scope["headers"], binary.HEADER_LENGTH)
     return binary.split_body(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 

@@ -10,6 +10,7 @@ from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed_body
 from service.api.events import stream_step
+from service.api.headers import header
 from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
@@ -20,7 +21,6 @@ from service.api.wire import (
     cancel_on_disconnect,
     check_encoding,
     check_json,
-    header,
     media_type,
     read_body,
     respond,
@@ -87,7 +87,7 @@ class StepRoutes:
         if len(body) > LARGE_BYTES:
             await wait_to_parse_for(body, receive)
         if is_binary:
-            request = binary.read(body, header(scope, binary.HEADER_LENGTH))
+            request = binary.read(body, header(scope["headers"], binary.HEADER_LENGTH))
             with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
                 await _enter(holding, receive)
                 turns = await self._take_all(request.asks(owner), request.wrong, holding, receive, started)

@@ -16,21 +16,33 @@ from service.fast_port.guarded import Refused, last_answer
 
 
 def limit_messages(refused: Refused, max_message_bytes: int) -> None:
-    """Make `LimitedProtocol` uvicorn's default, for the server that BentoML makes for its port."""
-    WS_PROTOCOLS["auto"] = cast(Any, partial(LimitedProtocol, refused, max_message_bytes))
+    """Make this protocol uvicorn's default, for the server that BentoML makes for its port."""
+    WS_PROTOCOLS["auto"] = cast(Any, partial(BoundedMemoryProtocol, refused, max_message_bytes))
 
 
 class BoundedMemoryProtocol(WebSocketsSansIOProtocol):
-    """A connection whose fragments and pings take no more memory than their bytes, whatever its client sends.
+    """A connection whose messages take no more memory than their bytes, whatever its client sends.
+
+    Nothing is compressed: a step is a hundred bytes, and eight kilobytes could be a message of eight megabytes.
 
     Args:
         refused: Called with the status of each refused handshake that the application does not see.
+        max_message_bytes: Length of the largest message. One of more than twice that ends the connection.
     """
 
     _pong = b""  # to be sent once the client reads
 
-    def __init__(self, refused: Refused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
-        super().__init__(*arguments, **more)
+    def __init__(
+        self,
+        refused: Refused,
+        max_message_bytes: int,
+        config: Config,
+        *arguments: Any,  # noqa: ANN401  whatever uvicorn's has
+        **more: Any,  # noqa: ANN401
+    ) -> None:
+        config.ws_max_size = 2 * max_message_bytes
+        config.ws_per_message_deflate = False
+        super().__init__(config, *arguments, **more)
         self._refused = refused
 
     def data_received(self, data: bytes) -> None:
@@ -81,27 +93,6 @@ class BoundedMemoryProtocol(WebSocketsSansIOProtocol):
         if self._pong and not self.transport.is_closing():
             self.transport.write(self._pong)
         self._pong = b""
-
-
-class LimitedProtocol(BoundedMemoryProtocol):
-    """A connection without compression, in which eight kilobytes could be a message of eight megabytes.
-
-    Args:
-        refused: As of `BoundedMemoryProtocol`.
-        max_message_bytes: Length of the largest message. One of more than twice that ends the connection.
-    """
-
-    def __init__(
-        self,
-        refused: Refused,
-        max_message_bytes: int,
-        config: Config,
-        *arguments: Any,  # noqa: ANN401  whatever uvicorn's has
-        **more: Any,  # noqa: ANN401
-    ) -> None:
-        config.ws_max_size = 2 * max_message_bytes
-        config.ws_per_message_deflate = False
-        super().__init__(refused, config, *arguments, **more)
 
 
 def _refusal(status: int) -> Response:

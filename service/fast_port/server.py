@@ -63,9 +63,7 @@ class FastPort:
             uvicorn.Config(
                 app,
                 http=cast(Any, _http_protocol(refused, single_steps)),
-                ws=cast(Any, partial(ChannelProtocol, refused)),
-                ws_max_size=2 * max_message_bytes,  # a message above the limit is refused, one far above it is not read
-                ws_per_message_deflate=False,  # a step is a hundred bytes
+                ws=cast(Any, partial(ChannelProtocol, refused, max_message_bytes)),
                 lifespan="off",
                 access_log=False,
                 log_config=None,

@@ -19,21 +19,16 @@ from websockets.protocol import State
 from service.api.stream.channel import offer
 from service.fast_port import framing
 from service.fast_port.framing import Framing
-from service.fast_port.guarded import Refused
 from service.fast_port.messages import BoundedMemoryProtocol
 
 FRAMES_AT_ONCE = 64
 
 
 class ChannelProtocol(BoundedMemoryProtocol):
-    """A connection that is also a channel.
+    """A connection that is also a channel."""
 
-    Args:
-        refused: Called with the status of each refused handshake that the application does not see.
-    """
-
-    def __init__(self, refused: Refused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
-        super().__init__(refused, *arguments, **more)
+    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  as `BoundedMemoryProtocol` has them
+        super().__init__(*arguments, **more)
         self._take: Callable[[Message], None] | None = None
         self._is_heard = False  # since the last ping
         self._framing: Framing | None = Framing(self.config.ws_max_size)

@@ -45,8 +45,9 @@ def new_protocol(of_port: Any = "auto") -> Any:  # noqa: ANN401  uvicorn's
 
 
 @pytest.mark.usefixtures("refusals")
-async def test_bentomls_port_agrees_to_no_compression_and_has_the_limits_of_the_second() -> None:
-    protocol = new_protocol()
+@pytest.mark.parametrize("of_port", ["auto", partial(ChannelProtocol, print, 1000)], ids=["bentomls", "second"])
+async def test_neither_port_agrees_to_compression_and_both_have_the_same_limits(of_port: Any) -> None:  # noqa: ANN401  uvicorn's
+    protocol = new_protocol(of_port)
     offered = Headers({"Sec-WebSocket-Extensions": "permessage-deflate; client_no_context_takeover"})
     assert protocol.conn.process_extensions(offered) == (None, [])
     assert isinstance(protocol, BoundedMemoryProtocol)
@@ -66,7 +67,7 @@ async def test_bentomls_port_agrees_to_no_compression_and_has_the_limits_of_the_
 async def test_what_websockets_refuses_is_refused_as_everything_and_counted(
     refusals: list[int], port: str, fields: bytes, status: int
 ) -> None:
-    of_port = {"bentomls": "auto", "second": partial(ChannelProtocol, refusals.append)}[port]
+    of_port = {"bentomls": "auto", "second": partial(ChannelProtocol, refusals.append, 1000)}[port]
     new = partial(new_protocol, of_port)
     async with await asyncio.get_running_loop().create_server(new, "127.0.0.1", 0) as server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())

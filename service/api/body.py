@@ -42,7 +42,8 @@ class BodyMiddleware:
             if endpoint is not None:
                 _check_type(scope, endpoint)
             body = await read_body(scope, receive, self._max_body_bytes)
-            if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):  # BentoML does not say so
+            # BentoML's message would not name the mark.
+            if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):
                 raise Malformed.of_json(_MARKED)
         except (Malformed, MediaTypeUnknown, TooLarge) as error:
             await refusal_response(scope["path"], error)(scope, receive, send)

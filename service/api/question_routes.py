@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.answer import LargeAnswer
+from service.api.answer import LargeAnswer, json_of
 from service.api.body import parsed_body
 from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, with_error_event
@@ -67,7 +67,7 @@ class QuestionRoutes:
         if isinstance(answer, Response):
             await answer(scope, receive, send)
             return answer.status_code
-        await respond(send, answer.model_dump_json().encode())
+        await respond(send, json_of(answer))
         return 200
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer | Response:

@@ -16,6 +16,7 @@ from typing import Literal
 
 import orjson
 
+from service.api.answer import json_of
 from service.api.events import with_error_event
 from service.api.openai.errors import error_of
 from service.concurrency.answering import Answering
@@ -115,7 +116,7 @@ class Texts:
     def chunk(self, **update: object) -> bytes:
         """Return a part of an answer, with its usage only if the request asks for it."""
         chunk = self._head.model_copy(update=update)
-        return _data(chunk.model_dump_json(exclude=None if self.request.includes_usage else {"usage"}).encode())
+        return _data(json_of(chunk, exclude=None if self.request.includes_usage else {"usage"}))
 
     def choice(self, place: int, text: str, finish_reason: Literal["length", "stop"] | None = None) -> Choice:
         """Return a text, or a piece of one, as a choice."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
+from service.api.answer import json_of
 from service.api.body import parsed_body
 from service.api.events import EventStream
 from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
@@ -74,7 +75,7 @@ class OpenAI:
         model = self._model(request.model)
         if not request.stream:
             answer = await cancel_on_disconnect(receive, self._completions.whole(model, request))
-            await respond(send, answer.model_dump_json().encode())
+            await respond(send, json_of(answer))
             return 200
         events = await cancel_on_disconnect(receive, self._completions.stream(model, request))
         response = EventStream(events)
@@ -83,12 +84,11 @@ class OpenAI:
 
     async def _list_generators(self, _: Scope, __: Receive, send: Send) -> int:
         entries = [CompletionModel(id=name) for name in self._models()]
-        await respond(send, CompletionModels(data=entries).model_dump_json().encode())
+        await respond(send, json_of(CompletionModels(data=entries)))
         return 200
 
     async def _show_generator(self, _: Scope, __: Receive, send: Send, name: str) -> int:
-        entry = CompletionModel(id=self._model(name).name)
-        await respond(send, entry.model_dump_json().encode())
+        await respond(send, json_of(CompletionModel(id=self._model(name).name)))
         return 200
 
     def _model(self, name: str) -> GenerationModel:

@@ -18,6 +18,7 @@ from service.api.endpoint import Endpoint
 from service.api.headers import header
 from service.api.media_types import JSON
 from service.errors import EncodingUnknown, InvalidInput, MediaTypeUnknown, TooLarge
+from service.steps.answer_room import Holding
 
 R = TypeVar("R")
 
@@ -56,6 +57,17 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, R]) -
     """
     with ClientWatch(receive):
         return await work
+
+
+async def enter_room(holding: Holding, receive: Receive) -> None:
+    """Wait for room for an answer.
+
+    Raises:
+        DeadlineExceeded: There was not enough in time.
+        ClientGone: The client hung up.
+    """
+    if not holding.is_in:
+        await cancel_on_disconnect(receive, holding.wait())
 
 
 async def respond(

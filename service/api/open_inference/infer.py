@@ -19,6 +19,7 @@ from service.api.wire import (
     cancel_on_disconnect,
     check_encoding,
     check_media_type,
+    enter_room,
     media_type,
     read_body,
     respond,
@@ -75,8 +76,7 @@ class InferRoute:
             head["id"] = request.id
         asked = request.parameters
         with self._room.of_logits(num_items * model.num_logits, AS_A_WHOLE) as holding:
-            if not holding.is_in:
-                await cancel_on_disconnect(receive, holding.wait())
+            await enter_room(holding, receive)
             if asked.sequence_id:
                 part = _part(asked, asked.sequence_id, f"{name}:{version}" if version else name)
                 outputs = await self._take(owner_of(scope), model, part, values, names, head)

@@ -21,6 +21,7 @@ from service.api.wire import (
     cancel_on_disconnect,
     check_encoding,
     check_json,
+    enter_room,
     media_type,
     read_body,
     respond,
@@ -67,7 +68,7 @@ class StepRoutes:
             return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
         started = time.perf_counter()
         with self._room.of_items(num_answered(request), _bytes_per_logit(scope)) as holding:
-            await _enter(holding, receive)
+            await enter_room(holding, receive)
             if ask.is_in_tensors and not holding.num_bytes:
                 answer = await self._steps.take(ask)
             else:
@@ -83,28 +84,32 @@ class StepRoutes:
         is_binary = media_type(scope) == OCTETS
         (check_encoding if is_binary else check_json)(scope)
         body = await read_body(scope, receive, self._max_body_bytes)
-        started, owner = time.perf_counter(), owner_of(scope)
+        started = time.perf_counter()
         if len(body) > LARGE_BYTES:
             await wait_to_parse_for(body, receive)
-        if is_binary:
-            request = binary.read(body, header(scope["headers"], binary.HEADER_LENGTH))
-            with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
-                await _enter(holding, receive)
-                turns = await self._take_all(request.asks(owner), request.wrong, holding, receive, started)
-                content, header_length = binary.write(turns)
-                await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
-            return 200
+        await (self._take_binary if is_binary else self._take_items)(body, started, scope, receive, send)
+        return 200
+
+    async def _take_binary(self, body: bytes, started: float, scope: Scope, receive: Receive, send: Send) -> None:
+        request = binary.read(body, header(scope["headers"], binary.HEADER_LENGTH))
+        with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
+            await enter_room(holding, receive)
+            turns = await self._take_all(request.asks(owner_of(scope)), request.wrong, holding, receive, started)
+            content, header_length = binary.write(turns)
+            await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
+
+    async def _take_items(self, body: bytes, started: float, scope: Scope, receive: Receive, send: Send) -> None:
         many, wrong = parsed_items(StepItems, StepItem, body or b"{}", {"inputs": {}})
         num_items = sum(map(num_answered, many.items))
+        owner = owner_of(scope)
         asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]
         with self._room.of_items(num_items, _bytes_per_logit(scope)) as holding:
-            await _enter(holding, receive)
+            await enter_room(holding, receive)
             turns = await self._take_all(asks, wrong, holding, receive, started)
             if any(turn.answer is not None and turn.answer.is_large for turn in turns):
                 await self._send_large(scope, receive, send, _items_pieces(turns))
             else:
                 await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
-        return 200
 
     async def _send_large(self, scope: Scope, receive: Receive, send: Send, pieces: Iterator[bytes]) -> None:
         """Send an answer piece by piece without telling its length, or as a whole to HTTP/1.0, which must know it."""
@@ -164,12 +169,6 @@ def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items:
         is_streamed=request.stream,
         num_request_items=num_request_items,
     )
-
-
-async def _enter(holding: Holding, receive: Receive) -> None:
-    """Wait for room for an answer, unless its client hangs up."""
-    if not holding.is_in:
-        await cancel_on_disconnect(receive, holding.wait())
 
 
 def _takes_pieces(scope: Scope) -> bool:

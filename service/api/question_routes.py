@@ -19,12 +19,12 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.answer import LargeAnswer, json_of
 from service.api.body import parsed_body
+from service.api.body_reader import BodyReader
 from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, with_error_event
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
-from service.api.wire import cancel_on_disconnect, check_json, read_body, respond
+from service.api.wire import cancel_on_disconnect, check_json, respond
 from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
 from service.forms.tagging import TagAnswer, TagRequest
@@ -41,9 +41,9 @@ MIDI_NAME = 'attachment; filename="composition.mid"'
 class QuestionRoutes:
     """Answers questions."""
 
-    def __init__(self, questions: Questions, max_body_bytes: int) -> None:
+    def __init__(self, questions: Questions, bodies: BodyReader) -> None:
         self._questions = questions
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
 
     def handlers(self) -> HotHandlers:
         """The handler of each endpoint on the plain application."""
@@ -60,9 +60,7 @@ class QuestionRoutes:
 
     async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
         check_json(scope)
-        body = await read_body(scope, receive, self._max_body_bytes)
-        if len(body) > LARGE_BYTES:
-            await wait_to_parse_for(body, receive)
+        body = await self._bodies.read(scope, receive)
         answer = await cancel_on_disconnect(receive, asked(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import orjson
 from starlette.types import ASGIApp, Message, Scope
 
+from service.api.body_reader import BodyReader
 from service.api.open_inference.infer import InferRoute
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.openai.routes import OpenAI
@@ -255,16 +256,16 @@ class Surface:
 
     def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
         answering = Answering(timeout_seconds)
-        tally = process.metrics.requests_tally
-        self.stream = Stream(process.steps, process.core.answer_room, tally, MAX_BYTES)
+        tally, bodies = process.metrics.requests_tally, BodyReader(MAX_BYTES)
+        self.stream = Stream(process.steps, process.core.answer_room, tally, bodies)
         sequences = Sequences(process.sessions, process.openings, process.steps, answering, process.catalog.numerics)
         first_piece = process.metrics.time_to_first_token.observe
-        openai = OpenAI(process.catalog, process.metrics, answering, MAX_BYTES, process.clock)
+        openai = OpenAI(process.catalog, process.metrics, answering, bodies, process.clock)
         questions = Questions(process.catalog, process.metrics, answering, process.core.answer_room)
         hot = joined(
-            QuestionRoutes(questions, MAX_BYTES).handlers(),
-            StepRoutes(process.steps, process.core.answer_room, MAX_BYTES, first_piece).handlers(),
-            InferRoute(process.catalog, sequences, process.core.answer_room, MAX_BYTES).handlers(),
+            QuestionRoutes(questions, bodies).handlers(),
+            StepRoutes(process.steps, process.core.answer_room, bodies, first_piece).handlers(),
+            InferRoute(process.catalog, sequences, process.core.answer_room, bodies).handlers(),
             openai.handlers(),
         )
         handlers = joined(

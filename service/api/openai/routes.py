@@ -8,12 +8,12 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.answer import json_of
 from service.api.body import parsed_body
+from service.api.body_reader import BodyReader
 from service.api.events import EventStream
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.openai.completions import Completions
 from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
-from service.api.wire import cancel_on_disconnect, check_json, read_body, respond
+from service.api.wire import cancel_on_disconnect, check_json, respond
 from service.catalog import Catalog
 from service.concurrency.answering import Answering
 from service.errors import ModelUnknown
@@ -33,7 +33,7 @@ class OpenAI:
         catalog: The served models.
         metrics: Observes the time to the first piece of a text.
         answering: Limits how long an answer takes.
-        max_body_bytes: Longest body of a request.
+        bodies: Reads the bodies of requests.
         clock: Returns seconds since 1970.
     """
 
@@ -42,12 +42,12 @@ class OpenAI:
         catalog: Catalog,
         metrics: Metrics,
         answering: Answering,
-        max_body_bytes: int,
+        bodies: BodyReader,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
         self._completions = Completions(metrics, answering, clock)
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
 
     def handlers(self) -> HotHandlers:
         """The handler of each endpoint."""
@@ -68,9 +68,7 @@ class OpenAI:
 
     async def _complete(self, scope: Scope, receive: Receive, send: Send) -> int:
         check_json(scope)
-        body = await read_body(scope, receive, self._max_body_bytes)
-        if len(body) > LARGE_BYTES:
-            await wait_to_parse_for(body, receive)
+        body = await self._bodies.read(scope, receive)
         request = parsed_body(CompletionRequest, body)
         model = self._model(request.model)
         if not request.stream:

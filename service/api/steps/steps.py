@@ -9,9 +9,9 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed_body
+from service.api.body_reader import BodyReader
 from service.api.events import stream_step
 from service.api.headers import header
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
 from service.api.steps import binary
@@ -23,7 +23,6 @@ from service.api.wire import (
     check_json,
     enter_room,
     media_type,
-    read_body,
     respond,
     respond_in_pieces,
 )
@@ -40,16 +39,16 @@ class StepRoutes:
     Args:
         steps: Takes them.
         answer_room: Makes large answers wait for memory.
-        max_body_bytes: Longest body of a request.
+        bodies: Reads the bodies of requests.
         first_piece: Called with the seconds until the first piece of a streamed step.
     """
 
     def __init__(
-        self, steps: Steps, answer_room: AnswerRoom, max_body_bytes: int, first_piece: Callable[[float], None]
+        self, steps: Steps, answer_room: AnswerRoom, bodies: BodyReader, first_piece: Callable[[float], None]
     ) -> None:
         self._steps = steps
         self._room = answer_room
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
         self._first_piece = first_piece
 
     def handlers(self) -> HotHandlers:
@@ -59,9 +58,7 @@ class StepRoutes:
     async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """Take one step of one session."""
         check_json(scope)
-        body = await read_body(scope, receive, self._max_body_bytes)
-        if len(body) > LARGE_BYTES:
-            await wait_to_parse_for(body, receive)
+        body = await self._bodies.read(scope, receive)
         request = parsed_body(StepRequest, body)
         ask = ask_of(owner_of(scope), session_id, request)
         if ask.is_streamed:
@@ -83,10 +80,8 @@ class StepRoutes:
         """Take steps of many sessions, each with its own answer or refusal."""
         is_binary = media_type(scope) == OCTETS
         (check_encoding if is_binary else check_json)(scope)
-        body = await read_body(scope, receive, self._max_body_bytes)
+        body = await self._bodies.read(scope, receive)
         started = time.perf_counter()
-        if len(body) > LARGE_BYTES:
-            await wait_to_parse_for(body, receive)
         await (self._take_binary if is_binary else self._take_items)(body, started, scope, receive, send)
         return 200
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.auth import KEY_REMOVED, is_key_valid, owner_of
+from service.api.body_reader import LARGE_BYTES as LARGE_BODY_BYTES
+from service.api.body_reader import BodyReader
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
-from service.api.large_bodies import LARGE_BYTES as LARGE_BODY_BYTES
-from service.api.large_bodies import wait_to_parse
 from service.api.problem import failure
 from service.api.stream.channel import channel_of
 from service.api.stream.messages import MakeMessage, Messages, text_bytes
@@ -51,14 +51,14 @@ class Connection:
         answer_room: AnswerRoom,
         tally: RequestTally,
         scope: Scope,
-        max_message_bytes: int,
+        bodies: BodyReader,
         send: Send,
     ) -> None:
         self._scope = scope
         self._owner = owner_of(scope)
-        self._messages = Messages(self._owner, steps, answer_room, tally, max_message_bytes, self._send_answer)
+        self._messages = Messages(self._owner, steps, answer_room, tally, bodies.max_bytes, self._send_answer)
         self._channel = channel_of(scope)
-        self._max_message_bytes = max_message_bytes
+        self._bodies = bodies
         self._send = send
         self._unread: deque[Message] = deque()  # messages of the channel that exceed what may be in flight
         self._is_released = False  # messages no longer come from the channel, whose server pauses for itself
@@ -95,7 +95,7 @@ class Connection:
                 if message["type"] == "websocket.disconnect":
                     return
                 if _is_large(message):
-                    await wait_to_parse()
+                    await self._bodies.wait_to_parse()
                 if self._is_closed:  # unsent answers go out first; new messages are dropped
                     continue
                 if not is_key_valid(self._scope):  # the message may have waited since it was received
@@ -203,7 +203,7 @@ class Connection:
         """Whether to read no more: too much is in flight, or a message waits, which later ones must not overtake."""
         num_open = len(self._messages) + len(self._answers)
         num_bytes = self._messages.num_bytes + self._num_bytes
-        is_full = num_open >= MAX_IN_FLIGHT or num_bytes >= self._max_message_bytes
+        is_full = num_open >= MAX_IN_FLIGHT or num_bytes >= self._bodies.max_bytes
         return is_full or self._messages.is_waiting
 
     async def _wait_for_room(self, receive: Receive) -> asyncio.Future[Message] | None:

@@ -7,6 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message
 
 from service.api.application import Application
+from service.api.body_reader import MAX_PARTS
 from service.api.endpoint import Endpoint
 from service.api.endpoints import (
     ENDPOINTS,
@@ -23,7 +24,6 @@ from service.api.endpoints import (
     TAKE_STEP,
     TAKE_STEPS,
 )
-from service.api.large_bodies import MAX_PARTS
 from service.api.routes import Unbound
 from service.forms.sessions import SessionRequest
 from service.keys.keys import ANONYMOUS

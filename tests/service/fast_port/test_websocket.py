@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from service.api.large_bodies import LARGE_BYTES as LARGE_BODY_BYTES
+from service.api.body_reader import LARGE_BYTES as LARGE_BODY_BYTES
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.fast_port.websocket import FRAMES_AT_ONCE
 from service.keys.key_file import add_key

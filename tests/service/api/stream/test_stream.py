@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse
+from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.stream.connection import INTERNAL_ERROR, MAX_IN_FLIGHT
 from service.api.stream.stream import SERVICE_RESTART
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
@@ -385,12 +385,12 @@ async def test_a_limit_in_bytes_counts_bytes(surface: Surface) -> None:
 async def test_a_large_message_waits_for_its_turn_and_those_behind_it_for_it(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = []
+    turns, wait_to_parse = [], BodyReader.wait_to_parse
 
-    async def turn() -> None:
-        turns.append(await wait_to_parse())
+    async def turn(bodies: BodyReader) -> None:
+        turns.append(await wait_to_parse(bodies))  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr("service.api.stream.connection.wait_to_parse", turn)
+    monkeypatch.setattr(BodyReader, "wait_to_parse", turn)
     session_id = await process.create()
     async with surface.connected() as socket:
         for n, text in enumerate(["a", "b" * (LARGE_BYTES + 1), "c", "d" * (LARGE_BYTES + 1)]):

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientSlow
 from service.api.media_types import JSON
-from service.api.request_id import of_this_request
+from service.api.request_id import log_suffix
 from service.api.wire import respond
 from service.steps.answer_room import Holding
 
@@ -52,4 +52,4 @@ class LargeAnswer(Response):
                 await respond(send, bytes(self.body))
             except ClientSlow:
                 self.status_code = CLIENT_CLOSED_REQUEST
-                logger.warning("a client does not read its answer; its connection ends%s", of_this_request())
+                logger.warning("a client does not read its answer; its connection ends%s", log_suffix())

@@ -48,7 +48,7 @@ from service.sessions.sequences import Sequences
 from service.settings import Settings
 
 # A WebSocket, files, and the page of BentoML's port, which have no handlers here.
-_ELSEWHERE = frozenset({STREAM, PLAYGROUND, PAGE, PAGE_FILES})
+_WITHOUT_HANDLERS = frozenset({STREAM, PLAYGROUND, PAGE, PAGE_FILES})
 
 
 class Application:
@@ -105,7 +105,7 @@ class Application:
             RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
             OperatorRoutes(metrics, core.housekeeping.measure, is_serving, keys is not None).handlers(),
         )
-        _check(joined(hot, handlers, dict.fromkeys(_ELSEWHERE)))
+        _check(joined(hot, handlers, dict.fromkeys(_WITHOUT_HANDLERS)))
         routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
         plain = PlainApp(hot, self.stream, openai.refuse, self._layered(routed(routes)), self._tally)
         self._plain = self._keyed(plain)

@@ -75,7 +75,7 @@ _PAGING = (
         "description": "Maximum number of sessions on the page",
     },
 )
-_ONCE = (
+_IDEMPOTENCY = (
     {
         "name": "Idempotency-Key",
         "in": "header",
@@ -91,7 +91,7 @@ _HEADER_LENGTH = (
         "description": "Length of the JSON in a binary body, in bytes. A binary answer has this header too",
     },
 )
-_NAMED_STEP = (
+_CHECKPOINT_PARAMETERS = (
     {
         "name": "name",
         "in": "path",
@@ -145,7 +145,7 @@ CAPTION = _question(
 )
 
 _session = partial(Endpoint, tag=SESSIONS, checks_query=True)
-_opens = partial(_session, "POST", answer=SessionView, status=201, parameters=_ONCE)
+_opens = partial(_session, "POST", answer=SessionView, status=201, parameters=_IDEMPOTENCY)
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
 OPEN_SESSION = _opens("/sessions", "open_session", "Open a session", request=SessionRequest)
@@ -175,7 +175,7 @@ SAVE_CHECKPOINT = _session(
     "save_checkpoint",
     "Save the state as a checkpoint (a step)",
     answer=StepAnswer,
-    parameters=_NAMED_STEP,
+    parameters=_CHECKPOINT_PARAMETERS,
 )
 FORGET_CHECKPOINT = _session(
     "DELETE",
@@ -183,7 +183,7 @@ FORGET_CHECKPOINT = _session(
     "forget_checkpoint",
     "Delete a checkpoint (a step)",
     answer=StepAnswer,
-    parameters=_NAMED_STEP,
+    parameters=_CHECKPOINT_PARAMETERS,
 )
 ROLL_BACK = _session(
     "POST",

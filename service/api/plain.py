@@ -17,7 +17,7 @@ from service.api.openai.errors import V1
 from service.api.paths import PathMatch, first_segment, match_path
 from service.api.problem import failure, plain_problem
 from service.api.refusals import refusal_response
-from service.api.request_id import of_this_request
+from service.api.request_id import log_suffix
 from service.api.routes import HotHandler, HotHandlers
 from service.api.stream.handshake import refuse
 from service.api.stream.stream import Stream
@@ -27,7 +27,9 @@ from service.metrics import RequestTally
 
 logger = logging.getLogger(__name__)
 
-_HERE = frozenset(first_segment(endpoint.path) for endpoint in endpoints.ENDPOINTS if not endpoint.is_left_to_bentoml)
+_PLAIN_SEGMENTS = frozenset(
+    first_segment(endpoint.path) for endpoint in endpoints.ENDPOINTS if not endpoint.is_left_to_bentoml
+)
 
 
 class PlainApp:
@@ -102,11 +104,9 @@ class PlainApp:
             await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer
         except ClientSlow:
             status = CLIENT_CLOSED_REQUEST
-            logger.warning(
-                "a client does not read its answer to %s; closing its connection%s", label, of_this_request()
-            )
+            logger.warning("a client does not read its answer to %s; closing its connection%s", label, log_suffix())
         except Exception:
-            logger.exception("%s failed%s", label, of_this_request())
+            logger.exception("%s failed%s", label, log_suffix())
             status = 500
             await refusal_response(scope["path"], failure())(scope, receive, send)
         self._tally.add(label, status, time.perf_counter() - started)
@@ -121,5 +121,5 @@ class PlainFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        is_plain = kind == "websocket" or (kind == "http" and first_segment(scope["path"]) in _HERE)
+        is_plain = kind == "websocket" or (kind == "http" and first_segment(scope["path"]) in _PLAIN_SEGMENTS)
         await (self._plain if is_plain else self._app)(scope, receive, send)

@@ -33,7 +33,7 @@ from service.media.music import note_events
 from service.questions import Composed, Questions
 from service.tasks.task import Piece
 
-Asked = Callable[[Any], Coroutine[Any, Any, BaseModel | Response]]
+QuestionHandler = Callable[[Any], Coroutine[Any, Any, BaseModel | Response]]
 
 MIDI_NAME = 'attachment; filename="composition.mid"'
 
@@ -47,7 +47,7 @@ class QuestionRoutes:
 
     def handlers(self) -> HotHandlers:
         """The handler of each endpoint on the plain application."""
-        asked: Mapping[Endpoint, Asked] = {
+        handlers: Mapping[Endpoint, QuestionHandler] = {
             endpoints.JUDGE_SENTIMENT: self._questions.judge_sentiment,
             endpoints.TAG: self.tag,
             endpoints.TRANSLATE: self._questions.translate,
@@ -56,12 +56,14 @@ class QuestionRoutes:
             endpoints.COMPOSE: self.compose,
             endpoints.FORECAST: self._questions.forecast,
         }
-        return {one: partial(self._answer, form, answer) for one, answer in asked.items() if (form := one.request)}
+        return {one: partial(self._answer, form, handler) for one, handler in handlers.items() if (form := one.request)}
 
-    async def _answer(self, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send) -> int:
+    async def _answer(
+        self, form: type[BaseModel], handler: QuestionHandler, scope: Scope, receive: Receive, send: Send
+    ) -> int:
         check_json(scope)
         body = await self._bodies.read(scope, receive)
-        answer = await cancel_on_disconnect(receive, asked(parsed_body(form, body)))
+        answer = await cancel_on_disconnect(receive, handler(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)
             return answer.status_code

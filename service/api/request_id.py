@@ -22,7 +22,7 @@ def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return value if _ID.fullmatch(value) else b""
 
 
-def of_this_request() -> str:
+def log_suffix() -> str:
     """Return the end of a log line: the current request's id, to find it by. Empty if the request has none."""
     current = _current.get()
     return f" (request {current})" if current else ""

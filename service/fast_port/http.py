@@ -151,14 +151,14 @@ class StepProtocol(CoalescingProtocol):
 
     def _begin_parsed(self, cycle: StepCycle) -> bool:
         """Begin the step whose request was parsed. Returns False if it must go to the application."""
-        caller, num_body_bytes = self._single_steps.caller(self.headers), len(cycle.body)
+        caller, num_body_bytes = self._single_steps.authenticate(self.headers), len(cycle.body)
         if caller is None or not self._begin(cycle, caller):
             return False
         self._head_cache.learn(self._arrived, cycle.session_id, caller, num_body_bytes)
         return True
 
     def _begin(self, cycle: StepCycle, caller: Caller) -> bool:
-        return self._single_steps.begin(
+        return self._single_steps.try_begin(
             caller, cycle.session_id, cycle.body, lambda head, body: self._answer(cycle, head, body)
         )
 

@@ -160,8 +160,8 @@ class ChannelProtocol(BoundedMemoryProtocol):
             if not self._is_held:
                 self.transport.resume_reading()
 
-    def tell(self, message: Message) -> None:
-        """Send a `websocket.send`."""
+    def send_now(self, message: Message) -> None:
+        """Send a `websocket.send` without waiting."""
         text = message.get("text")
         if text is not None:
             self.transport.write(framing.frame(framing.TEXT, text.encode()))

@@ -232,7 +232,7 @@ class ChannelSocket(Socket):
         while self._held and not self._is_paused:
             self._say(self._held.popleft())
 
-    def tell(self, message: Message) -> None:
+    def send_now(self, message: Message) -> None:
         """An answer."""
         self._from_app.put_nowait(message)
 

@@ -76,7 +76,7 @@ class SingleSteps:
         self._origins = origins
         self._tally = tally
 
-    def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
+    def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
         """Authenticate a caller by headers, whose names are in lower case.
 
         Returns:
@@ -90,11 +90,11 @@ class SingleSteps:
         key = self._keys.find(bearer_token(headers))
         return None if key is None else Caller(key.owner, key, request_id_of(headers))
 
-    def begin(self, caller: Caller, session_id: str, body: bytes, answer: Callable[[bytes, bytes], None]) -> bool:
+    def try_begin(self, caller: Caller, session_id: str, body: bytes, answer: Callable[[bytes, bytes], None]) -> bool:
         """Begin a step if it is one run of a graph.
 
         Args:
-            caller: From `caller`, perhaps for an earlier request of the connection.
+            caller: From `authenticate`, perhaps for an earlier request of the connection.
             session_id: The session of the step.
             body: JSON.
             answer: Called with the response's head, without the empty line that ends it, and its body.

@@ -25,7 +25,7 @@ from service.steps.steps import Steps
 logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 256
-LARGE_BYTES = 2**18  # an answer this large counts as sent only once its client has read it
+LARGE_ANSWER_BYTES = 2**18  # an answer this large counts as sent only once its client has read it
 CLOSE_SECONDS = 2.0
 CLOSE = "websocket.close"
 INTERNAL_ERROR = 1011
@@ -186,8 +186,8 @@ class Connection:
         """Send a message at once if it is small and the client reads, or else later. Nothing is read after a close."""
         num_bytes, is_close = _num_bytes(message), message["type"] == CLOSE
         is_next = not self._answers and not self._is_writing and not is_close
-        if is_next and num_bytes < LARGE_BYTES and self._channel is not None and self._channel.is_writable:
-            self._channel.tell(message)
+        if is_next and num_bytes < LARGE_ANSWER_BYTES and self._channel is not None and self._channel.is_writable:
+            self._channel.send_now(message)
             self._has_room.set()
             if self._is_paused:
                 asyncio.get_running_loop().call_soon(self._read_on)
@@ -221,7 +221,7 @@ class Connection:
                 if ahead is None or ahead.done():
                     await self._has_room.wait()
                 else:
-                    await _first_of(ahead, asyncio.ensure_future(self._has_room.wait()))
+                    await _wait_for_either(ahead, asyncio.ensure_future(self._has_room.wait()))
         except asyncio.CancelledError:
             if ahead is not None:
                 ahead.cancel()
@@ -261,14 +261,14 @@ class Connection:
         self._num_sending_bytes = num_bytes = _num_bytes(message)
         self._sending_since = time.perf_counter()
         await self._send(message)
-        if num_bytes >= LARGE_BYTES and self._channel is not None:
+        if num_bytes >= LARGE_ANSWER_BYTES and self._channel is not None:
             await self._channel.drained()
         self._sending_since = None
         self._num_bytes -= num_bytes
         return bool(message["type"] == CLOSE)
 
 
-async def _first_of(ahead: asyncio.Future[Message], room: asyncio.Future[Any]) -> None:
+async def _wait_for_either(ahead: asyncio.Future[Message], room: asyncio.Future[Any]) -> None:
     """Wait for either; the latter is waited for no longer then."""
     try:
         await asyncio.wait((ahead, room), return_when=asyncio.FIRST_COMPLETED)

@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from service.api.body import parsed
 from service.api.client_watch import CLIENT_CLOSED_REQUEST
+from service.api.endpoints import STREAM
 from service.api.problem import problem_of
 from service.api.steps import binary
 from service.api.steps.items import item_json, refusal
@@ -28,8 +29,7 @@ from service.steps.turn import Turn
 MakeMessage = Callable[[], Message]
 SendAnswer = Callable[[MakeMessage, Holding | None], None]
 
-ENDPOINT = "/stream"
-_KNOWN_OF_NONE: dict[str, ClientId] = {"id": None}
+_NO_ID: dict[str, ClientId] = {"id": None}
 _HEAD_LENGTH = struct.Struct("<I")
 
 
@@ -101,8 +101,8 @@ class Messages:
             ask = ask_of(self._owner, item.session_id, item)
         except ServiceError as error:
             self._count(error.status, started)
-            known = _KNOWN_OF_NONE if isinstance(error, TooLarge) else _known_of(text)
-            problem = {**known, "status": error.status, "problem": problem_of(error)}
+            identity = _NO_ID if isinstance(error, TooLarge) else _identity_of(text)
+            problem = {**identity, "status": error.status, "problem": problem_of(error)}
             self._send_answer(lambda: {"type": "websocket.send", "text": orjson.dumps(problem).decode()}, None)
             return
         holding = self._room.of_items(num_answered(item), AS_A_MESSAGE)
@@ -185,7 +185,7 @@ class Messages:
         self._count(status, turn.started)
 
     def _count(self, status: int, started: float) -> None:
-        self._tally.add(ENDPOINT, status, time.perf_counter() - started)
+        self._tally.add(STREAM.label, status, time.perf_counter() - started)
 
 
 def _text(turn: Turn, client_id: ClientId) -> Message:
@@ -203,15 +203,15 @@ def text_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _known_of(text: str) -> dict[str, ClientId]:
-    """Return what is known of an invalid item, for its refusal: its id, and the session if it names one."""
+def _identity_of(text: str) -> dict[str, ClientId]:
+    """Return what identifies an invalid item in its refusal: its id, and its session if it names one."""
     try:
         item = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return _KNOWN_OF_NONE
+        return _NO_ID
     if not isinstance(item, dict):
-        return _KNOWN_OF_NONE
+        return _NO_ID
     client_id, session_id = item.get("id"), item.get("session_id")
     is_id = isinstance(client_id, str) or (isinstance(client_id, int) and not isinstance(client_id, bool))
-    known = {"id": client_id if is_id else None}
-    return {**known, "session_id": session_id} if isinstance(session_id, str) else known
+    identity = {"id": client_id if is_id else None}
+    return {**identity, "session_id": session_id} if isinstance(session_id, str) else identity

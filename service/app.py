@@ -14,8 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api import endpoints
 from service.api.log import leave_out_client_errors, log_once
 from service.api.problem import answers_problems
-from service.fast_port.guarded import guard_uvicorn
-from service.fast_port.messages import limit_messages
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.generation import GenerateAnswer, GenerateRequest
@@ -37,6 +35,8 @@ from service.process.service_directory import NoRoom, room_in
 from service.process.starts import failures_told, tell_ready, watch_starts
 from service.process.user_signals import ignore_user_signals
 from service.process.wall_clock import hand_down_clock
+from service.protocols.http import use_guarded_http
+from service.protocols.websocket import use_guarded_websocket
 from service.worker import Worker
 
 if service_directory.service_directory() is not None:  # in a worker
@@ -58,8 +58,8 @@ def _refused(status: int) -> None:
         Surfaces.worker.refused(status)
 
 
-guard_uvicorn(_refused)
-limit_messages(_refused, server.max_body_bytes)
+use_guarded_http(_refused)
+use_guarded_websocket(_refused, server.max_body_bytes)
 
 
 class Surfaces:

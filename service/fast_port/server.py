@@ -13,12 +13,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.api.steps.single_steps import SingleSteps
+from service.fast_port.channel_protocol import ChannelProtocol
 from service.fast_port.coalesced_writes import CoalescingProtocol
-from service.fast_port.guarded import Refused
-from service.fast_port.http import StepProtocol
 from service.fast_port.lock import hold_port
-from service.fast_port.websocket import ChannelProtocol
+from service.fast_port.step_protocol import StepProtocol
 from service.process.graceful import GRACEFUL_SECONDS
+from service.protocols.http import OnRefused
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class FastPort:
         self,
         app: ASGIApp,
         single_steps: SingleSteps | None,
-        refused: Refused,
+        refused: OnRefused,
         host: str,
         port: int,
         max_message_bytes: int,
@@ -108,7 +108,7 @@ class FastPort:
             self._task = None
 
 
-def _http_protocol(refused: Refused, single_steps: SingleSteps | None) -> Callable[..., CoalescingProtocol]:
+def _http_protocol(refused: OnRefused, single_steps: SingleSteps | None) -> Callable[..., CoalescingProtocol]:
     if single_steps is None:
         return partial(CoalescingProtocol, refused)
     return partial(StepProtocol, refused, single_steps)

@@ -12,8 +12,8 @@ from uvicorn.config import WS_PROTOCOLS
 from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 
-from service.fast_port.messages import BoundedMemoryProtocol, limit_messages
-from service.fast_port.websocket import ChannelProtocol
+from service.fast_port.channel_protocol import ChannelProtocol
+from service.protocols.websocket import GuardedWebSocketProtocol, use_guarded_websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Statuses that the protocol of BentoML's port has told."""
     told = list[int]()
     monkeypatch.setitem(WS_PROTOCOLS, "auto", WS_PROTOCOLS["auto"])
-    limit_messages(told.append, 1000)
+    use_guarded_websocket(told.append, 1000)
     return told
 
 
@@ -50,7 +50,7 @@ async def test_neither_port_agrees_to_compression_and_both_have_the_same_limits(
     protocol = new_protocol(of_port)
     offered = Headers({"Sec-WebSocket-Extensions": "permessage-deflate; client_no_context_takeover"})
     assert protocol.conn.process_extensions(offered) == (None, [])
-    assert isinstance(protocol, BoundedMemoryProtocol)
+    assert isinstance(protocol, GuardedWebSocketProtocol)
     assert protocol.conn.max_message_size == 2000
 
 

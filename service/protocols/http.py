@@ -42,15 +42,15 @@ STALLED_SECONDS, BODY_SECONDS = 1, 5
 _too_many = Failures("new clients are disconnected")
 
 
-Refused = Callable[[int], None]  # called with the status of a request that was refused before the application saw it
+OnRefused = Callable[[int], None]  # called with the status of a request that was refused before the application saw it
 
 
-def guard_uvicorn(refused: Refused) -> None:
+def use_guarded_http(refused: OnRefused) -> None:
     """Make this protocol uvicorn's default, for the server that BentoML creates for its port."""
-    HTTP_PROTOCOLS["auto"] = cast(str, partial(GuardedProtocol, refused))
+    HTTP_PROTOCOLS["auto"] = cast(str, partial(GuardedHttpProtocol, refused))
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedHttpProtocol(HttpToolsProtocol):
     """An HTTP connection.
 
     It may be silent for KEEP_ALIVE_SECONDS, or for the server's keep-alive time if that is longer: before its first
@@ -69,7 +69,7 @@ class GuardedProtocol(HttpToolsProtocol):
         refused: Called with the status of each request that is refused here.
     """
 
-    def __init__(self, refused: Refused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
+    def __init__(self, refused: OnRefused, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
         super().__init__(*arguments, **more)
         self._refused = refused
         self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_SECONDS)
@@ -86,11 +86,11 @@ class GuardedProtocol(HttpToolsProtocol):
         Close at once if the limit of open files leaves no room for the service's own.
         """
         super().connection_made(transport)
-        if _is_one_too_many(transport):
+        if _exceeds_open_files(transport):
             transport.abort()
             return
-        _break_if_unread(transport)
-        self._wait()
+        _set_unread_timeout(transport)
+        self._start_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Overrides uvicorn: cancel the timer after an error, too, because it keeps the connection in memory."""
@@ -111,16 +111,16 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._num_unparsed_bytes > MAX_HEAD_BYTES:
             self._refuse(_head_too_large())
-        elif self._waits_since is None and self._is_awaited:
-            self._wait()
+        elif self._waits_since is None and self._awaits_client:
+            self._start_waiting()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Overrides uvicorn, which closes: a client that has closed its side may still read the answer."""
-        if self._is_awaited:
+        if self._awaits_client:
             self.transport.close()  # the event loop would close without the answer that is still to be written
             return True
         if not self._is_ended:
-            self._end()
+            self._stop_accepting()
         if self._cancels_on_disconnect:
             self.loop.call_later(HALF_CLOSED_SECONDS, self.transport.close)
         return True
@@ -128,7 +128,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Overrides uvicorn, which waits for every unfinished body: give up on one that stalls."""
         super().shutdown()
-        if self._is_free:
+        if self._is_answered:
             return
         self.timeout_keep_alive = STALLED_SECONDS
         self.loop.call_later(BODY_SECONDS, self._give_up)
@@ -139,13 +139,13 @@ class GuardedProtocol(HttpToolsProtocol):
         """Overrides uvicorn: refuse if a response is still to come, because it would go into the WebSocket, and refuse
         as a problem what websockets would refuse as plain text.
         """
-        if not self._is_free:
+        if not self._is_answered:
             self._refuse(Malformed("a WebSocket begins only once all answers are there"))
             return
         if self.parser.get_method() != b"GET":
             refused = plain_problem(HTTPStatus.METHOD_NOT_ALLOWED)
             refused.headers["Allow"] = "GET"
-            self._answer_last(refused, "a WebSocket begins with GET")
+            self._refuse_with(refused, "a WebSocket begins with GET")
             return
         if (refusal := _handshake_refusal(self.headers)) is not None:
             self._refuse(refusal)
@@ -186,16 +186,16 @@ class GuardedProtocol(HttpToolsProtocol):
         """Overrides uvicorn: only note the time, because one timer that checks again is cheaper than one per answer."""
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
-            if self._is_awaited and not self.transport.is_closing():
-                self._wait()
+            if self._awaits_client and not self.transport.is_closing():
+                self._start_waiting()
             return
         self.server_state.total_requests += 1
         self.cycle.body = bytearray()  # the body may be large, and the connection idle for long
         self.flow.resume_reading()
         if self._is_ended:
-            self._leave()
+            self._close_with_final_bytes()
             return
-        self._wait()
+        self._start_waiting()
 
     def timeout_keep_alive_handler(self) -> None:
         """Overrides uvicorn, which closes: check again later if the client was not silent all the time."""
@@ -204,9 +204,9 @@ class GuardedProtocol(HttpToolsProtocol):
             return  # the next wait starts the timer
         left = self._waits_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
-            self._look_in(left)
+            self._schedule_check(left)
         elif self.flow.read_paused:
-            self._look_in(self.timeout_keep_alive)  # it is not the client that is slow
+            self._schedule_check(self.timeout_keep_alive)  # it is not the client that is slow
         else:
             super().timeout_keep_alive_handler()
 
@@ -214,12 +214,12 @@ class GuardedProtocol(HttpToolsProtocol):
         """Overrides uvicorn: let the timer run when something arrives, because it checks for itself."""
         self._waits_since = None
 
-    def _wait(self) -> None:
+    def _start_waiting(self) -> None:
         self._waits_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self._look_in(self.timeout_keep_alive)
+            self._schedule_check(self.timeout_keep_alive)
 
-    def _look_in(self, seconds: float) -> None:
+    def _schedule_check(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def _cancel_timer(self) -> None:
@@ -227,18 +227,18 @@ class GuardedProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task.cancel()
 
     def _give_up(self) -> None:
-        if self._is_awaited:
+        if self._awaits_client:
             self.transport.close()
 
     @property
-    def _is_free(self) -> bool:
+    def _is_answered(self) -> bool:
         """Whether all requests have been answered."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
-    def _is_awaited(self) -> bool:
+    def _awaits_client(self) -> bool:
         """Whether the connection is waiting for the client to send more."""
-        return self._is_free or (self.cycle.more_body and not self.pipeline)
+        return self._is_answered or (self.cycle.more_body and not self.pipeline)
 
     @property
     def _cancels_on_disconnect(self) -> bool:
@@ -257,30 +257,30 @@ class GuardedProtocol(HttpToolsProtocol):
         self._waits_since = None
 
     def _refuse(self, error: ServiceError) -> None:
-        self._answer_last(problem_response(error), str(error))
+        self._refuse_with(problem_response(error), str(error))
 
-    def _answer_last(self, response: Response, reason: str) -> None:
+    def _refuse_with(self, response: Response, reason: str) -> None:
         self.logger.warning(
             "closing the connection from %s: %s", self.client[0] if self.client else "an unknown address", reason
         )
-        if self._is_free or not self._is_awaited:  # else it is a body of which the application knows the beginning
+        if self._is_answered or not self._awaits_client:  # else the application knows the beginning of its body
             self._refused(response.status_code)
         if self._is_head:
             response.body = b""
-        self._end(last_answer(response, self.server_state.default_headers))
+        self._stop_accepting(last_answer(response, self.server_state.default_headers))
 
-    def _end(self, final_bytes: bytes = b"") -> None:
+    def _stop_accepting(self, final_bytes: bytes = b"") -> None:
         """Close, with these last bytes, once all requests that came whole have been answered."""
         self._is_ended, self._final_bytes = True, final_bytes
         if self.pipeline and self.cycle.more_body:
             self.pipeline.popleft()  # the latest, which is broken, and which `final_bytes` answer
             self.cycle.more_body = False
-        if self._is_awaited:
-            self._leave()
+        if self._awaits_client:
+            self._close_with_final_bytes()
 
-    def _leave(self) -> None:
+    def _close_with_final_bytes(self) -> None:
         final_bytes = self._final_bytes
-        if not self._is_free:
+        if not self._is_answered:
             final_bytes = b"" if self.cycle.response_started else final_bytes
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -327,7 +327,7 @@ def last_answer(response: Response, server_fields: Iterable[tuple[bytes, bytes]]
     return head + bytes(response.body)
 
 
-def _is_one_too_many(transport: asyncio.Transport) -> bool:
+def _exceeds_open_files(transport: asyncio.Transport) -> bool:
     connection = transport.get_extra_info("socket")
     if connection is None or connection.fileno() < first_spared():
         return False
@@ -335,7 +335,7 @@ def _is_one_too_many(transport: asyncio.Transport) -> bool:
     return True
 
 
-def _break_if_unread(transport: asyncio.Transport) -> None:
+def _set_unread_timeout(transport: asyncio.Transport) -> None:
     connection = transport.get_extra_info("socket")
     if sys.platform == "linux" and connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)

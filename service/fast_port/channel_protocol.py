@@ -19,15 +19,15 @@ from websockets.protocol import State
 from service.api.stream.channel import offer
 from service.fast_port import framing
 from service.fast_port.framing import Framing
-from service.fast_port.messages import BoundedMemoryProtocol
+from service.protocols.websocket import GuardedWebSocketProtocol
 
 FRAMES_AT_ONCE = 64
 
 
-class ChannelProtocol(BoundedMemoryProtocol):
+class ChannelProtocol(GuardedWebSocketProtocol):
     """A connection that is also a channel."""
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  as `BoundedMemoryProtocol` has them
+    def __init__(self, *arguments: Any, **more: Any) -> None:  # noqa: ANN401  as `GuardedWebSocketProtocol` has them
         super().__init__(*arguments, **more)
         self._take: Callable[[Message], None] | None = None
         self._is_heard = False  # since the last ping

@@ -12,15 +12,15 @@ from websockets.http11 import Request
 
 from service.api.problem import plain_problem, problem_response
 from service.errors import UpgradeNeeded
-from service.fast_port.guarded import Refused, last_answer
+from service.protocols.http import OnRefused, last_answer
 
 
-def limit_messages(refused: Refused, max_message_bytes: int) -> None:
+def use_guarded_websocket(refused: OnRefused, max_message_bytes: int) -> None:
     """Make this protocol uvicorn's default, for the server that BentoML makes for its port."""
-    WS_PROTOCOLS["auto"] = cast(Any, partial(BoundedMemoryProtocol, refused, max_message_bytes))
+    WS_PROTOCOLS["auto"] = cast(Any, partial(GuardedWebSocketProtocol, refused, max_message_bytes))
 
 
-class BoundedMemoryProtocol(WebSocketsSansIOProtocol):
+class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
     """A connection whose messages take no more memory than their bytes, whatever its client sends.
 
     Nothing is compressed: a step is a hundred bytes, and eight kilobytes could be a message of eight megabytes.
@@ -34,7 +34,7 @@ class BoundedMemoryProtocol(WebSocketsSansIOProtocol):
 
     def __init__(
         self,
-        refused: Refused,
+        refused: OnRefused,
         max_message_bytes: int,
         config: Config,
         *arguments: Any,  # noqa: ANN401  whatever uvicorn's has

@@ -7,7 +7,7 @@ import pytest
 
 from service.api.auth import AuthMiddleware
 from service.api.problem import failure, problem_of
-from service.fast_port.http import StepCycle
+from service.fast_port.step_protocol import StepCycle
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
 from service.steps.turn import Answer

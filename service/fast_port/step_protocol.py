@@ -12,8 +12,8 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from service.api.endpoints import TAKE_STEP
 from service.api.steps.single_steps import Caller, SingleSteps
 from service.fast_port.coalesced_writes import CoalescingProtocol, CoalescingTransport
-from service.fast_port.guarded import Refused
 from service.fast_port.head_cache import HeadCache
+from service.protocols.http import OnRefused
 
 PREFIX, SUFFIX = TAKE_STEP.path.encode().split(b"{session_id}")
 _ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -50,11 +50,11 @@ class StepProtocol(CoalescingProtocol):
     """An HTTP connection whose single steps bypass the application.
 
     Args:
-        refused: See `GuardedProtocol`.
+        refused: See `GuardedHttpProtocol`.
         single_steps: Answers single steps.
     """
 
-    def __init__(self, refused: Refused, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  likewise
+    def __init__(self, refused: OnRefused, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  likewise
         super().__init__(refused, **of_uvicorn)
         self._single_steps = single_steps
         self._head_cache = HeadCache()
@@ -126,7 +126,7 @@ class StepProtocol(CoalescingProtocol):
         session_id = url[len(PREFIX) : -len(SUFFIX)]
         is_id = session_id and _ID_CHARACTERS.issuperset(session_id)
         # A client that does not read its answers is left to uvicorn, which waits for it and reads no more meanwhile.
-        is_next = self._is_free and not self.flow.write_paused
+        is_next = self._is_answered and not self.flow.write_paused
         is_plain = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
         if not is_id or not is_next or not is_plain or not _is_short_json(self.headers):
             return None
@@ -139,7 +139,7 @@ class StepProtocol(CoalescingProtocol):
     def _begin_known(self, content: bytes) -> bool:
         """Begin the requested step if its head is cached. Returns whether it has begun."""
         head = self._head_cache.find(content)
-        if head is None or not self._is_between or not self._is_free or self._is_ended or self.flow.write_paused:
+        if head is None or not self._is_between or not self._is_answered or self._is_ended or self.flow.write_paused:
             return False
         self._waits_since = None
         step = StepCycle(head.session_id, content[head.num_bytes :])
@@ -154,7 +154,7 @@ class StepProtocol(CoalescingProtocol):
         caller, num_body_bytes = self._single_steps.authenticate(self.headers), len(cycle.body)
         if caller is None or not self._begin(cycle, caller):
             return False
-        self._head_cache.learn(self._arrived, cycle.session_id, caller, num_body_bytes)
+        self._head_cache.add(self._arrived, cycle.session_id, caller, num_body_bytes)
         return True
 
     def _begin(self, cycle: StepCycle, caller: Caller) -> bool:

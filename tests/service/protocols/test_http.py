@@ -16,9 +16,9 @@ import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
 from service.concurrency.failures import Failures
-from service.fast_port import guarded
-from service.fast_port.guarded import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedProtocol, guard_uvicorn
 from service.keys.keys import ANONYMOUS
+from service.protocols import http
+from service.protocols.http import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedHttpProtocol, use_guarded_http
 from tests.fakes.asgi import MAX_BYTES
 from tests.fakes.port import STEP, Connection, Port
 from tests.fakes.process import Process, until
@@ -62,12 +62,12 @@ async def steps_of(connection: Connection, num_steps: int) -> list[int]:
 def test_a_server_that_is_told_no_protocol_has_the_guarded_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(HTTP_PROTOCOLS, "auto", HTTP_PROTOCOLS["auto"])
     statuses: list[int] = []
-    guard_uvicorn(statuses.append)
+    use_guarded_http(statuses.append)
     config = uvicorn.Config("a:b", log_config=None)
     config.load_app = lambda: None  # type: ignore[method-assign]
     config.load()
     made: Any = config.http_protocol_class
-    assert (made.func, made.args) == (GuardedProtocol, (statuses.append,))
+    assert (made.func, made.args) == (GuardedHttpProtocol, (statuses.append,))
 
 
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])
@@ -137,13 +137,13 @@ async def test_no_tunnel_is_begun(port: Port, target: str) -> None:
 async def test_a_client_that_would_leave_no_files_to_the_service_is_cut_off(
     port: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(guarded, "_too_many", Failures("new clients are disconnected"))
+    monkeypatch.setattr(http, "_too_many", Failures("new clients are disconnected"))
     async with port.connected() as first:
         await first.pieces(request_of("/nothing", b""))
         assert (await first.answer())[0] == 404
         next_free = os.dup(0)
         os.close(next_free)
-        monkeypatch.setattr(guarded, "first_spared", lambda: next_free)
+        monkeypatch.setattr(http, "first_spared", lambda: next_free)
         for _ in range(2):
             async with port.connected() as another:
                 assert await another.is_over()

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.api.body_reader import LARGE_BYTES as LARGE_BODY_BYTES
 from service.api.stream.connection import MAX_IN_FLIGHT
-from service.fast_port.websocket import FRAMES_AT_ONCE
+from service.fast_port.channel_protocol import FRAMES_AT_ONCE
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
 from service.steps.large_logits import MANY_LOGITS

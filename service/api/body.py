@@ -55,7 +55,6 @@ class BodyMiddleware:
                 return
             pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
             del body
-
             client = ClientWatch(receive) if scope["method"] == "POST" else None
 
             async def replay() -> Message:

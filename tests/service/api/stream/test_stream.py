@@ -385,10 +385,12 @@ async def test_a_limit_in_bytes_counts_bytes(surface: Surface) -> None:
 async def test_a_large_message_waits_for_its_turn_and_those_behind_it_for_it(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns, wait_to_parse = [], BodyReader.wait_to_parse
+    turns: list[BodyReader] = []
+    wait_to_parse = BodyReader.wait_to_parse
 
     async def turn(bodies: BodyReader) -> None:
-        turns.append(await wait_to_parse(bodies))  # type: ignore[func-returns-value]
+        await wait_to_parse(bodies)
+        turns.append(bodies)
 
     monkeypatch.setattr(BodyReader, "wait_to_parse", turn)
     session_id = await process.create()

@@ -8,7 +8,7 @@ from contextlib import ExitStack, aclosing
 from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Catalog
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.concurrency.streams import timed, wait_for_first
 from service.decoding.sampling import drawn_seed
 from service.errors import InvalidInput, Location, ModelUnknown
@@ -69,7 +69,7 @@ class Questions:
         DeadlineExceeded: The answer took too long.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, answering: Answering, answer_room: AnswerRoom) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics, answering: OpenAnswers, answer_room: AnswerRoom) -> None:
         self._catalog = catalog
         self._metrics = metrics
         self._answering = answering

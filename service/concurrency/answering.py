@@ -11,7 +11,7 @@ from service.errors import ShuttingDown
 T = TypeVar("T")
 
 
-class Answering:
+class OpenAnswers:
     """Answers under way.
 
     Args:

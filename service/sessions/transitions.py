@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.decoding.sampling import derived_seed
 from service.engine.state import SequenceState
 from service.errors import NotMigratable, ServiceError, StepConflict, TooManyCheckpoints
@@ -51,7 +51,7 @@ class Transitions:
         models: Models,
         metrics: Metrics,
         max_checkpoints: int,
-        answering: Answering,
+        answering: OpenAnswers,
         clock: Callable[[], float],
     ) -> None:
         self._sessions = sessions

@@ -24,7 +24,7 @@ from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
 from service.api.stream.channel import offer
 from service.api.stream.stream import Stream
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.questions import Questions
 from service.sessions.sequences import Sequences
 from tests.fakes.process import Process
@@ -255,7 +255,7 @@ class Surface:
     socket_type: type[Socket] = Socket
 
     def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
-        answering = Answering(timeout_seconds)
+        answering = OpenAnswers(timeout_seconds)
         tally, bodies = process.metrics.requests_tally, BodyReader(MAX_BYTES)
         self.stream = Stream(process.steps, process.core.answer_room, tally, bodies)
         sequences = Sequences(process.sessions, process.openings, process.steps, answering, process.catalog.numerics)

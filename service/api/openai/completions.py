@@ -19,7 +19,7 @@ import orjson
 from service.api.answer import json_of
 from service.api.events import with_error_event
 from service.api.openai.errors import error_of
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.concurrency.streams import merged, timed, wait_for_first
 from service.concurrency.waiting import together
 from service.decoding.sampling import drawn_seed
@@ -45,7 +45,7 @@ class Completions:
         clock: Returns seconds since 1970.
     """
 
-    def __init__(self, metrics: Metrics, answering: Answering, clock: Callable[[], float]) -> None:
+    def __init__(self, metrics: Metrics, answering: OpenAnswers, clock: Callable[[], float]) -> None:
         self._metrics = metrics
         self._answering = answering
         self._clock = clock

@@ -15,7 +15,7 @@ from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
 from service.api.wire import cancel_on_disconnect, check_json, respond
 from service.catalog import Catalog
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.errors import ModelUnknown
 from service.forms.completions import CompletionModel, CompletionModels, CompletionRequest
 from service.metrics import Metrics
@@ -41,7 +41,7 @@ class OpenAI:
         self,
         catalog: Catalog,
         metrics: Metrics,
-        answering: Answering,
+        answering: OpenAnswers,
         bodies: BodyReader,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_steps_may_all_be_the_applications(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SingleSteps, "begin", None)
+    monkeypatch.setattr(SingleSteps, "try_begin", None)
     session_id = await process.create(ANONYMOUS)
     port = Port(process, are_past_application=False)
     await port.listen()

@@ -6,6 +6,7 @@ BentoML worker ─┬─► sessions, steps, streams, models, metrics      the p
 
 import os
 import sys
+from functools import partial
 from typing import Any, cast
 
 import bentoml
@@ -28,7 +29,7 @@ from service.process.arbiter import take_no_orders
 from service.process.beats import watch_beats
 from service.process.deaths import watch_deaths
 from service.process.hangup import end_on_hangup
-from service.process.metric_files import MetricFiles
+from service.process.metric_files import merge_ended, reserve_totals
 from service.process.open_files import raise_limit
 from service.process.outlet import wait_for_no_reader, write_out_before_sigterm
 from service.process.parent import be_parent
@@ -103,8 +104,8 @@ class RNNService:
             for check in CHECKS:
                 check(settings)
             directory = service_directory.begin(server.port)
-            metric_files = MetricFiles(directory)
             with room_in(directory):
+                reserve_totals(directory)
                 watch_starts(directory, num_workers)
                 watch_beats(directory)
         except (CannotStart, NoRoom) as error:
@@ -119,7 +120,7 @@ class RNNService:
         be_parent()
         hand_down_clock()
         take_no_orders(directory)
-        watch_deaths(metric_files.add_up)
+        watch_deaths(partial(merge_ended, directory))
 
     def __init__(self) -> None:
         log_once()

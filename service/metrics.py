@@ -6,9 +6,8 @@ from collections import Counter as Multiset
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.process.metric_files import are_there, nothing_is_moved
+from service.process.metric_files import exposition
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 ENDS = ("ended", "expired", "evicted")
@@ -102,12 +101,7 @@ class Metrics:
             return await asyncio.to_thread(self._collected)
 
     def _collected(self) -> bytes:
-        if not are_there():
-            return generate_latest(self.registry)
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        with nothing_is_moved():
-            return generate_latest(registry)
+        return exposition() or generate_latest(self.registry)
 
     def tally(self, histogram: BatchHistogram) -> Tally:
         """Return a new tally for a histogram, flushed with all others."""

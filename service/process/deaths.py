@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 
 import psutil
 
@@ -16,18 +16,19 @@ LOOK_SECONDS = 0.5
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 
 
-Settle = Callable[[Callable[[], Set[int]]], None]
-"""Cleans up what ended processes have left. Its argument returns the ids of those that are alive."""
-
-
-def watch_deaths(settle: Settle) -> None:
+def watch_deaths(on_death: Callable[[], None]) -> None:
     """From now on, log deaths of this process's children. Linux only.
 
     Args:
-        settle: Called after deaths.
+        on_death: Called after one or several deaths.
     """
     if sys.platform == "linux":
-        threading.Thread(target=_watch, args=(settle,), name="deaths", daemon=True).start()
+        threading.Thread(target=_watch, args=(on_death,), name="deaths", daemon=True).start()
+
+
+def living_children() -> set[int]:
+    """Return the ids of this process's children that have not ended."""
+    return {child.pid for child in psutil.Process().children() if _death_of(child.pid) is None}
 
 
 def told(pid: int, reason: int, status: int) -> str:
@@ -53,7 +54,7 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _watch(settle: Settle) -> None:
+def _watch(on_death: Callable[[], None]) -> None:
     known: set[int] = set()
     while True:
         try:
@@ -62,20 +63,16 @@ def _watch(settle: Settle) -> None:
             known.clear()
         else:
             ended = _tell(known, death)
-            if ended - known:
-                _settle(settle, ended)
+            try:
+                if ended - known:
+                    on_death()
+            except Exception:  # whatever it is, deaths must be watched
+                logger.exception("cleaning up after workers that ended failed")
             known = ended
         time.sleep(LOOK_SECONDS)
 
 
-def _settle(settle: Settle, ended: Set[int]) -> None:
-    try:
-        settle(lambda: {child.pid for child in psutil.Process().children()} - ended)
-    except Exception:  # whatever it is, deaths must be watched
-        logger.exception("cleaning up after workers that ended failed")
-
-
-def _tell(known: Set[int], death: os.waitid_result | None) -> set[int]:
+def _tell(known: set[int], death: os.waitid_result | None) -> set[int]:
     """Log one death, and those of all other children that have ended meanwhile.
 
     Args:

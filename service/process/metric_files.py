@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.process.deaths import living_children
 from service.process.service_directory import room_in, service_directory
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -22,37 +25,32 @@ ENDED = "ended"
 NUM_BYTES = {"counter": 2**18, "gauge_mostrecent": 2**16, "histogram": 2**21}
 
 
-class MetricFiles:
-    """The files of one service, in its first process.
-
-    Args:
-        directory: Where they are.
+def reserve_totals(directory: Path) -> None:
+    """Make the files named ENDED, in a service's first process.
 
     Raises:
-        NoRoom: There is no room for them.
+        OSError: There is no room for them.
     """
+    _reserve(directory, ENDED)
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        with room_in(directory):
-            _reserve(directory, ENDED)
 
-    def add_up(self, alive: Callable[[], Set[int]]) -> None:
-        """Move the counts of processes that have ended to the files named ENDED.
+def merge_ended(directory: Path, living: Callable[[], Set[int]] = living_children) -> None:
+    """Move the counts of processes that have ended to the files named ENDED.
 
-        Args:
-            alive: Returns the ids of live processes. Called after the files are listed, so that it knows whoever made
-                them.
-        """
-        # When this process ends, its directory is removed meanwhile.
-        with suppress(FileNotFoundError), _locked(self._directory, fcntl.LOCK_EX):
-            paths = list(self._directory.glob("*.db"))
-            kept = {ENDED, *map(str, alive())}
-            for path in paths:
-                kind, _, process = path.stem.rpartition("_")
-                if process not in kept:
-                    _add(path, kind, self._directory / f"{kind}_{ENDED}.db")
-                    path.unlink()
+    Args:
+        directory: The service's.
+        living: Returns the ids of live processes. Called after the files are listed, so that it knows whoever made
+            them.
+    """
+    # When the first process ends, its directory is removed meanwhile.
+    with suppress(FileNotFoundError), _locked(directory, fcntl.LOCK_EX):
+        paths = list(directory.glob("*.db"))
+        kept = {ENDED, *map(str, living())}
+        for path in paths:
+            kind, _, process = path.stem.rpartition("_")
+            if process not in kept:
+                _add(path, kind, directory / f"{kind}_{ENDED}.db")
+                path.unlink()
 
 
 def join_service() -> None:
@@ -69,16 +67,19 @@ def join_service() -> None:
             _reserve(directory, str(os.getpid()))
 
 
-def are_there() -> bool:
-    """Whether this process counts in files, and nobody has removed their directory."""
-    return Path(os.environ.get(VARIABLE, "/dev/null")).is_dir()
+def exposition() -> bytes | None:
+    """The counts of all processes of the service, in Prometheus' text format.
 
-
-@contextmanager
-def nothing_is_moved() -> Iterator[None]:
-    """Keep counts from being moved between files while they are read."""
-    with _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
-        yield
+    None if this one keeps no files, or they are gone.
+    """
+    if VARIABLE not in os.environ:
+        return None
+    # Locked, so that no counts are moved from one file to another meanwhile.
+    with suppress(FileNotFoundError), _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+    return None
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.process import service_directory
 from service.process.arbiter import take_no_orders
-from service.process.beats import watch_beats
 from service.process.deaths import watch_deaths
 from service.process.hangup import end_on_hangup
 from service.process.metric_files import merge_ended, reserve_totals
@@ -35,9 +34,9 @@ from service.process.outlet import wait_for_no_reader, write_out_before_sigterm
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.service_directory import NoRoom, room_in
-from service.process.starts import failures_told, tell_ready, watch_starts
 from service.process.user_signals import ignore_user_signals
 from service.process.wall_clock import hand_down_clock
+from service.process.watch import report_failures, report_ready, watch_workers
 from service.worker import Worker
 
 if service_directory.service_directory() is not None:  # in a worker
@@ -106,8 +105,7 @@ class RNNService:
             directory = service_directory.begin(server.port)
             with room_in(directory):
                 reserve_totals(directory)
-                watch_starts(directory, num_workers)
-                watch_beats(directory)
+                watch_workers(directory, num_workers)
         except (CannotStart, NoRoom) as error:
             sys.exit(f"unrolled: {error}")
         wait_for_no_reader()
@@ -125,16 +123,16 @@ class RNNService:
     def __init__(self) -> None:
         log_once()
         leave_out_client_errors()
-        with failures_told():
+        with report_failures():
             self._worker = Worker(settings, bentoml.server_context.worker_index or 1)
         Surfaces.worker = self._worker
 
     @bentoml.on_startup
     async def start(self) -> None:
         """Start what needs the worker's event loop."""
-        with failures_told():
+        with report_failures():
             await self._worker.start()
-        tell_ready()
+        report_ready()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

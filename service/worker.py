@@ -18,8 +18,8 @@ from service.fast_port.server import FastPort
 from service.keys.keys import open_keys
 from service.metrics import Metrics
 from service.process.allocator import Growth, keep_freed_memory, return_freed_memory
-from service.process.beats import BEAT_SECONDS, beat, take_leave
 from service.process.collector import collect_when_idle
+from service.process.heartbeats import BEAT_SECONDS
 from service.process.metric_files import join_service
 from service.process.outlet import write_out
 from service.process.parent import die_with_parent
@@ -27,6 +27,7 @@ from service.process.seats import Seats
 from service.process.service_directory import service_directory
 from service.process.sigterm import Draining, comes_before_sigterm
 from service.process.wall_clock import WallClock
+from service.process.watch import report_alive, report_stopping
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
@@ -138,7 +139,7 @@ class Worker:
         if self._fast_port is not None:
             await self._fast_port.stop()
         await self._background.cancel()
-        take_leave()
+        report_stopping()
         self.metrics.flush()
         await self.reloader.leave()
         await self.catalog.stop()
@@ -188,7 +189,7 @@ class Worker:
             os._exit(0)
 
     async def _beat(self) -> None:
-        beat()
+        report_alive()
 
     async def _flush(self) -> None:
         self.metrics.flush()

@@ -1,4 +1,4 @@
-"""The directory of a running service, in which its processes count, beat and take their seats.
+"""The directory of a running service, in which its processes share metric files, sockets and seat locks.
 
 It is among the temporary files, named after the service's port, and only its user may look into it.
 """

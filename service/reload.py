@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from bentoml.exceptions import BentoMLException
 
+from service.bundle import store as bundle_store
 from service.bundle.errors import BundleError
 from service.bundle.manifest import Bundle
-from service.bundle.store import stored_bundle
 from service.catalog import Catalog
 from service.concurrency.failures import Failures
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
@@ -42,6 +42,16 @@ _SERVED = "served:"
 _WORKER = "worker:"
 
 
+class ModelStore(Protocol):
+    """Finds bundles, as `service.bundle.store` does."""
+
+    def stored_bundle(self, tag: str) -> Bundle:
+        """Return the bundle with a tag, or raise BentoMLException (there is none) or BundleError (it is damaged)."""
+
+    def newest_tag(self, name: str) -> str:
+        """Return the tag of a bundle's newest version, or raise BentoMLException."""
+
+
 class Reloader:
     """Keeps a worker's catalog in line with the notes.
 
@@ -51,7 +61,7 @@ class Reloader:
         worker_id: Identifies this worker among all that share the store.
         configured: The bundles that the service was started with.
         followed: Names of models whose newest version in the model store becomes current.
-        find: Returns the bundle with a tag, or raises BentoMLException (there is none) or BundleError (it is damaged).
+        model_store: Finds their bundles.
         answer_seconds: How long a question may take.
         clock: Wall-clock seconds since 1970.
     """
@@ -63,7 +73,7 @@ class Reloader:
         worker_id: str,
         configured: Iterable[Bundle],
         followed: Iterable[str] = (),
-        find: Callable[[str], Bundle] = stored_bundle,
+        model_store: ModelStore = bundle_store,
         answer_seconds: float = LINGER_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -72,7 +82,7 @@ class Reloader:
         self._worker = f"{_WORKER}{worker_id}"
         self._configured = {bundle.manifest.name: bundle for bundle in configured}
         self._followed = frozenset(followed)
-        self._find = find
+        self._model_store = model_store
         self._linger_seconds = max(LINGER_SECONDS, answer_seconds)
         self._clock = clock
         self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
@@ -176,7 +186,7 @@ class Reloader:
             Unavailable: The store cannot be reached.
         """
         try:
-            bundle = await asyncio.to_thread(self._find, f"{name}:{version}")
+            bundle = await asyncio.to_thread(self._model_store.stored_bundle, f"{name}:{version}")
         except BentoMLException as error:
             raise ModelUnknown(f"the model store has no {name}:{version}") from error
         except BundleError as error:
@@ -216,16 +226,17 @@ class Reloader:
         for name in self._followed:
             latest = f"{name}:latest"
             try:
-                newest = await asyncio.to_thread(self._find, latest)
+                newest = await asyncio.to_thread(self._model_store.newest_tag, name)
+                # Only a version that is new since the last look, or one that was chosen by name would be overruled.
+                if newest != self._newest.setdefault(name, newest):
+                    bundle = await asyncio.to_thread(self._model_store.stored_bundle, newest)
+                    logger.info("found new version %s in the model store", newest)
+                    await self._note(bundle)
+                    self._newest[name] = newest
             except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
                 self._miss(latest, error)
-                continue
-            self._missing.discard(latest)
-            # Only a version that is new since the last look, or one that was chosen by name would be overruled.
-            if newest.tag != self._newest.setdefault(name, newest.tag):
-                logger.info("found new version %s in the model store", newest.tag)
-                await self._note(newest)
-                self._newest[name] = newest.tag
+            else:
+                self._missing.discard(latest)
 
     async def _has(self, tag: str) -> bool:
         """Load a version if it is not loaded yet. Return False, and log it once, if that fails."""
@@ -246,7 +257,7 @@ class Reloader:
         self._missing.add(tag)
 
     def _loaded(self, tag: str) -> ServedModel:
-        bundle = self._find(tag)
+        bundle = self._model_store.stored_bundle(tag)
         self._retry_at[tag] = self._clock() + RETRY_SECONDS
         return self._catalog.load(bundle)
 

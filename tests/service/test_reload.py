@@ -215,20 +215,28 @@ async def test_a_new_version_in_the_model_store_is_taken_up_where_that_is_wished
     looking.cancel()
 
 
+async def test_only_a_version_that_is_new_in_the_model_store_is_read() -> None:
+    service = Service("1")
+    following = await service.worker("a", followed=("sum",))
+    looking = asyncio.create_task(following.reloader.follow_forever())
+    await asyncio.sleep(0.02)
+    assert service.models.reads == []
+    service.models.versions.append("2")
+    await until(lambda: following.current == "sum:2")
+    await asyncio.sleep(0.02)
+    assert service.models.reads == ["sum:2", "sum:2"]  # when it was found, and when it was loaded
+    looking.cancel()
+
+
 @pytest.mark.parametrize("newest", ["damaged", None])
 async def test_a_newest_version_that_is_damaged_or_gone_does_not_keep_a_worker_from_following_the_others(
-    newest: str | None, caplog: pytest.LogCaptureFixture
+    newest: str | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Service("1", "2")
     following = await service.worker("a", followed=("sum",))
     other = await service.worker("b")
-    find = following.reloader._find
+    monkeypatch.setattr(service.models, "newest_tag", lambda _: f"sum:{newest or 7}")
     looking = asyncio.create_task(following.reloader.follow_forever())
-
-    def find_latest(tag: str) -> Bundle:
-        return find(f"sum:{newest or 7}" if tag.endswith("latest") else tag)
-
-    following.reloader._find = find_latest
     await asyncio.sleep(0.02)
     async with asyncio.timeout(5):
         assert await other.reloader.load("sum", "2") == "sum:2"

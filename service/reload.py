@@ -24,7 +24,6 @@ from service.catalog import Catalog
 from service.concurrency.failures import Failures
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
 from service.stores.base import Store, Unavailable
-from service.tasks.task import ServedModel
 
 logger = logging.getLogger(__name__)
 
@@ -243,7 +242,9 @@ class Reloader:
         if tag in self._catalog.loaded_tags:
             return True
         try:
-            self._catalog.add(await asyncio.to_thread(self._loaded, tag))
+            bundle = await asyncio.to_thread(self._model_store.stored_bundle, tag)
+            self._retry_at[tag] = self._clock() + RETRY_SECONDS
+            self._catalog.add(await asyncio.to_thread(self._catalog.load, bundle))
         except Exception as error:  # onnxruntime's errors, a damaged bundle, or none of that tag
             self._miss(tag, error)
             return False
@@ -256,18 +257,13 @@ class Reloader:
             logger.error("%s cannot be served: %s", tag, error)
         self._missing.add(tag)
 
-    def _loaded(self, tag: str) -> ServedModel:
-        bundle = self._model_store.stored_bundle(tag)
-        self._retry_at[tag] = self._clock() + RETRY_SECONDS
-        return self._catalog.load(bundle)
-
     async def _all_serve(self, name: str, tag: str) -> bool:
         """Whether a version is current for all workers."""
         return all(worker["tags"].get(name) == tag for worker in await self._workers())
 
     async def _all_have(self, tag: str) -> bool:
         """Whether all workers have a version loaded."""
-        return all(tag in worker.get("loaded", worker["tags"].values()) for worker in await self._workers())
+        return all(tag in worker["loaded"] for worker in await self._workers())
 
     async def _workers(self) -> list[dict[str, Any]]:
         """Return the notes of all workers that have written one within FORGET_WORKER_SECONDS."""

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from service.bundle.graph import session_options
+from service.bundle.session_options import session_options
 from service.bundle.manifest import Bundle, read_bundle
 
 OPSET, IR_VERSION = 20, 9

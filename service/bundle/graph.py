@@ -10,21 +10,11 @@ import onnxruntime as ort
 from service.bundle.errors import BundleGraphMismatch, GraphNotOpenedNow
 from service.bundle.manifest import Bundle
 from service.bundle.prepared_graphs import PreparedGraphs
+from service.bundle.session_options import CPU_PROVIDER, session_options
 from service.bundle.stage import Stage, TensorSpec
 
 ORT_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
-CPU_PROVIDER = "CPUExecutionProvider"
 Provider = str | tuple[str, Mapping[str, str]]  # its name, and its options if any
-
-
-def session_options() -> ort.SessionOptions:
-    """Return options for one thread without spinning: fastest for small models at any load (onnxruntime#16304)."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # errors are raised; written as well, they would wait for whoever reads the log
-    return options
 
 
 def open_graph(
@@ -49,7 +39,7 @@ def open_graph(
     """
     name = stage.rungs[size]
     path = bundle.file(name)
-    session = None if prepared is None else prepared.open(bundle, name, session_options)
+    session = None if prepared is None else prepared.open(bundle, name)
     try:
         session = session or ort.InferenceSession(path, session_options(), providers=list(providers))
     except Exception as error:  # onnxruntime's own errors share no base class

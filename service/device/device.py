@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnxruntime as ort
 
-from service.bundle.graph import CPU_PROVIDER, Provider
+from service.bundle.graph import Provider
+from service.bundle.session_options import CPU_PROVIDER
 from service.engine.runtime import ProviderMissing, available_providers
 from service.engine.state import Array
 

@@ -7,9 +7,10 @@ import numpy as np
 import onnxruntime as ort
 
 from service.bundle.errors import GraphNotOpenedNow
-from service.bundle.graph import CPU_PROVIDER, Provider, graph_inputs, graph_outputs, open_graph
+from service.bundle.graph import Provider, graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle
 from service.bundle.prepared_graphs import PreparedGraphs
+from service.bundle.session_options import CPU_PROVIDER
 from service.bundle.stage import TensorSpec
 from service.concurrency.failures import Failures
 from service.engine.state import Array

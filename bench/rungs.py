@@ -21,8 +21,8 @@ from bench.raw import draw, zeros
 from bench.report import machine, table
 from export.quantize import RANGES, quantize_graph
 from service.bundle.graph import open_graph
-from service.bundle.session_options import CPU_PROVIDER, session_options
 from service.bundle.manifest import Bundle, read_bundle
+from service.bundle.session_options import CPU_PROVIDER, session_options
 from service.engine.state import Array
 
 STAGE = "encode"

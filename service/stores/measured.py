@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from service.metrics import Metrics, Tally
+from service.metrics import Metrics
 from service.stores.base import Count, Damaged, Full, Losses, Record, Store, Successors, Swap, Unavailable
 
 Result = TypeVar("Result")
@@ -28,7 +28,6 @@ class MeasuredStore:
         self._store = store
         self._metrics = metrics
         self._limit_seconds = limit_seconds
-        self._durations: dict[str, Tally] = {}
 
     def limited(self, limit_seconds: float) -> "MeasuredStore":
         """Return the same store with a time limit for each call."""
@@ -102,13 +101,7 @@ class MeasuredStore:
             self._metrics.store_errors.labels(self.backend, op).inc()
             raise
         finally:
-            duration = self._durations.get(op) or self._tally_of(op)
-            duration.add(time.perf_counter() - started)
-
-    def _tally_of(self, op: str) -> Tally:
-        tally = self._metrics.tally(self._metrics.store_duration.labels(self.backend, op))
-        self._durations[op] = tally
-        return tally
+            self._metrics.store_tally.add((self.backend, op), time.perf_counter() - started)
 
 
 async def _in_time(op: str, call: Awaitable[Result], limit_seconds: float) -> Result:

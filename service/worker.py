@@ -113,8 +113,8 @@ class Worker:
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
         self._background.repeat(FOLLOW_SECONDS, self.reloader.beat)
-        await self._beat()
-        self._background.repeat(BEAT_SECONDS, self._beat)
+        report_alive()
+        self._background.repeat(BEAT_SECONDS, report_alive)
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
@@ -124,7 +124,7 @@ class Worker:
         self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.look_again)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)
-        self._background.repeat(FLUSH_SECONDS, self._flush)
+        self._background.repeat(FLUSH_SECONDS, self.metrics.flush)
         self._draining.begin_on_sigterm()
         self.metrics.workers_started.inc()
         self.metrics.build_info.labels(own_version(), ort.__version__, self._provider, self.catalog.numerics.hex()).set(
@@ -188,13 +188,7 @@ class Worker:
             write_out()
             os._exit(0)
 
-    async def _beat(self) -> None:
-        report_alive()
-
-    async def _flush(self) -> None:
-        self.metrics.flush()
-
-    async def _return_memory(self) -> None:
+    def _return_memory(self) -> None:
         if self.is_idle and (self._core.answer_room.has_emptied() or self._growth.is_large):
             gc.collect()  # a request that was broken off leaves its answer in a cycle of exception and frame
             return_freed_memory()

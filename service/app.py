@@ -49,7 +49,6 @@ except CannotStart as error:
     # In BentoML's first process, since it restarts a worker that cannot start for ever.
     sys.exit(f"unrolled: {error}")
 server = settings.server
-num_workers = server.workers + server.spare_workers
 
 
 def _refused(status: int) -> None:
@@ -83,7 +82,7 @@ class Surfaces:
 
 @bentoml.service(
     name="unrolled",
-    workers=num_workers,
+    workers=server.num_processes,
     http={"host": server.host, "port": server.port},
     # Answers have a deadline of their own. BentoML's cannot be left out, and keeps a timer for every request.
     traffic={"timeout": server.request_timeout_seconds + 5},
@@ -105,7 +104,7 @@ class RNNService:
             directory = service_directory.begin(server.port)
             with room_in(directory):
                 reserve_totals(directory)
-                watch_workers(directory, num_workers)
+                watch_workers(directory, server.num_processes)
         except (CannotStart, NoRoom) as error:
             sys.exit(f"unrolled: {error}")
         wait_for_no_reader()

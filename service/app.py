@@ -25,14 +25,13 @@ from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.process import service_directory
-from service.process.arbiter import take_no_orders
 from service.process.deaths import watch_deaths
-from service.process.hangup import end_on_hangup
 from service.process.metric_files import merge_ended, reserve_totals
 from service.process.open_files import raise_limit
 from service.process.outlet import wait_for_no_reader, write_out_before_sigterm
 from service.process.parent import be_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
+from service.process.process_manager import end_on_hangup, listen_privately
 from service.process.service_directory import NoRoom, room_in
 from service.process.user_signals import ignore_user_signals
 from service.process.wall_clock import hand_down_clock
@@ -116,7 +115,7 @@ class RNNService:
         ignore_user_signals()
         be_parent()
         hand_down_clock()
-        take_no_orders(directory)
+        listen_privately(directory)
         watch_deaths(partial(merge_ended, directory))
 
     def __init__(self) -> None:

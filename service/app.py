@@ -24,23 +24,27 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
-from service.process import service_directory
 from service.process.deaths import watch_deaths
 from service.process.metric_files import merge_ended, reserve_totals
 from service.process.open_files import raise_limit
-from service.process.outlet import wait_for_no_reader, write_out_before_sigterm
-from service.process.parent import be_parent
+from service.process.output import flush_on_sigterm, install_nonblocking_output
+from service.process.parent import mark_as_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.process_manager import end_on_hangup, listen_privately
-from service.process.service_directory import NoRoom, room_in
+from service.process.service_directory import (
+    DirectoryUnusable,
+    create_service_directory,
+    directory_errors,
+    service_directory,
+)
 from service.process.user_signals import ignore_user_signals
-from service.process.wall_clock import hand_down_clock
+from service.process.wall_clock import export_clock
 from service.process.watch import report_failures, report_ready, watch_workers
 from service.worker import Worker
 
-if service_directory.service_directory() is not None:  # in a worker
-    wait_for_no_reader()
-    write_out_before_sigterm()
+if service_directory() is not None:  # in a worker
+    install_nonblocking_output()
+    flush_on_sigterm()
     ignore_user_signals()
 try:
     settings = checked_settings()
@@ -50,14 +54,14 @@ except CannotStart as error:
 server = settings.server
 
 
-def _refused(status: int) -> None:
+def _count_refused(status: int) -> None:
     """Count a request that BentoML's server has refused."""
     if Surfaces.worker:
-        Surfaces.worker.refused(status)
+        Surfaces.worker.count_refused(status)
 
 
-guard_uvicorn(_refused)
-limit_messages(_refused, server.max_body_bytes)
+guard_uvicorn(_count_refused)
+limit_messages(_count_refused, server.max_body_bytes)
 
 
 class Surfaces:
@@ -100,21 +104,21 @@ class RNNService:
         try:
             for check in CHECKS:
                 check(settings)
-            directory = service_directory.begin(server.port)
-            with room_in(directory):
+            directory = create_service_directory(server.port)
+            with directory_errors(directory):
                 reserve_totals(directory)
                 watch_workers(directory, server.num_processes)
-        except (CannotStart, NoRoom) as error:
+        except (CannotStart, DirectoryUnusable) as error:
             sys.exit(f"unrolled: {error}")
-        wait_for_no_reader()
+        install_nonblocking_output()
         # If this says that the runtime replaces containers, BentoML does not replace workers: the service would go on
         # with fewer of them, and end with the last.
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         raise_limit()
         end_on_hangup()
         ignore_user_signals()
-        be_parent()
-        hand_down_clock()
+        mark_as_parent()
+        export_clock()
         listen_privately(directory)
         watch_deaths(partial(merge_ended, directory))
 

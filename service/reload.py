@@ -87,7 +87,7 @@ class Reloader:
         self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
         self._missing: set[str] = set()
         self._retry_at: dict[str, float] = {}
-        self._awaited: set[str] = set()
+        self._pending: set[str] = set()
         self._unused_since: dict[str, float] = {}
         self._lock = asyncio.Lock()
 
@@ -102,7 +102,7 @@ class Reloader:
         for model in await asyncio.gather(*loads):
             self._catalog.add(model)
             self._catalog.make_current(model.bundle.tag)
-        await self._forget_the_silent()
+        await self._delete_stale_notes()
         await self.follow()
 
     async def follow(self) -> None:
@@ -116,15 +116,15 @@ class Reloader:
             live = await self._store.bundles()
             for tag in (*wanted.values(), *live):
                 if self._retry_at.get(tag, 0.0) <= self._clock():
-                    await self._has(tag)
+                    await self._ensure_loaded(tag)
             await self._note_worker()
             coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
-            self._awaited = coming & self._catalog.loaded_tags
-            for tag in [tag for tag in self._awaited if await self._all_have(tag)]:
+            self._pending = coming & self._catalog.loaded_tags
+            for tag in [tag for tag in self._pending if await self._is_loaded_everywhere(tag)]:
                 self._catalog.make_current(tag)
-                self._awaited.discard(tag)
+                self._pending.discard(tag)
                 await self._note_worker()
-            await self._let_go(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
+            await self._remove_unused(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
 
     async def _note_worker(self) -> None:
         """Write this worker's note: which versions it has loaded, and which of them are current."""
@@ -132,7 +132,7 @@ class Reloader:
         note = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
         await self._store.note(self._worker, orjson.dumps(note))
 
-    async def _let_go(self, unused: AbstractSet[str]) -> None:
+    async def _remove_unused(self, unused: AbstractSet[str]) -> None:
         """Remove the versions that have been unused for long enough."""
         now = self._clock()
         self._unused_since = {tag: self._unused_since.get(tag, now) for tag in unused}
@@ -144,7 +144,7 @@ class Reloader:
         """Follow the notes and the model store until cancelled: once a second, or sooner while workers are awaited."""
         failures = Failures("checking for new bundle versions failed; it will be tried again")
         while True:
-            await asyncio.sleep(AWAIT_SECONDS if self._awaited else FOLLOW_SECONDS)
+            await asyncio.sleep(AWAIT_SECONDS if self._pending else FOLLOW_SECONDS)
             try:
                 await self._follow_model_store()
                 await self.follow()
@@ -153,7 +153,7 @@ class Reloader:
             except Exception as error:
                 failures.tell(error)
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Note that this worker is alive, whatever it is loading. To be called every FOLLOW_SECONDS."""
         with suppress(Unavailable):  # which `follow_forever` logs
             await self._note_worker()
@@ -165,7 +165,7 @@ class Reloader:
         except Unavailable as error:
             logger.warning("cannot tell other workers that this one stops, so they may wait for it: %s", error)
 
-    async def _forget_the_silent(self) -> None:
+    async def _delete_stale_notes(self) -> None:
         """Delete the notes of workers that have been silent for an hour."""
         long_ago = self._clock() - FORGET_NOTE_SECONDS
         for name, content in (await self._store.notes(_WORKER)).items():
@@ -193,13 +193,13 @@ class Reloader:
         if bundle.manifest.name != name:
             raise InvalidInput(f"{name}:{version} is a bundle of {bundle.manifest.name!r}")
         async with self._lock:
-            if not await self._has(bundle.tag):
+            if not await self._ensure_loaded(bundle.tag):
                 raise InvalidInput(f"{bundle.tag} cannot be served; the service's log says why")
         await self._note(bundle)
         await self.follow()
         try:
             async with asyncio.timeout(RELOAD_SECONDS):
-                while not await self._all_serve(name, bundle.tag):
+                while not await self._is_current_everywhere(name, bundle.tag):
                     await asyncio.sleep(AWAIT_SECONDS)
                     await self.follow()
         except TimeoutError:
@@ -233,11 +233,11 @@ class Reloader:
                     await self._note(bundle)
                     self._newest[name] = newest
             except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
-                self._miss(latest, error)
+                self._log_once_unservable(latest, error)
             else:
                 self._missing.discard(latest)
 
-    async def _has(self, tag: str) -> bool:
+    async def _ensure_loaded(self, tag: str) -> bool:
         """Load a version if it is not loaded yet. Return False, and log it once, if that fails."""
         if tag in self._catalog.loaded_tags:
             return True
@@ -246,22 +246,22 @@ class Reloader:
             self._retry_at[tag] = self._clock() + RETRY_SECONDS
             self._catalog.add(await asyncio.to_thread(self._catalog.load, bundle))
         except Exception as error:  # onnxruntime's errors, a damaged bundle, or none of that tag
-            self._miss(tag, error)
+            self._log_once_unservable(tag, error)
             return False
         self._missing.discard(tag)
         self._retry_at.pop(tag, None)
         return True
 
-    def _miss(self, tag: str, error: Exception) -> None:
+    def _log_once_unservable(self, tag: str, error: Exception) -> None:
         if tag not in self._missing:
             logger.error("%s cannot be served: %s", tag, error)
         self._missing.add(tag)
 
-    async def _all_serve(self, name: str, tag: str) -> bool:
+    async def _is_current_everywhere(self, name: str, tag: str) -> bool:
         """Whether a version is current for all workers."""
         return all(worker["tags"].get(name) == tag for worker in await self._workers())
 
-    async def _all_have(self, tag: str) -> bool:
+    async def _is_loaded_everywhere(self, tag: str) -> bool:
         """Whether all workers have a version loaded."""
         return all(tag in worker["loaded"] for worker in await self._workers())
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.process.directories import cache_directory
+from service.process.xdg import cache_directory
 
 PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
@@ -55,7 +55,7 @@ def _listed(names: str) -> list[str]:
     return list(filter(None, map(str.strip, names.split(","))))
 
 
-def _as_browsers_write(origin: str) -> str:
+def _normalized_origin(origin: str) -> str:
     """Return an origin in lower case, without the port that its scheme implies."""
     lower = origin.lower()
     default_port = {"http": ":80", "https": ":443"}.get(lower.partition("://")[0], "")
@@ -90,7 +90,7 @@ class ServerSettings(_Settings):
     @property
     def origins(self) -> frozenset[str]:
         """Origins named by `allowed_origins`, comma separated, as browsers write them."""
-        return frozenset(map(_as_browsers_write, _listed(self.allowed_origins)))
+        return frozenset(map(_normalized_origin, _listed(self.allowed_origins)))
 
     @property
     def is_loopback(self) -> bool:
@@ -104,7 +104,7 @@ class ServerSettings(_Settings):
 
     @field_validator("allow_unauthenticated", mode="wrap")
     @classmethod
-    def _is_told_in_three_words(cls, value: object, check: ValidatorFunctionWrapHandler) -> object:
+    def _check_allow_unauthenticated(cls, value: object, check: ValidatorFunctionWrapHandler) -> object:
         try:
             return check(value)
         except ValidationError:

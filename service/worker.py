@@ -21,11 +21,11 @@ from service.process.allocator import Growth, keep_freed_memory, return_freed_me
 from service.process.collector import collect_when_idle
 from service.process.heartbeats import BEAT_SECONDS
 from service.process.metric_files import join_service
-from service.process.outlet import write_out
+from service.process.output import flush_output
 from service.process.parent import die_with_parent
 from service.process.seats import Seats
 from service.process.service_directory import service_directory
-from service.process.sigterm import Draining, comes_before_sigterm
+from service.process.sigterm import Draining, finishes_before_sigterm
 from service.process.wall_clock import WallClock
 from service.process.watch import report_alive, report_stopping
 from service.questions import Questions
@@ -112,7 +112,7 @@ class Worker:
             self._wall_clock.trust()  # only now is the server's clock known
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
-        self._background.repeat(FOLLOW_SECONDS, self.reloader.beat)
+        self._background.repeat(FOLLOW_SECONDS, self.reloader.heartbeat)
         report_alive()
         self._background.repeat(BEAT_SECONDS, report_alive)
         await self._take_seat()
@@ -152,7 +152,7 @@ class Worker:
         """Whether it has started and was not asked to stop."""
         return self._has_started and not self._draining.has_begun
 
-    def refused(self, status: int) -> None:
+    def count_refused(self, status: int) -> None:
         """Count a request that was refused on its connection, before any application saw it."""
         self.metrics.requests_tally.add(OTHER, status, 0.0)
 
@@ -175,7 +175,7 @@ class Worker:
         return FastPort(
             application.plain,
             None if server.access_log else single_steps,  # the application logs what it answers
-            self.refused,
+            self.count_refused,
             server.host,
             server.fast_port,
             server.max_body_bytes,
@@ -183,9 +183,9 @@ class Worker:
 
     async def _take_seat(self) -> None:
         """Wait until another worker is needed. A worker that is asked to stop meanwhile has nothing to finish."""
-        if self._seats is not None and not await comes_before_sigterm(self._seats.wait()):
+        if self._seats is not None and not await finishes_before_sigterm(self._seats.wait()):
             await self.stop()
-            write_out()
+            flush_output()
             os._exit(0)
 
     def _return_memory(self) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from service.bundle.external_weights import file_name, files_of, with_a_file_each
+from service.bundle.external_weights import file_name, split_weights, weight_files
 from service.bundle.manifest import Bundle
 from service.bundle.session_options import CPU_PROVIDER, session_options
 
@@ -41,7 +41,7 @@ _WITH_PACKED = "session.save_external_prepacked_constant_initializers"
 _DIGEST_CHARACTERS = 16
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
-State = tuple[int, int, int]  # of a file: inode, size and modification time
+FileState = tuple[int, int, int]  # of a file: inode, size and modification time
 
 
 class LockHeld(Exception):
@@ -59,7 +59,7 @@ class PreparedGraphs:
     def __init__(self, directory: Path, on_prepared: Callable[[], None] = lambda: None) -> None:
         self._directory = directory / f"format-{FORMAT}"
         self._on_prepared = on_prepared
-        self._intact: dict[Path, State] = {}  # files of weights that this process has read and found intact
+        self._intact: dict[Path, FileState] = {}  # files of weights that this process has read and found intact
         self._paused_until = 0.0
 
     def open(self, bundle: Bundle, name: str) -> ort.InferenceSession | None:
@@ -104,7 +104,7 @@ class PreparedGraphs:
             _check_owner(directory)
         for path in directory.glob(f"{name}-{'?' * _DIGEST_CHARACTERS}.onnx"):
             content = path.read_bytes()
-            if path.name == _graph_name(name, content) and self._are_intact(directory, files_of(content)):
+            if path.name == _graph_name(name, content) and self._are_intact(directory, weight_files(content)):
                 return path
         return None
 
@@ -119,7 +119,7 @@ class PreparedGraphs:
 
     def _prepare_in(self, directory: Path, graph: Path) -> Path:
         """Prepare a graph, unless another process has just done so."""
-        with _alone_in(directory):
+        with _locked(directory):
             found = self._find(graph.stem, directory)
             if found is not None:
                 return found
@@ -139,7 +139,7 @@ def _prepare(graph: Path, scratch: Path) -> tuple[bytes, dict[str, bytes]]:
     options.add_session_config_entry(_WEIGHTS_FILE, weights.name)
     options.add_session_config_entry(_WITH_PACKED, "1")
     ort.InferenceSession(graph, options, providers=[CPU_PROVIDER])
-    return with_a_file_each(model.read_bytes(), weights.read_bytes() if weights.exists() else b"")
+    return split_weights(model.read_bytes(), weights.read_bytes() if weights.exists() else b"")
 
 
 def _write(contents: dict[Path, bytes], scratch: Path) -> None:
@@ -157,7 +157,7 @@ def _write(contents: dict[Path, bytes], scratch: Path) -> None:
         raise
 
 
-def _state(path: Path) -> State | None:
+def _state(path: Path) -> FileState | None:
     """Return what changes whenever a file does, or None if there is no such file."""
     try:
         found = path.stat()
@@ -174,7 +174,7 @@ def _check_owner(directory: Path) -> None:
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
+def _locked(directory: Path) -> Iterator[None]:
     """Hold a directory's lock, creating the directory first.
 
     Raises:

@@ -85,7 +85,7 @@ def batch_sizes(max_batch_rows: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def owned(tensor: ort.OrtValue) -> Array:
+def host_values(tensor: ort.OrtValue) -> Array:
     """Return a tensor's values, in host memory that no later run overwrites."""
     values: Array = tensor.numpy()
     return values if values.flags.owndata else values.copy()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
-from service.bundle.errors import GraphNotOpenedNow
+from service.bundle.errors import GraphUnavailable
 from service.bundle.graph import Provider, graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle
 from service.bundle.prepared_graphs import PreparedGraphs
@@ -87,7 +87,7 @@ class Runtime:
         """
         try:
             graph = self._graph(stage, rung)
-        except GraphNotOpenedNow as error:
+        except GraphUnavailable as error:
             self._not_opened.tell(error)
             raise OutOfResources("this worker lacks the files or the memory for it now; try again") from error
         results: list[Array] = graph.session.run(names, feeds)

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.api.problem import plain_problem, problem_response
 from service.concurrency.failures import Failures
 from service.errors import HeadTooLarge, Malformed, ServiceError, UpgradeNeeded
-from service.process.open_files import first_spared
+from service.process.open_files import first_reserved_descriptor
 
 # Least time that a connection may be silent. BentoML's five seconds, which apply in its own containers, are shorter
 # than many clients' keep-alive, and than a slow client may need for a body.
@@ -329,7 +329,7 @@ def last_answer(response: Response, server_fields: Iterable[tuple[bytes, bytes]]
 
 def _is_one_too_many(transport: asyncio.Transport) -> bool:
     connection = transport.get_extra_info("socket")
-    if connection is None or connection.fileno() < first_spared():
+    if connection is None or connection.fileno() < first_reserved_descriptor():
         return False
     _too_many.tell(OSError(errno.EMFILE, "too many open files and connections (ulimit -n)"))
     return True

@@ -12,7 +12,7 @@ import psutil
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -31,8 +31,8 @@ def living_children() -> set[int]:
     return {child.pid for child in psutil.Process().children() if _death_of(child.pid) is None}
 
 
-def told(pid: int, reason: int, status: int) -> str:
-    """Say how a process ended.
+def describe(pid: int, reason: int, status: int) -> str:
+    """Describe how a process ended.
 
     Args:
         pid: Its id.
@@ -62,17 +62,17 @@ def _watch(on_death: Callable[[], None]) -> None:
         except ChildProcessError:  # no children yet
             known.clear()
         else:
-            ended = _tell(known, death)
+            ended = _log_deaths(known, death)
             try:
                 if ended - known:
                     on_death()
             except Exception:  # whatever it is, deaths must be watched
                 logger.exception("cleaning up after workers that ended failed")
             known = ended
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
-def _tell(known: set[int], death: os.waitid_result | None) -> set[int]:
+def _log_deaths(known: set[int], death: os.waitid_result | None) -> set[int]:
     """Log one death, and those of all other children that have ended meanwhile.
 
     Args:
@@ -85,8 +85,8 @@ def _tell(known: set[int], death: os.waitid_result | None) -> set[int]:
     deaths = [death, *(_death_of(child.pid) for child in psutil.Process().children())]
     ended = {each.si_pid: each for each in deaths if each is not None}
     for pid in ended.keys() - known:
-        if words := told(pid, ended[pid].si_code, ended[pid].si_status):
-            logger.warning("%s", words)
+        if description := describe(pid, ended[pid].si_code, ended[pid].si_status):
+            logger.warning("%s", description)
     return set(ended)
 
 

@@ -17,7 +17,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.process.deaths import living_children
-from service.process.service_directory import room_in, service_directory
+from service.process.service_directory import directory_errors, service_directory
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ENDED = "ended"
@@ -57,12 +57,12 @@ def join_service() -> None:
     """Make this worker count in the service's files from now on. Does nothing if no service has started it.
 
     Raises:
-        NoRoom: There is no room for them.
+        DirectoryUnusable: There is no room for them.
     """
     directory = service_directory()
     if VARIABLE in os.environ and directory is not None:
         os.environ[VARIABLE] = str(directory)
-        with room_in(directory):
+        with directory_errors(directory):
             directory.mkdir(mode=0o700, exist_ok=True)
             _reserve(directory, str(os.getpid()))
 
@@ -91,10 +91,10 @@ def _locked(directory: Path, how: int) -> Iterator[None]:
 
 def _reserve(directory: Path, process: str) -> None:
     for kind, num_bytes in NUM_BYTES.items():
-        _lengthen(directory / f"{kind}_{process}.db", num_bytes)
+        _reserve_bytes(directory / f"{kind}_{process}.db", num_bytes)
 
 
-def _lengthen(path: Path, num_bytes: int) -> None:
+def _reserve_bytes(path: Path, num_bytes: int) -> None:
     """Reserve this much for a file: a process that maps it and finds the disk full is killed by SIGBUS."""
     if sys.platform == "darwin":  # it has no such call
         return
@@ -108,7 +108,7 @@ def _lengthen(path: Path, num_bytes: int) -> None:
 def _add(path: Path, kind: str, ended: Path) -> None:
     """Add a file's counts to those of ended processes. The value of a gauge is the one that was set last."""
     counts = list(MmapedDict.read_all_values_from_file(str(path)))  # type: ignore[no-untyped-call]
-    _lengthen(ended, 2 * (_num_used(ended) + _num_used(path)))
+    _reserve_bytes(ended, 2 * (_num_used(ended) + _num_used(path)))
     totals = MmapedDict(str(ended))  # type: ignore[no-untyped-call]
     for key, value, set_at, _ in counts:
         total, total_set_at = totals.read_value(key)  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from service.bundle.manifest import Bundle
 from service.catalog import configured_bundles
 from service.engine.runtime import ProviderMissing, available_providers
 from service.keys.key_file import KeysUnusable, check_keys
-from service.process.memory_limit import memory_limit, shortage
+from service.process.memory_limit import memory_limit, memory_shortage
 from service.process.mounts import mount_point
 from service.settings import (
     KeySettings,
@@ -86,7 +86,9 @@ def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart if a memory limit is less than workers with these bundles need."""
     num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
     is_shared = _is_writable(settings.bundles.prepared_graphs_directory)
-    missing = shortage(memory_limit(), settings.server.num_processes, num_bytes, settings.engine.open_rungs, is_shared)
+    missing = memory_shortage(
+        memory_limit(), settings.server.num_processes, num_bytes, settings.engine.open_rungs, is_shared
+    )
     if missing:
         raise CannotStart(missing)
 

@@ -19,7 +19,7 @@ import psutil
 from service.process.heartbeats import HUNG_SECONDS, Heartbeats
 from service.process.memory_limit import memory_limit, num_memory_kills
 from service.process.messages import BEAT, END, FAILED, READY, Receiver, send
-from service.process.outlet import write_out
+from service.process.output import flush_output
 from service.process.starts import Starts
 
 logger = logging.getLogger(__name__)
@@ -103,8 +103,8 @@ def _end(first_process: psutil.Process, reason: str) -> NoReturn:
         with suppress(psutil.NoSuchProcess):
             child.kill()
     psutil.wait_procs(children, timeout=5)
-    write_out()
+    flush_output()
     sys.stderr.write(f"unrolled: {reason}\n")
     sys.stderr.flush()
-    write_out()
+    flush_output()
     os._exit(1)

@@ -99,7 +99,7 @@ class Cohorts:
             The turns that could not be started.
         """
         try:
-            model = tensor_model(self._models.on(key.group_key.bundle))
+            model = tensor_model(self._models.by_tag(key.group_key.bundle))
         except ServiceError:
             return candidates.turns
         if not model.engine.takes_wide_jobs:

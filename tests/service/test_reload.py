@@ -37,7 +37,7 @@ async def test_a_version_becomes_current_where_every_worker_has_it_and_its_load_
     loading = asyncio.create_task(one.reloader.load("sum"))
     await asyncio.sleep(0.2)
     assert (one.current, other.current, loading.done()) == ("sum:1", "sum:1", False)
-    assert one.catalog.on("sum:2").bundle.version == "2"
+    assert one.catalog.by_tag("sum:2").bundle.version == "2"
     await other.reloader.follow()
     assert await loading == "sum:2"
     assert one.current == other.current == "sum:2"
@@ -89,7 +89,7 @@ async def test_live_sessions_stay_on_their_version_which_goes_once_they_have() -
     await worker.reloader.load("sum")
     service.clock.now += 10 * LINGER_SECONDS
     await worker.reloader.follow()
-    old = worker.catalog.on("sum:1")
+    old = worker.catalog.by_tag("sum:1")
     assert old.engine.is_serving
     await service.end_session()
     await worker.reloader.follow()
@@ -99,7 +99,7 @@ async def test_live_sessions_stay_on_their_version_which_goes_once_they_have() -
     assert worker.catalog.loaded_tags == {"sum:2"}
     assert not old.engine.is_serving
     with pytest.raises(VersionUnknown):
-        worker.catalog.on("sum:1")
+        worker.catalog.by_tag("sum:1")
     with pytest.raises(ShuttingDown):
         old.engine.submit([])
 
@@ -142,7 +142,7 @@ async def test_a_version_that_another_worker_opened_sessions_on_is_loaded() -> N
     await one.reloader.load("sum", "1")
     await service.open_session("sum:2")
     await other.reloader.follow()
-    assert other.catalog.on("sum:2").engine.is_serving
+    assert other.catalog.by_tag("sum:2").engine.is_serving
     assert other.current == "sum:1"
 
 
@@ -176,10 +176,10 @@ async def test_sessions_on_a_version_that_is_lost_do_not_keep_the_others_from_be
     await service.open_session("sum:lost")
     assert await worker.reloader.load("sum") == "sum:2"
     with pytest.raises(VersionUnknown):
-        worker.catalog.on("sum:lost")
+        worker.catalog.by_tag("sum:lost")
     service.models.versions.append("lost")
     await worker.reloader.follow()
-    assert worker.catalog.on("sum:lost").bundle.version == "lost"
+    assert worker.catalog.by_tag("sum:lost").bundle.version == "lost"
 
 
 async def test_a_version_that_cannot_be_opened_is_tried_again_after_a_while_or_when_it_is_asked_for() -> None:
@@ -274,7 +274,7 @@ async def test_a_worker_that_is_loading_for_long_is_waited_for_all_the_same(monk
 
     monkeypatch.setattr(slow.catalog, "load", load_slowly)
     alive = BackgroundTasks()
-    alive.repeat(0.001, slow.reloader.beat)
+    alive.repeat(0.001, slow.reloader.heartbeat)
     loading = asyncio.create_task(one.reloader.load("sum"))
     await until(lambda: "sum:2" in one.catalog.loaded_tags)
     following = asyncio.create_task(slow.reloader.follow())
@@ -293,7 +293,7 @@ async def test_a_worker_whose_store_is_down_goes_on_to_note_that_it_is_alive() -
     service = Service("1")
     worker = await service.worker("a")
     alive = BackgroundTasks()
-    alive.repeat(0.001, worker.reloader.beat)
+    alive.repeat(0.001, worker.reloader.heartbeat)
     service.store.is_down = True
     await asyncio.sleep(0.02)
     service.store.is_down = False

@@ -143,7 +143,7 @@ async def test_a_client_that_would_leave_no_files_to_the_service_is_cut_off(
         assert (await first.answer())[0] == 404
         next_free = os.dup(0)
         os.close(next_free)
-        monkeypatch.setattr(guarded, "first_spared", lambda: next_free)
+        monkeypatch.setattr(guarded, "first_reserved_descriptor", lambda: next_free)
         for _ in range(2):
             async with port.connected() as another:
                 assert await another.is_over()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from service.process.deaths import living_children, told
+from service.process.deaths import describe, living_children
 
 WATCHED = """
 import logging, os, signal, subprocess, sys, time
@@ -40,16 +40,16 @@ def test_each_death_is_told_once_and_left_to_be_waited_for() -> None:
 
 @pytest.mark.parametrize("status", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_was_asked_to_end_is_no_news(status: int) -> None:
-    assert told(7, os.CLD_KILLED, status) == ""
-    assert told(7, os.CLD_EXITED, 0) == ""
+    assert describe(7, os.CLD_KILLED, status) == ""
+    assert describe(7, os.CLD_EXITED, 0) == ""
 
 
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:
-    assert told(7, os.CLD_KILLED, 35) == "worker process 7 was killed by signal 35"
+    assert describe(7, os.CLD_KILLED, 35) == "worker process 7 was killed by signal 35"
 
 
 def test_a_dumped_core_is_a_kill() -> None:
-    assert told(7, os.CLD_DUMPED, signal.SIGABRT) == "worker process 7 was killed by SIGABRT"
+    assert describe(7, os.CLD_DUMPED, signal.SIGABRT) == "worker process 7 was killed by SIGABRT"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="waits for children as Linux does")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.process import metric_files, service_directory
+from service.process import metric_files
 from service.process.metric_files import NUM_BYTES, VARIABLE, join_service, merge_ended, reserve_totals
-from service.process.service_directory import NoRoom, room_in
+from service.process.service_directory import DirectoryUnusable, create_service_directory, directory_errors
 
 PORT = 47
 WORKER = """
@@ -48,8 +48,8 @@ def files(directory: Path) -> Path:  # noqa: ARG001  where it is made
 
 def begin() -> Path:
     """The directory of a service whose first process is this one."""
-    files = service_directory.begin(PORT)
-    with room_in(files):
+    files = create_service_directory(PORT)
+    with directory_errors(files):
         reserve_totals(files)
     return files
 
@@ -111,7 +111,7 @@ def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch, c
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(metric_files.os, call, fail)
-    with pytest.raises(NoRoom, match=rf"cannot be kept in {directory}.*: No space left on device"):
+    with pytest.raises(DirectoryUnusable, match=rf"cannot be kept in {directory}.*: No space left on device"):
         begin()
 
 

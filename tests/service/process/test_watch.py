@@ -22,10 +22,11 @@ time.sleep(60 if num_beats == 1 else 0)
 """
 FIRST = """
 import logging, subprocess, sys
-from service.process import heartbeats, service_directory, watch
+from service.process import heartbeats, watch
+from service.process.service_directory import create_service_directory
 logging.basicConfig(format="%(message)s")
 heartbeats.HUNG_SECONDS = watch.HUNG_SECONDS = 3.0
-watch.watch_workers(service_directory.begin({port}), num_workers=2)
+watch.watch_workers(create_service_directory({port}), num_workers=2)
 workers = [subprocess.Popen([sys.executable, "-c", {worker!r}, num_beats]) for num_beats in ("100", "1")]
 print(workers[1].pid)
 print(*(worker.wait() for worker in workers))
@@ -34,10 +35,11 @@ print(*(worker.wait() for worker in workers))
 
 REMOVED = """
 import logging, shutil, time
-from service.process import service_directory, watch
+from service.process import watch
+from service.process.service_directory import create_service_directory
 logging.basicConfig(format="%(message)s")
 watch.START_POLL_SECONDS = 0.1
-directory = service_directory.begin({port})
+directory = create_service_directory({port})
 watch.watch_workers(directory, num_workers=1)
 shutil.rmtree(directory)
 time.sleep(2)
@@ -70,9 +72,9 @@ def test_a_hung_worker_that_ended_by_itself_is_not_killed(caplog: pytest.LogCapt
 
 WATCHED = """
 import subprocess, sys, time
-from service.process import service_directory
+from service.process.service_directory import create_service_directory
 from service.process.watch import watch_workers
-watch_workers(service_directory.begin({port}), num_workers=1)
+watch_workers(create_service_directory({port}), num_workers=1)
 for _ in range(5):
     subprocess.run([sys.executable, "-c", {worker!r}])
     time.sleep(0.5)

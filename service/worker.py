@@ -54,15 +54,12 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, worker_index: int) -> None:
-        die_with_parent()
-        keep_freed_memory()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        _set_up_process()
         self._server = server = settings.server
         self._provider = settings.bundles.provider
         self._background = BackgroundTasks()
         self._draining = Draining(server.drain_seconds, self._answer_all, self._background)
         self._has_started = False
-        join_service()
         self.metrics = Metrics()
         self._keys = open_keys(settings.keys)
         directory = service_directory()
@@ -71,15 +68,7 @@ class Worker:
         self._has_servers_clock = self.store.clock is not time.time
         self._wall_clock = WallClock(self.store.clock) if self._has_servers_clock else WallClock.inherited()
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
-        self.reloader = Reloader(
-            self.catalog,
-            self.store,
-            f"{os.uname().nodename}:{server.port}:{worker_index}",
-            configured_bundles(settings.bundles),
-            followed=settings.bundles.followed,
-            answer_seconds=server.request_timeout_seconds,
-            clock=self.store.clock,
-        )
+        self.reloader = self._new_reloader(settings, worker_index)
         self._core = Core(
             self.store,
             self.catalog,
@@ -101,7 +90,7 @@ class Worker:
             settings,
             lambda: self.is_serving,
         )
-        self._fast_port = self._second_port() if server.fast_port else None
+        self._fast_port = self._new_fast_port() if server.fast_port else None
         self._growth = Growth()
         self._seats = None if directory is None else Seats(directory, server.workers)
 
@@ -166,7 +155,18 @@ class Worker:
         await self.store.count()
         await self._store_watch.look()
 
-    def _second_port(self) -> FastPort:
+    def _new_reloader(self, settings: Settings, worker_index: int) -> Reloader:
+        return Reloader(
+            self.catalog,
+            self.store,
+            f"{os.uname().nodename}:{settings.server.port}:{worker_index}",
+            configured_bundles(settings.bundles),
+            followed=settings.bundles.followed,
+            answer_seconds=settings.server.request_timeout_seconds,
+            clock=self.store.clock,
+        )
+
+    def _new_fast_port(self) -> FastPort:
         server = self._server
         application, tally = self.application, self.metrics.requests_tally
         single_steps = SingleSteps(
@@ -204,3 +204,11 @@ class Worker:
         """Whether questions and steps are answered."""
         has_failed = self.store.is_lost or (self._fast_port is not None and self._fast_port.has_failed)
         return self.is_ready and self.catalog.is_serving and not has_failed
+
+
+def _set_up_process() -> None:
+    """Set what holds for the whole process. It must count in the service's files before any metric is made."""
+    die_with_parent()
+    keep_freed_memory()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    join_service()

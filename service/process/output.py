@@ -137,9 +137,8 @@ def install_nonblocking_output() -> None:
         before: TextIO | None = getattr(sys, name)
         if before is None:  # it was closed when the process began
             continue
-        stream = io.TextIOWrapper(
-            NonBlockingOutput(before.fileno()), before.encoding, "backslashreplace", write_through=True
-        )
+        output = NonBlockingOutput(before.fileno())
+        stream = io.TextIOWrapper(output, before.encoding, "backslashreplace", write_through=True)
         setattr(sys, name, stream)
         for handler in _handlers():
             if isinstance(handler, logging.StreamHandler) and handler.stream is before:

@@ -86,11 +86,9 @@ def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart if a memory limit is less than workers with these bundles need."""
     num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
     is_shared = _is_writable(settings.bundles.prepared_graphs_directory)
-    missing = memory_shortage(
-        memory_limit(), settings.server.num_processes, num_bytes, settings.engine.open_rungs, is_shared
-    )
-    if missing:
-        raise CannotStart(missing)
+    num_processes, open_rungs = settings.server.num_processes, settings.engine.open_rungs
+    if shortage := memory_shortage(memory_limit(), num_processes, num_bytes, open_rungs, is_shared):
+        raise CannotStart(shortage)
 
 
 def _is_writable(directory: Path | None) -> bool:

@@ -1,8 +1,8 @@
 /** Forecasts: lines for past readings, and a fan of quantiles for those to come. */
 import { Fan } from "./fan.js";
-import { part } from "./element.js";
+import { fieldsOf, part } from "./element.js";
 import { Live } from "./live.js";
-import { attempt, say, showProblem } from "./notice.js";
+import { attempt, onSubmit, say, showProblem } from "./notice.js";
 import { tableOf } from "./readings.js";
 import { ask } from "./service.js";
 
@@ -12,8 +12,7 @@ const GUESSED = "Commas are taken for decimal ones. Two columns have names in a 
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startForecast(panel, models) {
-  const form = part(panel, "form");
-  const field = (name) => form.elements.namedItem(name);
+  const field = fieldsOf(panel);
   const chart = new Fan(part(panel, "chart"));
   const facts = part(panel, "session");
   const column = () => chosen(tableOf(field("readings").value), field("column").value);
@@ -57,16 +56,13 @@ export function startForecast(panel, models) {
     field("readings").value = await file.text();
     offerColumns();
   });
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(part(panel, "go"), part(panel, "notice"), async () => {
-      live.stop();
-      const { name, values } = column();
-      const { forecast } = await ask("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
-      show(name, values, forecast[name]);
-      facts.textContent = "";
-    }, part(panel, "figure"));
-  });
+  onSubmit(panel, async () => {
+    live.stop();
+    const { name, values } = column();
+    const { forecast } = await ask("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
+    show(name, values, forecast[name]);
+    facts.textContent = "";
+  }, "figure");
   part(panel, "live").addEventListener("click", (event) =>
     attempt(event.currentTarget, part(panel, "notice"), () => live.toggle(column(), field("model").value, wanted()), part(panel, "figure")));
   field("readings").value = example().join("\n");

@@ -1,7 +1,7 @@
 /** Generated texts: sheets on a desk, each with its own session. */
-import { part } from "./element.js";
+import { fieldsOf, part } from "./element.js";
 import { keep, recall } from "./memory.js";
-import { attempt, say } from "./notice.js";
+import { onSubmit, say } from "./notice.js";
 import { Session } from "./session.js";
 import { Sheet } from "./sheet.js";
 
@@ -11,45 +11,40 @@ const MAX_SHEETS = 4;
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startGeneration(panel, models) {
   const desk = new Desk(panel, models);
-  const form = part(panel, "form");
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(part(panel, "write"), part(panel, "notice"), () => desk.begin());
-  });
+  onSubmit(panel, () => desk.begin());
   return { resume: () => desk.resume() };
 }
 
 /** All sheets, and the sampling settings of their texts. */
 class Desk {
   #panel;
-  #form;
+  #field;
   #place;
   sheets = [];
 
   constructor(panel, models) {
     this.#panel = panel;
-    this.#form = part(panel, "form");
+    this.#field = fieldsOf(panel);
     this.#place = part(panel, "sheets");
     this.models = models;
   }
 
   /** @returns {object} The form's sampling settings. */
   get sampling() {
-    const field = (name) => this.#form.elements.namedItem(name).value;
+    const value = (name) => this.#field(name).value;
     return {
-      max_tokens: Number(field("max_tokens")),
-      temperature: Number(field("temperature")),
-      top_p: Number(field("top_p")),
-      ...(field("seed") && { seed: field("seed") }),
+      max_tokens: Number(value("max_tokens")),
+      temperature: Number(value("temperature")),
+      top_p: Number(value("top_p")),
+      ...(value("seed") && { seed: value("seed") }),
     };
   }
 
   /** Begin a new text on a new session, and end the old ones. */
   async begin() {
-    const field = (name) => this.#form.elements.namedItem(name).value;
-    const sheet = new Sheet(this, await Session.open(field("model")), "");
+    const sheet = new Sheet(this, await Session.open(this.#field("model").value), "");
     try {
-      await sheet.read(field("prompt"));
+      await sheet.read(this.#field("prompt").value);
     } catch (error) {
       sheet.session.end().catch(() => {}); // it expires by itself
       throw error;

@@ -1,6 +1,6 @@
 /** Music: composed by the service, drawn as a piano roll, played by the browser, saved as MIDI. */
-import { element, part } from "./element.js";
-import { attempt, say } from "./notice.js";
+import { element, fieldsOf, part } from "./element.js";
+import { attempt, onSubmit, say } from "./notice.js";
 import { pianoRoll } from "./pianoroll.js";
 import { Player } from "./player.js";
 import { ask } from "./service.js";
@@ -12,8 +12,7 @@ const SEEDS = {
 
 /** @param {HTMLElement} panel */
 export function startMusic(panel) {
-  const form = part(panel, "form");
-  const field = (name) => form.elements.namedItem(name);
+  const field = fieldsOf(panel);
   const player = new Player();
   let piece = null;
 
@@ -34,10 +33,7 @@ export function startMusic(panel) {
   field("model").addEventListener("change", () => {
     if (Object.values(SEEDS).includes(field("notes").value)) field("notes").value = SEEDS[field("model").value];
   });
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(part(panel, "go"), part(panel, "notice"), () => compose(chordsOf(field("notes").value)), part(panel, "piece"));
-  });
+  onSubmit(panel, () => compose(chordsOf(field("notes").value)), "piece");
   part(panel, "on").addEventListener("click", (event) =>
     attempt(event.currentTarget, part(panel, "notice"), () => compose(piece.frames)));
   part(panel, "play").addEventListener("click", () => player.toggle(piece));

@@ -111,7 +111,7 @@ def test_a_text_grows_is_forked_and_taken_back(visitor: Visitor, client: httpx.C
     form.get_by_label("Prompt").fill("ROMEO:\n")
     form.get_by_label("Characters").fill("80")
     form.get_by_label("Model").select_option("generation-mingru")
-    visitor.part("write").click()
+    visitor.part("form").get_by_role("button", name="Write").click()
     expect(visitor.part("sheets").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
     (sheet,) = visitor.storage("generation")
     assert sheet["text"].startswith("ROMEO:\n")
@@ -144,7 +144,7 @@ def test_a_text_that_is_stopped_is_not_committed_and_comes_again(visitor: Visito
     visitor.open("generation")
     num_characters = visitor.page.locator("#generation form").get_by_label("Characters")
     num_characters.fill("4096")
-    visitor.part("write").click()
+    visitor.part("form").get_by_role("button", name="Write").click()
     expect(visitor.part("sheets").locator("ins")).to_have_text(re.compile(r".{20}", re.DOTALL))
     begun = visitor.part("sheets").locator("ins").inner_text()
     visitor.part("stop").click()
@@ -153,7 +153,7 @@ def test_a_text_that_is_stopped_is_not_committed_and_comes_again(visitor: Visito
     (sheet,) = visitor.storage("generation")
     assert client.get(f"/sessions/{sheet['session']['session_id']}").json()["step"] == sheet["session"]["step"] == 2
     num_characters.fill("20")
-    visitor.part("go").click()
+    visitor.part("sheets").locator("[data-role=go]").click()
     expect(notice).to_contain_text("Drawn with seed")
     assert visitor.storage("generation")[0]["text"] == sheet["text"] + begun[:20]
 
@@ -295,7 +295,7 @@ def test_sessions_are_listed_looked_at_and_ended(visitor: Visitor, client: httpx
 def test_a_refusal_is_told_where_it_happened(visitor: Visitor) -> None:
     visitor.open("generation")
     visitor.page.locator("#generation form").get_by_label("Prompt").fill("42")
-    visitor.part("write").click()
+    visitor.part("form").get_by_role("button", name="Write").click()
     told = visitor.part("notice").first
     expect(told).to_contain_text("Invalid input (422)")
     expect(told).to_contain_text("character '4' at position 0 is not one the model knows")

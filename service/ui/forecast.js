@@ -1,7 +1,7 @@
 /** Forecasts: lines for past readings, and a fan of quantiles for those to come. */
-import { Fan } from "./fan.js";
+import { FanChart } from "./fan.js";
 import { fieldsOf, part } from "./element.js";
-import { Live } from "./live.js";
+import { SimulatedSensor } from "./sensor.js";
 import { attempt, onSubmit, say, showProblem } from "./notice.js";
 import { tableOf } from "./readings.js";
 import { ask } from "./service.js";
@@ -13,7 +13,7 @@ const GUESSED = "Commas are taken for decimal ones. Two columns have names in a 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startForecast(panel, models) {
   const field = fieldsOf(panel);
-  const chart = new Fan(part(panel, "chart"));
+  const chart = new FanChart(part(panel, "chart"));
   const facts = part(panel, "session");
   const column = () => chosen(tableOf(field("readings").value), field("column").value);
   const wanted = () => ({ horizon: Number(field("horizon").value), quantiles: numbers(field("quantiles").value) });
@@ -24,7 +24,7 @@ export function startForecast(panel, models) {
     part(panel, "summary").textContent = summary(name, forecast);
   };
 
-  const live = new Live({
+  const sensor = new SimulatedSensor({
     onForecast: ({ name, values }, forecast, session) => {
       show(name, values, forecast);
       facts.textContent = `session ${session.id} · step ${session.step} · state ${models.stateSize(session.model)} · ${values.length} readings read`;
@@ -41,7 +41,7 @@ export function startForecast(panel, models) {
   const offerColumns = () => {
     const { columns, flawed, isGuessed } = tableOf(field("readings").value);
     offer(field("column"), columns);
-    say(part(panel, "notice"), isGuessed ? GUESSED : columns.length ? told(flawed) : "");
+    say(part(panel, "notice"), isGuessed ? GUESSED : columns.length ? describeFlaws(flawed) : "");
   };
 
   part(panel, "example").addEventListener("click", () => {
@@ -57,14 +57,14 @@ export function startForecast(panel, models) {
     offerColumns();
   });
   onSubmit(panel, async () => {
-    live.stop();
+    sensor.stop();
     const { name, values } = column();
     const { forecast } = await ask("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
     show(name, values, forecast[name]);
     facts.textContent = "";
   }, "figure");
   part(panel, "live").addEventListener("click", (event) =>
-    attempt(event.currentTarget, part(panel, "notice"), () => live.toggle(column(), field("model").value, wanted()), part(panel, "figure")));
+    attempt(event.currentTarget, part(panel, "notice"), () => sensor.toggle(column(), field("model").value, wanted()), part(panel, "figure")));
   field("readings").value = example().join("\n");
 }
 
@@ -77,14 +77,14 @@ function offer(select, columns) {
 
 function chosen({ columns, flawed }, name) {
   const column = columns.find((each) => each.name === name) ?? columns.at(-1);
-  if (!column) throw problem("No readings", told(flawed) || "Paste numbers, one a line, or a CSV file with a column of numbers.");
+  if (!column) throw problem("No readings", describeFlaws(flawed) || "Paste numbers, one a line, or a CSV file with a column of numbers.");
   return column;
 }
 
 const problem = (title, message) => Object.assign(new Error(message), { title });
 
 /** Says which columns are left out, and why. */
-const told = (flawed) => flawed.map(({ name, line }) => `Line ${line} has no number for ${name}, which is left out.`).join(" ");
+const describeFlaws = (flawed) => flawed.map(({ name, line }) => `Line ${line} has no number for ${name}, which is left out.`).join(" ");
 
 function summary(name, { mean, quantiles }) {
   const levels = Object.keys(quantiles).sort((one, other) => one - other);

@@ -10,8 +10,8 @@ import { Problem } from "./service.js";
 export function showProblem(place, error) {
   const title = error.title ?? "This page has failed";
   const status = error instanceof Problem ? ` (${error.status})` : "";
-  const told = [title + status, error.message].join(" ");
-  if (place.classList.contains("problem") && place.textContent === told) return; // else screen readers would read it out again
+  const text = [title + status, error.message].join(" ");
+  if (place.classList.contains("problem") && place.textContent === text) return; // else screen readers would read it out again
   place.className = "notice problem";
   place.replaceChildren(element("strong", {}, title + status), " ", element("span", {}, error.message));
 }

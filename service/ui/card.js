@@ -163,7 +163,7 @@ export class TextCard {
     };
     this.#parts = {
       notice,
-      text: element("pre", { class: "text", tabindex: "0", "aria-label": "The text", "data-role": "text" }),
+      text: element("pre", { class: "text", tabindex: "0", role: "group", "aria-label": "The text", "data-role": "text" }),
       facts: element("p", { class: "facts" }),
       go: button("go", "Continue", "Write on from here", () => this.write()),
       stop: element("button", { type: "button", "data-role": "stop", onclick: () => this.#writing?.abort() }, "Stop"),

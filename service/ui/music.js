@@ -5,7 +5,7 @@ import { pianoRoll } from "./pianoroll.js";
 import { Player } from "./player.js";
 import { ask } from "./service.js";
 
-const SEEDS = {
+const FIRST_NOTES = {
   chorales: "C3 G3 E4 C5",
   folk: "D4",
 };
@@ -31,7 +31,7 @@ export function startMusic(panel) {
   };
 
   field("model").addEventListener("change", () => {
-    if (Object.values(SEEDS).includes(field("notes").value)) field("notes").value = SEEDS[field("model").value];
+    if (Object.values(FIRST_NOTES).includes(field("notes").value)) field("notes").value = FIRST_NOTES[field("model").value];
   });
   onSubmit(panel, () => compose(chordsOf(field("notes").value)), "piece");
   part(panel, "on").addEventListener("click", (event) =>
@@ -42,7 +42,7 @@ export function startMusic(panel) {
 function show(panel, piece, player) {
   player.stop(); // the previous piece, which may have been started again meanwhile
   const { svg, moveTo } = pianoRoll(piece);
-  part(panel, "roll").replaceChildren(element("div", { class: "scroll", tabindex: "0" }, svg));
+  part(panel, "roll").replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Piano roll" }, svg));
   part(panel, "piece").hidden = false;
   player.onMove = moveTo;
   player.onState = (isPlaying) => {

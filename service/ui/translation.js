@@ -43,7 +43,7 @@ function heatMap({ source, target, weights }) {
   );
   const caption = element("figcaption", {}, "Where each piece of the translation (rows) looked in the English text (columns), %");
   const table = element("table", { class: "heat" }, element("thead", {}, head), element("tbody", {}, ...rows));
-  return element("figure", {}, caption, element("div", { class: "scroll", tabindex: "0" }, table));
+  return element("figure", {}, caption, element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Attention" }, table));
 }
 
 function cell(weight, target, source) {

@@ -289,6 +289,8 @@ def test_sessions_are_listed_looked_at_and_ended(visitor: Visitor, client: httpx
     expect(row.locator("pre")).to_contain_text('"step": 2')
     row.get_by_role("button", name="Delete").click()
     expect(row).to_have_count(0)
+    expect(visitor.part("empty")).to_be_visible()
+    expect(visitor.part("table")).to_be_hidden()
     assert client.get(f"/sessions/{session_id}").status_code == 410
 
 

@@ -44,17 +44,18 @@ export function startForecast(panel, models) {
     say(part(panel, "notice"), isGuessed ? GUESSED : columns.length ? describeFlaws(flawed) : "");
   };
 
-  part(panel, "example").addEventListener("click", () => {
-    field("readings").value = example().join("\n");
+  const fill = (text) => {
+    field("readings").value = text;
     offerColumns();
-  });
+  };
+
+  part(panel, "example").addEventListener("click", () => fill(example()));
   field("readings").addEventListener("input", offerColumns);
   field("file").addEventListener("change", async () => {
     const [file] = field("file").files;
     if (!file) return;
     if (file.size > MAX_FILE_BYTES) return showProblem(part(panel, "notice"), problem("The file is too large", "8 MiB at most."));
-    field("readings").value = await file.text();
-    offerColumns();
+    fill(await file.text());
   });
   onSubmit(panel, async () => {
     sensor.stop();
@@ -65,7 +66,7 @@ export function startForecast(panel, models) {
   }, "figure");
   part(panel, "live").addEventListener("click", (event) =>
     attempt(event.currentTarget, part(panel, "notice"), () => sensor.toggle(column(), field("model").value, wanted()), part(panel, "figure")));
-  field("readings").value = example().join("\n");
+  field("readings").value = example();
 }
 
 function offer(select, columns) {
@@ -102,8 +103,9 @@ function example() {
   let seed = 1;
   const noise = () => (seed = (seed * 16807) % 2147483647) / 2147483647 - 0.5;
   let weather = 0;
-  return Array.from({ length: EXAMPLE_HOURS }, (_, hour) => {
+  const readings = Array.from({ length: EXAMPLE_HOURS }, (_, hour) => {
     weather = 0.97 * weather + noise();
     return (20 + 7 * Math.sin(((hour - 9) / 24) * 2 * Math.PI) + weather + 0.6 * noise()).toFixed(1);
   });
+  return readings.join("\n");
 }

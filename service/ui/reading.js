@@ -54,7 +54,7 @@ export class Reading {
       if (!isOwn) this.#abandon(`This session has gone on elsewhere, to step ${step}.`);
       else say(this.#notice, `Welcome back: the same session goes on at step ${step}.`);
     } catch (error) {
-      if (error instanceof Problem && SESSION_LOST.has(error.status)) this.#abandon(`${error.title}: ${error.message}.`);
+      if (isSessionLost(error)) this.#abandon(`${error.title}: ${error.message}.`);
       else if (!isPassing(error)) return showProblem(this.#notice, error);
     }
     this.follow();
@@ -105,7 +105,7 @@ export class Reading {
       return true;
     }
     const { wanted } = this.#state;
-    const isOver = error instanceof Problem && SESSION_LOST.has(error.status);
+    const isOver = isSessionLost(error);
     const hasRead = this.#session?.step > 1; // else a new session would end the same way
     if (isOver) this.#abandon(`${error.title}: ${error.message}.`);
     if (isOver && hasRead) return false;
@@ -187,6 +187,8 @@ export class Reading {
     this.#judgement.show(read ? points : [], cells, this.#session, this.#stream.transport);
   }
 }
+
+const isSessionLost = (error) => error instanceof Problem && SESSION_LOST.has(error.status);
 
 /** `points` are the judgements of the text `judged`, by characters read; `asked` is the pending step. Browsers have kept these names. */
 const initialState = () => ({ read: "", wanted: "", judged: "", points: [], cells: [], asked: null });

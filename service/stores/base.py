@@ -108,15 +108,17 @@ class Count(NamedTuple):
         return Count(self.num_live - other.num_live, self.num_bytes - other.num_bytes)
 
 
-class Losses(NamedTuple):
-    """What a store has lost of itself.
+class Inspection(NamedTuple):
+    """What an operator should know about a store, as far as it can tell. Sentences are for the log.
 
     Attributes:
-        sentences: For the log, on what was lost since it was last asked.
+        weaknesses: Sentences about the acknowledged data that the store, as configured, may lose.
+        losses: Sentences about what was lost since the last inspection.
         num_evicted: Keys that it has evicted for lack of memory since it was started, whoever's they were.
     """
 
-    sentences: Sequence[str] = ()
+    weaknesses: Sequence[str] = ()
+    losses: Sequence[str] = ()
     num_evicted: int = 0
 
 
@@ -220,11 +222,8 @@ class Store(Protocol):
     async def notes(self, prefix: str) -> dict[str, bytes]:
         """Return all notes whose names begin with a prefix, by name."""
 
-    async def weaknesses(self) -> list[str]:
-        """Return sentences for the log about the acknowledged data that this store, as configured, may lose."""
-
-    async def losses(self) -> Losses:
-        """What it has lost of itself since this was last asked, as far as it can tell."""
+    async def inspect(self) -> Inspection:
+        """Return what the store may lose as it is configured, and what it has lost since the last inspection."""
 
     async def close(self) -> None:
         """Close files and connections."""

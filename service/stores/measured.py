@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from service.metrics import Metrics, Tally
-from service.stores.base import Count, Damaged, Full, Losses, Record, Store, Successors, Swap, Unavailable
+from service.stores.base import Count, Damaged, Full, Inspection, Record, Store, Successors, Swap, Unavailable
 
 Result = TypeVar("Result")
 
@@ -83,11 +83,8 @@ class MeasuredStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return await self._call("notes", self._store.notes(prefix))
 
-    async def weaknesses(self) -> list[str]:
-        return await self._call("weaknesses", self._store.weaknesses())
-
-    async def losses(self) -> Losses:
-        return await self._call("losses", self._store.losses())
+    async def inspect(self) -> Inspection:
+        return await self._call("inspect", self._store.inspect())
 
     async def close(self) -> None:
         await self._store.close()

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Losses, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Inspection, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE
 
@@ -97,11 +97,8 @@ class MemoryStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return {name: value for name, value in self._notes.items() if name.startswith(prefix)}
 
-    async def weaknesses(self) -> list[str]:
-        return ["sessions live in this process's memory and are forgotten at its end"]
-
-    async def losses(self) -> Losses:
-        return Losses()
+    async def inspect(self) -> Inspection:
+        return Inspection(["sessions live in this process's memory and are forgotten at its end"])
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close."""

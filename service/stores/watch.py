@@ -24,15 +24,14 @@ class StoreWatch:
 
     async def look(self) -> None:
         """Log what is new, and count. Raises Unavailable."""
-        weaknesses = await self._store.weaknesses()
-        for sentence in weaknesses:
+        inspection = await self._store.inspect()
+        for sentence in inspection.weaknesses:
             if sentence not in self._known:
                 logger.warning("the session store: %s", sentence)
-        self._known = set(weaknesses)
-        losses = await self._store.losses()
-        for sentence in losses.sentences:
+        self._known = set(inspection.weaknesses)
+        for sentence in inspection.losses:
             logger.error("the session store: %s", sentence)
-        self._metrics.store_evicted_keys.set(losses.num_evicted)
+        self._metrics.store_evicted_keys.set(inspection.num_evicted)
 
     async def look_again(self) -> None:
         """The same; a store that cannot be used is looked at the next time. Whoever needs it says that it is down."""

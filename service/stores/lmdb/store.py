@@ -14,7 +14,7 @@ from typing import Literal
 import lmdb
 from lmdb import Transaction
 
-from service.stores.base import Count, Damaged, Losses, Record, Successors, Swap
+from service.stores.base import Count, Damaged, Inspection, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.lmdb.check import rebuild
 from service.stores.lmdb.disk_room import check_room
@@ -123,15 +123,12 @@ class LmdbStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return self._transact(lambda tables, txn: tables.notes_of(txn, prefix.encode()))
 
-    async def weaknesses(self) -> list[str]:
-        return []  # what `durability` says is what it does
+    async def inspect(self) -> Inspection:
+        return Inspection()  # what `durability` says is what it does
 
     @property
     def is_lost(self) -> bool:
         return self._identity.is_lost
-
-    async def losses(self) -> Losses:
-        return Losses()
 
     async def close(self) -> None:
         if self._group is not None:

@@ -22,7 +22,6 @@ from service.stores.redis.link import (
     FAILURES,
     MAX_CONNECTIONS,
     TIMEOUT_SECONDS,
-    Answered,
     Reply,
     address_of,
     checked,
@@ -75,11 +74,11 @@ class ClusterLink:
             todo = await self._follow(commands, todo, replies)
         raise Unavailable(f"the session store on Redis at {self._address} cannot be used: its shards are moving")
 
-    async def ask_all(self, *words: bytes) -> list[Answered]:
+    async def ask_all(self, *words: bytes) -> dict[str, Reply]:
         await self._learn()
         nodes = self._cluster.get_primaries()
         replies = await asyncio.gather(*(self._exchange(node, [Command(0, words)]) for node in nodes))
-        return [Answered(node.name, reply) for node, (reply,) in zip(nodes, replies, strict=True)]
+        return {node.name: reply for node, (reply,) in zip(nodes, replies, strict=True)}
 
     async def close(self) -> None:
         for nodes in ("nodes_cache", "startup_nodes"):

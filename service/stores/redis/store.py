@@ -7,7 +7,7 @@ delete a record without its entries in indexes and counts, and by its own clock.
 What may be lost depends on the server: nothing acknowledged with `appendonly yes`, `appendfsync always` and no
 failover. Replication is asynchronous, so a promoted replica lacks what was acknowledged in the moments before. Then a
 session is some steps behind, but intact: a client that sends step numbers gets a conflict. A session created in those
-moments never existed, and one that ended in them lives. `weaknesses` reports what applies.
+moments never existed, and one that ended in them lives. `inspect` reports what applies.
 
 Needs Redis 7 or later, or Valkey.
 """
@@ -17,14 +17,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Losses, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Full, Inspection, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
 from service.stores.redis.index import Index, pairs
-from service.stores.redis.losses import ServerLosses
+from service.stores.redis.inspection import ServerLosses, parse_info, weaknesses_of
 from service.stores.redis.owners import Owners
 from service.stores.redis.quota import RedisQuota
 from service.stores.redis.room import Room
@@ -164,24 +164,16 @@ class RedisStore:
         (reply,) = await self._connection.run([Command(NOTES_SHARD, [b"HGETALL", NOTES])])
         return {name.decode(): value for name, value in pairs(reply) if name.startswith(prefix.encode())}
 
-    async def weaknesses(self) -> list[str]:
-        """Return what may be lost with the servers' configuration, a sentence each.
-
-        Raises:
-            Unavailable: A server does not reply.
-        """
-        weaknesses = await self._connection.weaknesses()
-        return weaknesses if self._clock.is_known else [*weaknesses, _NO_TIME]
-
-    async def losses(self) -> Losses:
-        """What the servers tell of losses since this was last asked. The clock is set right, too.
-
-        Raises:
-            Unavailable: One of them does not answer.
-        """
-        await self._connection.look_at_clock()
-        sentences = self._losses.look(await self._connection.facts())
-        return Losses(sentences, self._losses.num_evicted)
+    async def inspect(self) -> Inspection:
+        """Set the clock right, and return what the servers tell of themselves. Raises Unavailable."""
+        await self._connection.set_clock()
+        replies = await self._connection.ask_all(b"INFO", b"everything")
+        settings = await self._connection.ask_all(b"CONFIG", b"GET", b"appendfsync")
+        infos = {address: parse_info(reply) for address, reply in replies.items()}
+        weaknesses = weaknesses_of(infos, settings)
+        if not self._clock.is_known:
+            weaknesses.append(_NO_TIME)
+        return Inspection(weaknesses, self._losses.look(infos), self._losses.num_evicted)
 
     async def close(self) -> None:
         await self._connection.close()

@@ -8,7 +8,7 @@ import pytest
 
 from service.metrics import Metrics
 from service.record.ids import new_session_id
-from service.stores.base import Count, Full, Losses, Record, Store, Successors, Swap, Unavailable
+from service.stores.base import Count, Full, Record, Store, Successors, Swap, Unavailable
 from service.stores.limits import Limits
 from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore
@@ -39,8 +39,7 @@ async def test_every_verb_is_handed_on_and_timed() -> None:
     await store.note("name", b"value")
     assert await store.note_once("name", b"other") == b"value"
     assert await store.notes("") == {"name": b"value"}
-    assert await store.weaknesses()
-    assert await store.losses() == Losses()
+    assert (await store.inspect()).weaknesses
     await store.delete([A])
     await store.delete_overdue([A], 10**6)
     await store.close()

@@ -11,7 +11,7 @@ from service.stores.base import Record, Swap
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.store import RedisStore
 from tests.fakes.clock import Clock
-from tests.service.stores.redis.test_weakness import opened
+from tests.service.stores.redis.test_inspection import opened
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
 
 pytestmark = pytest.mark.anyio
@@ -71,11 +71,11 @@ async def test_a_machine_whose_clock_is_apart_expires_nothing_that_is_in_use(ser
 
 
 @NEEDS_REDIS
-async def test_a_clock_that_drifts_is_set_right_at_each_look(server: RedisServer) -> None:
+async def test_a_clock_that_drifts_is_set_right_at_each_inspection(server: RedisServer) -> None:
     async with opened(server.url) as store:
         await store.count()
         put_ahead(store)
-        await store.losses()
+        await store.inspect()
         assert abs(store.clock() - time_of(server)) < PATIENCE_SECONDS
 
 
@@ -93,9 +93,8 @@ async def test_a_server_that_may_not_tell_its_time_is_used_all_the_same(server: 
     server.cli("ACL", "SETUSER", "ann", "on", ">word", "~*", "+@all", "-time")
     async with opened(f"redis://ann:word@127.0.0.1:{server.port}") as store:
         assert (await store.count()).num_live == 0
-        (sentence,) = await store.weaknesses()
+        (sentence,) = (await store.inspect()).weaknesses
         assert "TIME is not allowed" in sentence
-        await store.losses()
         assert not store._clock.is_known
 
 

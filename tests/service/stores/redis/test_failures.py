@@ -73,7 +73,7 @@ async def test_a_server_that_is_not_there_is_told_without_its_password() -> None
             await absent.swap([Swap(record(IDS[0]), None)])
         assert "secret" not in str(told.value)
         with pytest.raises(Unavailable):
-            await absent.weaknesses()
+            await absent.inspect()
 
 
 @pytest.mark.usefixtures("impatience")

@@ -13,14 +13,16 @@ Knows the layout of packed records (service.stores.packing), but not the table's
 """
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+import numpy as np
 from xxhash import xxh3_64_digest
 
 from service.record.ids import ID_BYTES, ID_CHARACTERS, TIME_BYTES, bytes_of, id_from
-from service.stores.base import CHECKPOINT, Damaged, Record
+from service.stores.base import CHECKPOINT, Damaged, Record, Successors
 from service.stores.minutes import SECONDS_PER_MINUTE
 from service.stores.packing import (
     FIXED,
@@ -31,6 +33,7 @@ from service.stores.packing import (
     TIMES,
     TIMES_OFFSET,
     pack,
+    pack_group,
     unpack,
 )
 
@@ -39,17 +42,19 @@ KEY_BYTES = ID_BYTES
 _PAGE_BYTES, _PAGE_HEADER_BYTES = 4096, 16
 _MAX_HEAD_BYTES = 1900
 _GRAIN_BYTES = 16
-CHECKSUM = struct.Struct("<I")
+_CHECKSUM = struct.Struct("<I")
 _META = struct.Struct("<IIIHH")
-CONTENT_AT = CHECKSUM.size + _META.size
+_CONTENT_AT = _CHECKSUM.size + _META.size
 _MINUTE = struct.Struct("<I")
-_META_BYTES = slice(CHECKSUM.size, CONTENT_AT)
-FILED = slice(CHECKSUM.size, CHECKSUM.size + _MINUTE.size)
-NAME_LENGTH = slice(CONTENT_AT - struct.calcsize("<H"), CONTENT_AT)
-STEP_AT = CONTENT_AT + STEP_OFFSET
-_TIMES_AT = CONTENT_AT + TIMES_OFFSET
-LENGTHS_AT = CONTENT_AT + LENGTHS_OFFSET
-_NAMES_AT = CONTENT_AT + NAMES_OFFSET
+_META_BYTES = slice(_CHECKSUM.size, _CONTENT_AT)
+_FILED = slice(_CHECKSUM.size, _CHECKSUM.size + _MINUTE.size)
+_NAME_LENGTH = slice(_CONTENT_AT - struct.calcsize("<H"), _CONTENT_AT)
+_AFTER_FILED = slice(_FILED.stop, _CONTENT_AT)
+_STEP_AT = _CONTENT_AT + STEP_OFFSET
+_STEP = slice(_STEP_AT, _STEP_AT + STEP.size)
+_TIMES_AT = _CONTENT_AT + TIMES_OFFSET
+_LENGTHS_AT = _CONTENT_AT + LENGTHS_OFFSET
+_NAMES_AT = _CONTENT_AT + NAMES_OFFSET
 _QUARANTINE = b"found damaged: "
 
 
@@ -65,6 +70,14 @@ class Rows(NamedTuple):
     head: bytes
     tail: bytes
     body_at: int
+
+
+class KeyedRows(NamedTuple):
+    """A record's key and two values; see `Rows`."""
+
+    key: bytes
+    head: bytes
+    tail: memoryview
 
 
 class Filing(NamedTuple):
@@ -110,8 +123,48 @@ def to_rows(key: bytes, record: Record, filed: int) -> Rows:
     cut = _cut(len(content), body_at)
     name = b"" if id_from(key) == record.session_id else record.session_id.encode()
     meta = _META.pack(filed, record.used_at // SECONDS_PER_MINUTE, len(content) - cut, cut, len(name))
-    rest = b"".join((meta, content[:cut], name, bytes(-(CONTENT_AT + cut + len(name)) % _GRAIN_BYTES)))
-    return Rows(sealed(key, rest), content[cut:], CONTENT_AT + body_at)
+    rest = b"".join((meta, content[:cut], name, bytes(-(_CONTENT_AT + cut + len(name)) % _GRAIN_BYTES)))
+    return Rows(_sealed(key, rest), content[cut:], _CONTENT_AT + body_at)
+
+
+def next_rows(keys: Sequence[bytes], stored: Sequence[bytes], group: Successors) -> list[KeyedRows | None]:
+    """Return the rows of records that follow the stored ones and keep their index entries.
+
+    Most of what `to_rows` does for one record is done once for all.
+
+    Args:
+        keys: Keys of the N records.
+        stored: Their stored heads, b"" where there is none.
+        group: The records.
+
+    Returns:
+        The rows of each record, None for one that must be handled alone.
+
+    Raises:
+        ValueError: The records cannot be packed.
+    """
+    filed = [(group.used_at + ttl_seconds) // SECONDS_PER_MINUTE for ttl_seconds in group.ttl_seconds]
+    first = to_rows(keys[0], group.swap(0).record, filed[0])
+    if any(first.head[_NAME_LENGTH]):  # the head holds the id, so it is not one that the service issues
+        return [None] * len(keys)
+    contents = pack_group(group)
+    length, memory = contents.shape[1], contents.reshape(-1).data
+    cut = length - len(first.tail)
+    names = slice(_LENGTHS_AT, first.body_at)
+    meta, alike, end = first.head[_AFTER_FILED], first.head[names], first.head[_CONTENT_AT + cut :]
+    before = (np.array(group.steps, "<u8") - 1).tobytes()
+    found: list[KeyedRows | None] = []
+    for index, (key, head) in enumerate(zip(keys, stored, strict=True)):
+        is_next = (
+            head[_STEP] == before[8 * index : 8 * index + 8] and head[_AFTER_FILED] == meta and head[names] == alike
+        )
+        if not is_next or _sealed(key, head[_CHECKSUM.size :]) != head or filed_of(head) > filed[index]:
+            found.append(None)
+            continue
+        start = length * index
+        rest = b"".join((head[_FILED], meta, memory[start : start + cut], end))
+        found.append(KeyedRows(key, _sealed(key, rest), memory[start + cut : start + length]))
+    return found
 
 
 def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> Record | Damaged:
@@ -122,39 +175,39 @@ def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> R
     """
     if not is_intact(key, head):
         return Damaged(session_id or id_from(key), "the record's head is not what was written")
-    _, _, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
+    _, _, tail_length, length, _ = _META.unpack_from(head, _CHECKSUM.size)
     if len(tail) < tail_length:
         return Damaged(session_id or id_of(key, head), "the record is cut")
-    return unpack(session_id or id_of(key, head), head[CONTENT_AT : CONTENT_AT + length] + tail[:tail_length])
+    return unpack(session_id or id_of(key, head), head[_CONTENT_AT : _CONTENT_AT + length] + tail[:tail_length])
 
 
 def is_intact(key: bytes, head: bytes) -> bool:
     """Return whether a head is as it was written under this key."""
-    return len(head) >= _NAMES_AT and sealed(key, head[CHECKSUM.size :]) == head
+    return len(head) >= _NAMES_AT and _sealed(key, head[_CHECKSUM.size :]) == head
 
 
 def id_of(key: bytes, head: bytes) -> str:
     """Return the id of an intact head's record."""
-    _, _, _, length, name_length = _META.unpack_from(head, CHECKSUM.size)
-    name = head[CONTENT_AT + length : CONTENT_AT + length + name_length]
+    _, _, _, length, name_length = _META.unpack_from(head, _CHECKSUM.size)
+    name = head[_CONTENT_AT + length : _CONTENT_AT + length + name_length]
     return name.decode() if name else id_from(key)
 
 
 def step_of(head: bytes) -> int:
     """Return the step of an intact head's record."""
-    step: int = STEP.unpack_from(head, STEP_AT)[0]
+    step: int = STEP.unpack_from(head, _STEP_AT)[0]
     return step
 
 
 def filed_of(head: bytes) -> int:
     """Return the minute under which `by_expiry` has an intact head's record."""
-    filed: int = _MINUTE.unpack_from(head, CHECKSUM.size)[0]
+    filed: int = _MINUTE.unpack_from(head, _CHECKSUM.size)[0]
     return filed
 
 
 def has_tail(head: bytes) -> bool:
     """Return whether an intact head has a tail."""
-    return bool(_META.unpack_from(head, CHECKSUM.size)[2])
+    return bool(_META.unpack_from(head, _CHECKSUM.size)[2])
 
 
 def expiry_of(head: bytes) -> int:
@@ -165,20 +218,20 @@ def expiry_of(head: bytes) -> int:
 
 def refiled(key: bytes, head: bytes, filed: int) -> bytes:
     """Return an intact head, filed for expiry under another minute."""
-    rest = _MINUTE.pack(filed) + head[CHECKSUM.size + _MINUTE.size :]
-    return sealed(key, rest)
+    rest = _MINUTE.pack(filed) + head[_CHECKSUM.size + _MINUTE.size :]
+    return _sealed(key, rest)
 
 
 def is_filed_alike(before: bytes, after: Rows) -> bool:
     """Return whether a head and its successor have equal filings and tail lengths. Faster than `filing_of` both."""
-    names = slice(LENGTHS_AT, after.body_at)
+    names = slice(_LENGTHS_AT, after.body_at)
     return before[_META_BYTES] == after.head[_META_BYTES] and before[names] == after.head[names]
 
 
 def filing_of(head: bytes) -> Filing:
     """Return what indexes and counts hold about an intact head's record."""
-    filed, used, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
-    _, _, owner_length, _, _, _, _, bundle_length, ended_length = FIXED.unpack_from(head, CONTENT_AT)
+    filed, used, tail_length, length, _ = _META.unpack_from(head, _CHECKSUM.size)
+    _, _, owner_length, _, _, _, _, bundle_length, ended_length = FIXED.unpack_from(head, _CONTENT_AT)
     bundle_at = _NAMES_AT + owner_length
     ended_at = bundle_at + bundle_length
     body_at = ended_at + ended_length
@@ -187,7 +240,7 @@ def filing_of(head: bytes) -> Filing:
         bundle=None if ended_length else head[bundle_at:ended_at],
         used=None if ended_length else used,
         filed=filed,
-        num_bytes=CONTENT_AT + length + tail_length - body_at,
+        num_bytes=_CONTENT_AT + length + tail_length - body_at,
     )
 
 
@@ -210,6 +263,6 @@ def _cut(length: int, num_fixed_bytes: int) -> int:
     return rest if num_pages and rest <= _MAX_HEAD_BYTES else num_fixed_bytes
 
 
-def sealed(key: bytes, rest: bytes) -> bytes:
+def _sealed(key: bytes, rest: bytes) -> bytes:
     """Return a head under its key: the checksum, which is the lower half of XXH3, and the rest."""
     return xxh3_64_digest(key + rest)[:3:-1] + rest

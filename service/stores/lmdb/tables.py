@@ -22,7 +22,6 @@ from lmdb import Environment, Transaction
 
 from service.stores.base import Count, Damaged, Record, Successors, Swap
 from service.stores.limits import Limits
-from service.stores.lmdb.following import Following, following
 from service.stores.lmdb.ledger import (
     Ledger,
     owner_place,
@@ -33,6 +32,7 @@ from service.stores.lmdb.ledger import (
 from service.stores.lmdb.rows import (
     KEY_BYTES,
     TAIL,
+    KeyedRows,
     Rows,
     filed_of,
     filing_of,
@@ -41,6 +41,7 @@ from service.stores.lmdb.rows import (
     is_intact,
     is_quarantined,
     key_of,
+    next_rows,
     step_of,
     to_record,
     to_rows,
@@ -117,7 +118,7 @@ class Tables:
 
     def advance(self, txn: Transaction[bytes], groups: Sequence[Successors]) -> list[list[bool]]:
         """Compare and swap the records of groups, as `swap` does. No two groups share a session."""
-        planned = [self._following(txn, group) for group in groups]
+        planned = [self._next_rows(txn, group) for group in groups]
         alone = [
             group.swap(index)
             for group, rows in zip(groups, planned, strict=True)
@@ -204,13 +205,13 @@ class Tables:
             taken += [record for key in some if isinstance(record := _found(rows, key, None), Record)]
         return taken
 
-    def _following(self, txn: Transaction[bytes], group: Successors) -> list[Following | None]:
+    def _next_rows(self, txn: Transaction[bytes], group: Successors) -> list[KeyedRows | None]:
         """Return the rows of a group's records, None for those that must be handled alone."""
         if len(group.steps) < FEW:
             return [None] * len(group.steps)
         keys = [key_of(session_id) for session_id in group.session_ids]
         stored = self.heads(txn, keys)
-        return following(keys, [stored.get(key, b"") for key in keys], group)
+        return next_rows(keys, [stored.get(key, b"") for key in keys], group)
 
     def _rows(self, txn: Transaction[bytes], keys: Sequence[bytes]) -> dict[bytes, bytes]:
         return dict(txn.cursor(self.records).getmulti([row for key in keys for row in (key, key + TAIL)]))

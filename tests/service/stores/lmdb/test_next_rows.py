@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 
 from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Record, Successors
-from service.stores.lmdb import following as rows_of_many
-from service.stores.lmdb.rows import Rows, filed_of, is_filed_alike, is_intact, key_of, refiled, step_of, to_rows
+from service.stores.lmdb.rows import (
+    Rows,
+    filed_of,
+    is_filed_alike,
+    is_intact,
+    key_of,
+    next_rows,
+    refiled,
+    step_of,
+    to_rows,
+)
 
 IDS = [new_session_id(1000.0 * n) for n in range(6)]
 ODD = ["no id", "other"]  # ids that are not as ids are issued
@@ -84,7 +93,7 @@ def heads(draw: st.DrawFn, record: Record, key: bytes) -> bytes:
 @given(followings())
 @settings(suppress_health_check=[HealthCheck.too_slow])  # drawn slowly where the machine is busy
 def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -> None:
-    found = rows_of_many.following(following.keys, following.stored, following.group)
+    found = next_rows(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
         rows = found[index]
         if rows is None:
@@ -100,7 +109,7 @@ def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -
 @settings(suppress_health_check=[HealthCheck.too_slow])  # drawn slowly where the machine is busy
 def test_what_follows_and_is_filed_alike_has_won(following: Following) -> None:
     assume(not {*ODD} & {*following.group.session_ids})
-    found = rows_of_many.following(following.keys, following.stored, following.group)
+    found = next_rows(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
         if is_intact(key, before) and step_of(before) == following.group.steps[index] - 1:
             alone = following.alone(index)
@@ -116,7 +125,7 @@ def test_an_id_that_is_not_as_ids_are_issued_keeps_its_own_name(ids: list[str]) 
     stored = [
         to_rows(key, group.swap(n).record._replace(step=0, body=bytes(79)), 110).head for n, key in enumerate(keys)
     ]
-    found = rows_of_many.following(keys, stored, group)
+    found = next_rows(keys, stored, group)
     for n, rows in enumerate(found):
         assert rows is None or rows.head == to_rows(keys[n], group.swap(n).record, 110).head
     assert sum(rows is not None for rows in found) == (len(IDS) if ids[0] == IDS[0] else 0)
@@ -126,4 +135,4 @@ def test_names_that_are_too_long_cannot_be_packed() -> None:
     bodies = np.zeros((1, 70), np.uint8), np.zeros((1, 9), np.uint8)
     group = Successors(IDS[:1], [1], [600], "o" * 256, "echo:1", 6000, *bodies)
     with pytest.raises(ValueError, match="cannot be packed"):
-        rows_of_many.following([key_of(IDS[0])], [b""], group)
+        next_rows([key_of(IDS[0])], [b""], group)

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -63,7 +64,7 @@ class LmdbStore:
         self._opened: OpenedStore | None = None
         self._opening = threading.Lock()
         self._keeper = Keeper(self._keep, KEEPER_SECONDS)
-        self._group = GroupCommit(self._commit) if self._is_synced else None
+        self._group = GroupCommit(partial(self._transact, write=True)) if self._is_synced else None
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         return self._transact(lambda tables, txn: tables.load(txn, session_ids))
@@ -136,7 +137,10 @@ class LmdbStore:
         await asyncio.to_thread(self._keeper.stop)
         opened, self._opened = self._opened, None
         if opened is not None:
-            self._guarded(opened.close)
+            try:
+                opened.close()
+            except (lmdb.Error, OSError) as error:
+                raise unavailable(self._directory, error) from error
 
     def _swap(self, tables: Tables, txn: "Transaction[bytes]", swaps: Sequence[Swap]) -> list[bool]:
         return tables.swap(txn, swaps, lambda: check_room(self._directory, lambda: tables.num_free_bytes(txn)))
@@ -151,9 +155,6 @@ class LmdbStore:
         if self._group is None:
             return self._transact(work, write=True)
         return await self._group.run(work)
-
-    def _commit(self, work: Work[Result]) -> Result:
-        return self._transact(work, write=True)
 
     def _transact(self, work: Work[Result], write: bool = False) -> Result:
         """Do some work in one transaction, which is aborted if the work raises."""
@@ -192,12 +193,6 @@ class LmdbStore:
         if opened is not None:
             opened.environment.sync(True)
             opened.environment.reader_check()
-
-    def _guarded(self, verb: Callable[[], None]) -> None:
-        try:
-            verb()
-        except (lmdb.Error, OSError) as error:
-            raise unavailable(self._directory, error) from error
 
 
 def _delete(tables: Tables, txn: "Transaction[bytes]", session_ids: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ class MemoryStore:
         planned: dict[str, Record] = {}
         won = [self._plan(planned, swap) for swap in swaps]
         opened = {swap.record.session_id for swap in swaps if swap.is_opening}
-        self._make_sure_of_room([planned[each] for each in planned if each not in self._records or each in opened])
+        self._check_limits([planned[each] for each in planned if each not in self._records or each in opened])
         for session_id, record in planned.items():
             self._put(session_id, record)
         return won
@@ -112,12 +112,10 @@ class MemoryStore:
         planned[session_id] = swap.record
         return True
 
-    def _make_sure_of_room(self, records: list[Record]) -> None:
+    def _check_limits(self, records: list[Record]) -> None:
         live = [record for record in records if not record.ended]
-        self._limits.check_owners((record.owner for record in live), self._num_live_of)
-        taken = Count(self._bundles.total(), self._num_bytes)
-        if refusal := self._limits.refusal(taken, Count(len(live), sum(len(record.body) for record in live))):
-            raise refusal
+        owners, num_bytes = [record.owner for record in live], sum(len(record.body) for record in live)
+        self._limits.check(owners, num_bytes, Count(self._bundles.total(), self._num_bytes), self._num_live_of)
 
     def _put(self, session_id: str, record: Record | None) -> None:
         before = self._records.pop(session_id, None)

@@ -15,6 +15,7 @@ rather than at every use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice, takewhile
 from operator import itemgetter
 
@@ -112,7 +113,7 @@ class Tables:
         opened = {key_of(swap.record.session_id) for swap in swaps if swap.is_opening}
         if new := [planned[key].head for key in planned if key not in stored or key in opened]:
             check_disk()
-            self._make_sure_of_room(txn, new)
+            self._check_limits(txn, new)
         self._write(txn, stored, planned)
         return won
 
@@ -216,15 +217,12 @@ class Tables:
     def _rows(self, txn: Transaction[bytes], keys: Sequence[bytes]) -> dict[bytes, bytes]:
         return dict(txn.cursor(self.records).getmulti([row for key in keys for row in (key, key + TAIL)]))
 
-    def _make_sure_of_room(self, txn: Transaction[bytes], heads: list[bytes]) -> None:
+    def _check_limits(self, txn: Transaction[bytes], heads: list[bytes]) -> None:
         live = [filing for filing in map(filing_of, heads) if filing.bundle is not None]
-        if not live:
-            return
-        owners = (filing.owner.decode() for filing in live if filing.owner is not None)
-        self._limits.check_owners(owners, lambda owner: self.count_of(txn, owner))
-        new = Count(len(live), sum(filing.num_bytes for filing in live))
-        if refusal := self._limits.refusal(self.count(txn), new):
-            raise refusal
+        if live:
+            owners = [filing.owner.decode() for filing in live if filing.owner is not None]
+            num_bytes = sum(filing.num_bytes for filing in live)
+            self._limits.check(owners, num_bytes, self.count(txn), partial(self.count_of, txn))
 
     def _write(self, txn: Transaction[bytes], stored: dict[bytes, bytes], planned: dict[bytes, Rows]) -> None:
         ledger = self.ledger(txn)

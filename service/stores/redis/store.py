@@ -79,7 +79,7 @@ class RedisStore:
         self._index = Index(self._connection)
         self._room = Room(self.count, limits.refusal)
         self._owners = Owners(self._index)
-        self._quota = RedisQuota(limits.max_sessions_per_owner, self._owners.count_of)
+        self._quota = RedisQuota(limits, self._owners.count_of)
 
     @property
     def clock(self) -> Callable[[], float]:

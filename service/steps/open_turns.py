@@ -49,7 +49,7 @@ class OpenTurns:
         """
         session_id = turn.ask.session_id
         if self._is_draining:
-            raise ShuttingDown("the service is shutting down; try again, or ask another replica")
+            raise ShuttingDown
         waiting = self._waiting.get(session_id)
         if waiting is not None and len(waiting) >= MAX_WAITING_PER_SESSION:
             raise TooBusy(f"{len(waiting)} steps of this session are already waiting")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHECKPOINT = "checkpoint"
+SECONDS_PER_MINUTE = 60  # stores index records by whole minutes since 1970
 
 
 class Record(NamedTuple):
@@ -120,6 +121,11 @@ class Inspection(NamedTuple):
     weaknesses: Sequence[str] = ()
     losses: Sequence[str] = ()
     num_evicted: int = 0
+
+
+def last_due_minute(now: int) -> int:
+    """Return the last minute that has begun its 60th second, so that everything due in it is due by now."""
+    return (now + 1) // SECONDS_PER_MINUTE - 1
 
 
 class Full(Exception):

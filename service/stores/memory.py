@@ -6,9 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Inspection, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, SECONDS_PER_MINUTE, Count, Damaged, Inspection, Record, Successors, Swap
 from service.stores.limits import Limits
-from service.stores.minutes import SECONDS_PER_MINUTE
 
 
 class MemoryStore:

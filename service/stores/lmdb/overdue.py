@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from lmdb import Cursor, Transaction
 
-from service.stores.base import Record
+from service.stores.base import SECONDS_PER_MINUTE, Record, last_due_minute
 from service.stores.lmdb.ledger import minute_of, minute_place, owner_place
 from service.stores.lmdb.rows import expiry_of, filing_of, is_intact, key_of, refiled
 from service.stores.lmdb.tables import Tables
-from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 
 SWEPT_ENTRIES = 128
 MAX_JUMPS = 512  # a millisecond or two
@@ -44,7 +43,7 @@ class Sweep(NamedTuple):
 
 def swept(tables: Tables, txn: Transaction[bytes], now: int, limit: int, after: Entry | None) -> Sweep:
     """Look at the next few entries that are due, beginning after `after`."""
-    last_minute = last_over(now)
+    last_minute = last_due_minute(now)
     entries = list(islice(_entries(tables, txn, last_minute, after), SWEPT_ENTRIES))
     heads = tables.heads(txn, [entry.key for entry in entries])
     known = [entry for entry in entries if entry.key in heads and is_intact(entry.key, heads[entry.key])]
@@ -68,7 +67,7 @@ def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, li
 def delete_overdue(tables: Tables, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:
     """Delete those of these records that are over and overdue, except damaged ones."""
     heads = tables.heads(txn, [key_of(session_id) for session_id in session_ids])
-    last_minute = last_over(now)
+    last_minute = last_due_minute(now)
     is_to_go = {
         key: is_intact(key, head) and filing_of(head).bundle is None and expiry_of(head) <= last_minute
         for key, head in heads.items()

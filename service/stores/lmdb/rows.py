@@ -22,8 +22,7 @@ import numpy as np
 from xxhash import xxh3_64_digest
 
 from service.record.ids import ID_BYTES, ID_CHARACTERS, TIME_BYTES, bytes_of, id_from
-from service.stores.base import CHECKPOINT, Damaged, Record, Successors
-from service.stores.minutes import SECONDS_PER_MINUTE
+from service.stores.base import CHECKPOINT, SECONDS_PER_MINUTE, Damaged, Record, Successors
 from service.stores.packing import (
     FIXED,
     LENGTHS_OFFSET,

@@ -21,7 +21,7 @@ from operator import itemgetter
 
 from lmdb import Environment, Transaction
 
-from service.stores.base import Count, Damaged, Record, Successors, Swap
+from service.stores.base import SECONDS_PER_MINUTE, Count, Damaged, Record, Successors, Swap
 from service.stores.limits import Limits
 from service.stores.lmdb.ledger import (
     Ledger,
@@ -47,7 +47,6 @@ from service.stores.lmdb.rows import (
     to_record,
     to_rows,
 )
-from service.stores.minutes import SECONDS_PER_MINUTE
 
 NUM_TABLES = 6
 _META_PAGES = 2

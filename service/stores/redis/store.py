@@ -17,9 +17,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Inspection, Record, Successors, Swap
+from service.stores.base import (
+    CHECKPOINT,
+    SECONDS_PER_MINUTE,
+    Count,
+    Damaged,
+    Full,
+    Inspection,
+    Record,
+    Successors,
+    Swap,
+    last_due_minute,
+)
 from service.stores.limits import Limits
-from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
@@ -114,11 +124,11 @@ class RedisStore:
         await self._change(FORGET, session_ids, [[b""]] * len(session_ids))
 
     async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
-        await self._change(FORGET, session_ids, [[b"%d" % last_over(now)]] * len(session_ids))
+        await self._change(FORGET, session_ids, [[b"%d" % last_due_minute(now)]] * len(session_ids))
 
     async def overdue(self, now: int, limit: int) -> list[Record]:
         return await self._first(
-            lambda wanted: self._index.due(last_over(now), wanted), limit, lambda record: record.expires_at <= now
+            lambda wanted: self._index.due(last_due_minute(now), wanted), limit, lambda record: record.expires_at <= now
         )
 
     async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:

@@ -4,7 +4,7 @@ name ─► name~12, as the session lists it ─► ID~name~12, the id of its re
 """
 
 
-def saved_at(name: str, step: int) -> str:
+def checkpoint_entry(name: str, step: int) -> str:
     """Return a checkpoint as its session lists it."""
     return f"{name}~{step}"
 

@@ -176,7 +176,7 @@ class Openings:
             try:
                 return await self._sessions.write(swap)
             except QuotaReached as quota:
-                refusal = SessionQuota(f"you have {quota.num_live} of {quota.most} sessions; end some")
+                refusal = SessionQuota(f"you have {quota.num_live} of {quota.max_sessions} sessions; end some")
                 making_room = self._housekeeping.expire_of(record.owner)
             except Full:
                 refusal = StoreFull(NO_ROOM)

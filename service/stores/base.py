@@ -62,7 +62,7 @@ class Swap(NamedTuple):
     is_opening: bool = False
 
 
-class Successors(NamedTuple):
+class SwapGroup(NamedTuple):
     """The next records of N different sessions, which differ only in ids, steps, times to live and bodies.
 
     Attributes:
@@ -137,13 +137,13 @@ class QuotaReached(Full):
 
     Attributes:
         num_live: The owner's number of live records.
-        most: The largest number allowed.
+        max_sessions: The largest number allowed.
     """
 
-    def __init__(self, num_live: int, most: int) -> None:
-        super().__init__(f"{num_live} of {most} sessions of one owner live")
+    def __init__(self, num_live: int, max_sessions: int) -> None:
+        super().__init__(f"{num_live} of {max_sessions} sessions of one owner live")
         self.num_live = num_live
-        self.most = most
+        self.max_sessions = max_sessions
 
 
 class Unavailable(Exception):
@@ -169,7 +169,7 @@ class Store(Protocol):
         """Whether load and swap answer without waiting, so that they need no task of their own."""
 
     @property
-    def is_lost(self) -> bool:
+    def is_moved(self) -> bool:
         """Whether others would open another store now. Then nothing is read or written until that changes."""
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
@@ -186,7 +186,7 @@ class Store(Protocol):
             Full: There is no room for the new live records.
         """
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         """Compare and swap the records of all groups, as one `swap` would. No two groups share a session."""
 
     async def delete(self, session_ids: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from service.stores.base import CHECKPOINT, SECONDS_PER_MINUTE, Count, Damaged, Inspection, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, SECONDS_PER_MINUTE, Count, Damaged, Inspection, Record, Swap, SwapGroup
 from service.stores.limits import Limits
 
 
@@ -19,7 +19,7 @@ class MemoryStore:
 
     backend = "memory"
     is_immediate = True
-    is_lost = False
+    is_moved = False
 
     def __init__(self, limits: Limits) -> None:
         self.clock: Callable[[], float] = time.time
@@ -45,7 +45,7 @@ class MemoryStore:
             self._put(session_id, record)
         return won
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         won = iter(await self.swap([swap for group in groups for swap in group.swaps()]))
         return [list(islice(won, len(group.steps))) for group in groups]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
-from service.stores.base import Damaged, Record, Successors
+from service.stores.base import Damaged, Record, SwapGroup
 
 MAGIC = b"UR"
 VERSION = 1
@@ -46,7 +46,7 @@ def pack(record: Record) -> bytes:
         raise ValueError(f"record {record.session_id!r} cannot be packed: {error}") from error
 
 
-def pack_group(group: Successors) -> NDArray[np.uint8]:
+def pack_group(group: SwapGroup) -> NDArray[np.uint8]:
     """Return the bytes of the records of a group, uint8 (N, bytes): what `pack` does for one, mostly done once for all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A look at the store now and then: what it may lose is logged once, what it has lost each time."""
+"""Inspections of the store now and then: what it may lose is logged once, what it has lost each time."""
 
 import logging
 from contextlib import suppress
@@ -22,7 +22,7 @@ class StoreWatch:
         self._metrics = metrics
         self._known: set[str] = set()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Log what is new, and count. Raises Unavailable."""
         inspection = await self._store.inspect()
         for sentence in inspection.weaknesses:
@@ -33,7 +33,7 @@ class StoreWatch:
             logger.error("the session store: %s", sentence)
         self._metrics.store_evicted_keys.set(inspection.num_evicted)
 
-    async def look_again(self) -> None:
-        """The same; a store that cannot be used is looked at the next time. Whoever needs it says that it is down."""
+    async def check_quietly(self) -> None:
+        """The same; a store that cannot be used is inspected the next time. Whoever needs it says that it is down."""
         with suppress(Unavailable):
-            await self.look()
+            await self.check()

@@ -25,8 +25,8 @@ from service.stores.base import (
     Full,
     Inspection,
     Record,
-    Successors,
     Swap,
+    SwapGroup,
     last_due_minute,
 )
 from service.stores.limits import Limits
@@ -80,7 +80,7 @@ class RedisStore:
 
     backend = "redis"
     is_immediate = False
-    is_lost = False
+    is_moved = False
 
     def __init__(self, url: str, limits: Limits) -> None:
         self._clock = ServerClock()
@@ -116,7 +116,7 @@ class RedisStore:
                 raise
             return await self._open(swaps, {each: record for each, record in new.items() if each not in lost})
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         won = iter(await self.swap([swap for group in groups for swap in group.swaps()]))
         return [list(islice(won, len(group.steps))) for group in groups]
 

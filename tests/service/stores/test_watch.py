@@ -25,13 +25,13 @@ class TellingStore(FaultyStore):
 async def test_a_weakness_is_told_when_it_begins_and_a_loss_each_time(caplog: pytest.LogCaptureFixture) -> None:
     store, metrics = TellingStore(), Metrics()
     watch = StoreWatch(store, metrics)
-    await watch.look()
+    await watch.check()
     store.inspection = Inspection(["it may lose"])
-    await watch.look_again()
-    await watch.look_again()
+    await watch.check_quietly()
+    await watch.check_quietly()
     store.inspection = Inspection(["it may lose"], ["it has lost"], 7)
-    await watch.look_again()
-    await watch.look_again()
+    await watch.check_quietly()
+    await watch.check_quietly()
     assert caplog.messages == ["the session store: it may lose", *["the session store: it has lost"] * 2]
     assert metrics.registry.get_sample_value("rnn_store_evicted_keys") == 7
 
@@ -41,7 +41,7 @@ async def test_a_weakness_that_was_mended_and_comes_back_is_told_again(caplog: p
     watch = StoreWatch(store, Metrics())
     for weaknesses in (["it may lose"], [], ["it may lose"]):
         store.inspection = Inspection(weaknesses)
-        await watch.look_again()
+        await watch.check_quietly()
     assert len(caplog.messages) == 2
 
 
@@ -49,9 +49,9 @@ async def test_a_store_that_is_down_is_looked_at_again(caplog: pytest.LogCapture
     store = TellingStore()
     watch = StoreWatch(store, Metrics())
     store.is_down = True
-    await watch.look_again()
+    await watch.check_quietly()
     with pytest.raises(Unavailable):
-        await watch.look()
+        await watch.check()
     store.is_down, store.inspection = False, Inspection(["it may lose"])
-    await watch.look_again()
+    await watch.check_quietly()
     assert caplog.messages == ["the session store: it may lose"]

@@ -61,7 +61,7 @@ async def test_nobody_is_refused_by_an_old_count(quota: RedisQuota, counts: Coun
         await open_one(quota, counts)
     with pytest.raises(QuotaReached) as refused:
         await open_one(quota, counts)
-    assert (refused.value.num_live, refused.value.most) == (3, 3)
+    assert (refused.value.num_live, refused.value.max_sessions) == (3, 3)
     counts.num_live["ann"] -= 1
     await open_one(quota, counts)
     assert counts.num_live["ann"] == 3

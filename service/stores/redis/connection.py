@@ -23,7 +23,7 @@ class Connection:
 
     Args:
         url: Leads to it.
-        clock: Learns the server's time: once it is connected, and by `set_clock`.
+        clock: Set to the server's time: once it is connected, and by `set_clock`.
 
     Raises:
         ValueError: The URL cannot be parsed.
@@ -89,7 +89,7 @@ async def _set_clock(link: Link, clock: ServerClock) -> None:
         if not _is_not_offered(error.__cause__):  # an inspection tells of it
             raise
     else:
-        clock.learn(int(seconds) + int(microseconds) / 1e6, asked_at)
+        clock.set(int(seconds) + int(microseconds) / 1e6, asked_at)
 
 
 def _is_not_offered(error: BaseException | None) -> bool:

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from service.stores.redis.connection import Connection
-from service.stores.redis.script import DUE_OF, IS_OWNED, READ_EACH, REFILE_SHARD, Script, script_call
+from service.stores.redis.script import DUE_OF, IS_OWNED, READ_EACH, REBUILD_SHARD, Script, script_call
 from service.stores.redis.shard import (
     ALL_SHARDS,
     COUNTS,
@@ -28,7 +28,7 @@ FEW_OWNED = 4  # records of an owner to look at in each shard
 
 
 class Index:
-    """Reads the indexes that record.lua writes, and can have them repaired.
+    """Reads the indexes that record.lua writes, and can have them rebuilt.
 
     Args:
         connection: Connects to the shards.
@@ -85,13 +85,13 @@ class Index:
         replies = await self._answers(IS_OWNED, [COUNTS, LIVE], ALL_SHARDS, [])
         return [shard for shard, is_owned in zip(ALL_SHARDS, replies, strict=True) if not is_owned]
 
-    async def refile(self, shards: Iterable[int]) -> None:
+    async def rebuild(self, shards: Iterable[int]) -> None:
         """Rebuild the indexes of some shards: an index had an entry without a record, or lacked one.
 
         Each takes long, so each is a command of its own and other clients get their turn in between.
         """
         for shard in shards:
-            await self._connection.run([script_call(REFILE_SHARD, shard, index_keys(shard), [prefix_of(shard)])])
+            await self._connection.run([script_call(REBUILD_SHARD, shard, index_keys(shard), [prefix_of(shard)])])
 
     async def _by_minute(self, keys: Sequence[bytes], last: bytes, limit: int) -> list[str]:
         async def read(shards: Sequence[int], size: int) -> list[list[tuple[int, bytes]]]:

@@ -99,14 +99,14 @@ class ServerLink:
                 try:
                     replies = await exchange(connection, commands)
                     if any(isinstance(reply, ReadOnlyError) for reply in replies):
-                        await self._turn_away()
+                        await self._drop_connections()
                     return replies
                 finally:
                     await asyncio.shield(self._pool.release(connection))
         except FAILURES as error:
             raise unavailable(self._address, error) from error
 
-    async def _turn_away(self) -> None:
+    async def _drop_connections(self) -> None:
         """Drop all connections to a server that has become a replica: its name may now resolve to another server."""
         await self._pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
         await self._pool.disconnect(inuse_connections=False)

@@ -35,14 +35,14 @@ from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
 from service.stores.redis.index import Index, pairs
 from service.stores.redis.inspection import ServerLosses, parse_info, weaknesses_of
-from service.stores.redis.owners import Owners
+from service.stores.redis.owner_counts import OwnerCounts
 from service.stores.redis.quota import RedisQuota
 from service.stores.redis.room import Room
 from service.stores.redis.script import (
     ADVANCE,
-    COMPARE_AND_BURY,
     COMPARE_AND_SWAP,
-    FORGET,
+    COMPARE_AND_TOMBSTONE,
+    DELETE,
     Command,
     Script,
     script_call,
@@ -88,7 +88,7 @@ class RedisStore:
         self._losses = ServerLosses()
         self._index = Index(self._connection)
         self._room = Room(self.count, limits.refusal)
-        self._owners = Owners(self._index)
+        self._owners = OwnerCounts(self._index)
         self._quota = RedisQuota(limits, self._owners.count_of)
 
     @property
@@ -111,20 +111,20 @@ class RedisStore:
             return await self._open(swaps, new)
         except Full:
             found = await self.load(list(new))
-            lost = {each for each, stored in zip(new, found, strict=True) if _has_lost(swaps, each, stored)}
-            if not lost:
+            outdated = {each for each, stored in zip(new, found, strict=True) if _is_outdated(swaps, each, stored)}
+            if not outdated:
                 raise
-            return await self._open(swaps, {each: record for each, record in new.items() if each not in lost})
+            return await self._open(swaps, {each: record for each, record in new.items() if each not in outdated})
 
     async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         won = iter(await self.swap([swap for group in groups for swap in group.swaps()]))
         return [list(islice(won, len(group.steps))) for group in groups]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
-        await self._change(FORGET, session_ids, [[b""]] * len(session_ids))
+        await self._change(DELETE, session_ids, [[b""]] * len(session_ids))
 
     async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
-        await self._change(FORGET, session_ids, [[b"%d" % last_due_minute(now)]] * len(session_ids))
+        await self._change(DELETE, session_ids, [[b"%d" % last_due_minute(now)]] * len(session_ids))
 
     async def overdue(self, now: int, limit: int) -> list[Record]:
         return await self._first(
@@ -224,7 +224,7 @@ class RedisStore:
             raise
         for _, num_live, num_bytes, _ in replies:
             self._room.add(Count(num_live, num_bytes))
-        await self._index.refile({shard_of_key(key) for *_, astray in replies for key in astray})
+        await self._index.rebuild({shard_of_key(key) for *_, misindexed in replies for key in misindexed})
         return _in_order(groups, [won for won, *_ in replies])
 
     async def _first(
@@ -235,9 +235,10 @@ class RedisStore:
         while True:
             ids = await find(wanted)
             found = await self.load(ids)
-            lost = {each for each, it in zip(ids, found, strict=True) if it is None}
-            if lost:  # deleted since the index was read, unless the index still has them
-                await self._index.refile({shard_of(encoded(each)) for each in lost.intersection(await find(wanted))})
+            missing = {each for each, it in zip(ids, found, strict=True) if it is None}
+            if missing:  # deleted since the index was read, unless the index still has them
+                still_indexed = missing.intersection(await find(wanted))
+                await self._index.rebuild({shard_of(encoded(each)) for each in still_indexed})
             records = [record for record in found if isinstance(record, Record) and is_wanted(record)]
             if len(records) >= limit or len(ids) < wanted:
                 return records[:limit]
@@ -260,7 +261,7 @@ def _script_of(swaps: Sequence[Swap]) -> Script:
     Such a swap changes the owner, or lets an ended record live again.
     """
     if all(swap.record.ended and not swap.record.body for swap in swaps):
-        return COMPARE_AND_BURY
+        return COMPARE_AND_TOMBSTONE
     num_steps = len({swap.record.session_id for swap in swaps if swap.expected_step is not None})
     return ADVANCE if num_steps == len(swaps) and not any(swap.record.ended for swap in swaps) else COMPARE_AND_SWAP
 
@@ -275,7 +276,7 @@ def _new(swaps: Sequence[Swap]) -> dict[str, Record]:
     return {each: record for each, record in new.items() if not record.ended}
 
 
-def _has_lost(swaps: Sequence[Swap], session_id: str, stored: Record | Damaged | None) -> bool:
+def _is_outdated(swaps: Sequence[Swap], session_id: str, stored: Record | Damaged | None) -> bool:
     """Return whether a record that may be new is not: its first swap expects a different step than the stored one."""
     expected_step = next(swap.expected_step for swap in swaps if swap.record.session_id == session_id)
     return isinstance(stored, Damaged) or expected_step != (None if stored is None else stored.step)

@@ -94,7 +94,7 @@ def test_a_tail_fills_its_pages(num_bytes: int) -> None:
     assert (len(tail) + 16) % 4096 == 0 or len(head) < 100
 
 
-def test_a_head_is_filed_again_without_another_change() -> None:
+def test_a_head_gets_another_entry_minute_without_another_change() -> None:
     record = Record(A, "ann", "echo:1", 3, 6000, 600, "", bytes(5000))
     head, tail, _ = to_rows(key_of(A), record, 1)
     again = with_entry_minute(key_of(A), head, 110)

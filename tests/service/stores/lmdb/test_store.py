@@ -374,7 +374,7 @@ async def test_a_sweep_files_again_what_has_been_used(store: LmdbStore) -> None:
     assert len(await store.overdue(9660, 10**6)) == 2500
 
 
-async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_filed_again(store: LmdbStore) -> None:
+async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_corrected(store: LmdbStore) -> None:
     first, *used = sorted([new_session_id(n) for n in range(SWEPT_ENTRIES)], key=key_of)
     later = record_of(C)._replace(used_at=6120)
     await create(store, later, *map(record_of, [first, *used]))
@@ -382,7 +382,7 @@ async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_filed_a
     assert await store.overdue(6780, 10**6) == [record_of(first), later]
 
 
-async def test_what_is_deleted_before_it_is_filed_again_stays_deleted(store: LmdbStore) -> None:
+async def test_what_is_deleted_before_its_entry_is_corrected_stays_deleted(store: LmdbStore) -> None:
     await create(store, record_of(A))
     await store.delete([A])
     opened = store._open()

@@ -31,7 +31,7 @@ def time_of(server: RedisServer) -> int:
 
 
 def put_ahead(store: RedisStore) -> None:
-    store._clock.learn(time.time() + A_DAY, store._clock.uptime())
+    store._clock.set(time.time() + A_DAY, store._clock.uptime())
 
 
 def test_a_clock_goes_by_the_machine_s_until_the_server_has_told() -> None:
@@ -46,7 +46,7 @@ def test_the_server_read_its_clock_half_way_between_question_and_answer() -> Non
     uptime = Clock(3.0)
     clock = ServerClock(Clock(7.0), uptime)
     uptime.now = 5.0
-    clock.learn(1000.0, 3.0)
+    clock.set(1000.0, 3.0)
     assert (clock(), clock.is_known) == (1001.0, True)
     uptime.now = 15.0
     assert clock() == 1011.0
@@ -55,7 +55,7 @@ def test_the_server_read_its_clock_half_way_between_question_and_answer() -> Non
 def test_setting_the_machine_s_clock_then_changes_nothing() -> None:
     wall = Clock(7.0)
     clock = ServerClock(wall, Clock(3.0))
-    clock.learn(1000.0, 3.0)
+    clock.set(1000.0, 3.0)
     wall.now = 1e9
     assert clock() == 1000.0
 

@@ -358,6 +358,9 @@ class ShuttingDown(ServiceError):
 
     status, title, code, retry_after_seconds = 503, "Shutting down", "shutting-down", 1
 
+    def __init__(self, message: str = "the service is shutting down; try again, or ask another replica") -> None:
+        super().__init__(message)
+
 
 class StoreFull(ServiceError):
     """The store has no room for another session."""

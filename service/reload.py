@@ -21,7 +21,7 @@ from service.bundle import store as bundle_store
 from service.bundle.errors import BundleError
 from service.bundle.manifest import Bundle
 from service.catalog import Catalog
-from service.concurrency.failures import Failures
+from service.concurrency.failures import FailureLog
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
 from service.stores.base import Store, Unavailable
 
@@ -142,7 +142,7 @@ class Reloader:
 
     async def follow_forever(self) -> None:
         """Follow the notes and the model store until cancelled: once a second, or sooner while workers are awaited."""
-        failures = Failures("checking for new bundle versions failed; it will be tried again")
+        failures = FailureLog("checking for new bundle versions failed; it will be tried again")
         while True:
             await asyncio.sleep(AWAIT_SECONDS if self._pending else FOLLOW_SECONDS)
             try:
@@ -151,7 +151,7 @@ class Reloader:
             except Unavailable as error:
                 logger.warning("cannot check for new bundle versions: %s", error)
             except Exception as error:
-                failures.tell(error)
+                failures.log(error)
 
     async def heartbeat(self) -> None:
         """Note that this worker is alive, whatever it is loading. To be called every FOLLOW_SECONDS."""

@@ -110,7 +110,7 @@ class Worker:
             self._fast_port.start()
         self._background.spawn(collect_when_idle(lambda: self.is_idle))
         self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
-        self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.look_again)
+        self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.check_quietly)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)
         self._background.repeat(FLUSH_SECONDS, self.metrics.flush)
@@ -153,7 +153,7 @@ class Worker:
     async def _open_store(self) -> None:
         """Reach the store, which checks it after a crash of the machine, and log what it may lose."""
         await self.store.count()
-        await self._store_watch.look()
+        await self._store_watch.check()
 
     def _new_reloader(self, settings: Settings, worker_index: int) -> Reloader:
         return Reloader(
@@ -202,7 +202,7 @@ class Worker:
     @property
     def is_serving(self) -> bool:
         """Whether questions and steps are answered."""
-        has_failed = self.store.is_lost or (self._fast_port is not None and self._fast_port.has_failed)
+        has_failed = self.store.is_moved or (self._fast_port is not None and self._fast_port.has_failed)
         return self.is_ready and self.catalog.is_serving and not has_failed
 
 

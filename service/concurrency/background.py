@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from service.concurrency.failures import Failures
+from service.concurrency.failures import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +43,11 @@ class BackgroundTasks:
 
 
 async def _repeated(seconds: float, work: Callable[[], Awaitable[object] | None]) -> None:
-    failures = Failures("a periodic background task failed; it will run again")
+    failures = FailureLog("a periodic background task failed; it will run again")
     while True:
         await asyncio.sleep(seconds)
         try:
             if (unfinished := work()) is not None:
                 await unfinished
         except Exception as error:
-            failures.tell(error)
+            failures.log(error)

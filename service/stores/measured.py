@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from service.metrics import Metrics
-from service.stores.base import Count, Damaged, Full, Losses, Record, Store, Successors, Swap, Unavailable
+from service.stores.base import Count, Damaged, Full, Inspection, Record, Store, Swap, SwapGroup, Unavailable
 
 Result = TypeVar("Result")
 
@@ -34,8 +34,8 @@ class MeasuredStore:
         return MeasuredStore(self._store, self._metrics, limit_seconds)
 
     @property
-    def is_lost(self) -> bool:
-        return self._store.is_lost
+    def is_moved(self) -> bool:
+        return self._store.is_moved
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         return await self._call("load", self._store.load(session_ids))
@@ -43,7 +43,7 @@ class MeasuredStore:
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         return await self._call("swap", self._store.swap(swaps))
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         return await self._call("advance", self._store.advance(groups))
 
     async def delete(self, session_ids: Sequence[str]) -> None:
@@ -82,11 +82,8 @@ class MeasuredStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return await self._call("notes", self._store.notes(prefix))
 
-    async def weaknesses(self) -> list[str]:
-        return await self._call("weaknesses", self._store.weaknesses())
-
-    async def losses(self) -> Losses:
-        return await self._call("losses", self._store.losses())
+    async def inspect(self) -> Inspection:
+        return await self._call("inspect", self._store.inspect())
 
     async def close(self) -> None:
         await self._store.close()

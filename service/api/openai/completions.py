@@ -19,7 +19,7 @@ import orjson
 from service.api.events import with_error_event
 from service.api.openai.errors import error_of
 from service.concurrency.answering import Answering
-from service.concurrency.streams import merged, timed, wait_for_first
+from service.concurrency.streams import merged, time_to_first, wait_for_first
 from service.concurrency.waiting import together
 from service.decoding.sampling import drawn_seed
 from service.errors import Location, ServiceError
@@ -65,7 +65,7 @@ class Completions:
         return with_error_event(_chunks(texts, await wait_for_first(self._events(texts))), _error)
 
     def _events(self, texts: "Texts") -> AsyncGenerator[TextEvent]:
-        return self._answering.pieces(timed(texts.written(), self._metrics.time_to_first_token.observe))
+        return self._answering.pieces(time_to_first(texts.written(), self._metrics.time_to_first_token.observe))
 
 
 class Texts:

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
-from service.concurrency.failures import Failures
+from service.concurrency.failures import FailureLog
 from service.fast_port import guarded
 from service.fast_port.guarded import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedProtocol, guard_uvicorn
 from service.keys.keys import ANONYMOUS
@@ -137,7 +137,7 @@ async def test_no_tunnel_is_begun(port: Port, target: str) -> None:
 async def test_a_client_that_would_leave_no_files_to_the_service_is_cut_off(
     port: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(guarded, "_too_many", Failures("new clients are disconnected"))
+    monkeypatch.setattr(guarded, "_too_many", FailureLog("new clients are disconnected"))
     async with port.connected() as first:
         await first.pieces(request_of("/nothing", b""))
         assert (await first.answer())[0] == 404

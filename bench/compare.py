@@ -15,7 +15,7 @@ def share(
     return [Figure(f"{name}, of raw onnxruntime", percent, "%", at_least=limit), rate(name, loads, unit)]
 
 
-def times(name: str, loads: Sequence[Load], baseline: Sequence[Load], limit: float | None) -> Figure:
+def multiple(name: str, loads: Sequence[Load], baseline: Sequence[Load], limit: float | None) -> Figure:
     """Return the rate of a load as a multiple of a baseline's."""
     return Figure(name, ratio(rates(loads), rates(baseline)), "x", at_least=limit)
 

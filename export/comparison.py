@@ -12,7 +12,7 @@ from export.rungs import Rungs
 from export.served import plans
 from service.bundle.manifest import Bundle, Figure
 from training.data.source import DataError
-from training.published import Own
+from training.published import OurFigure
 
 # Relative: about one of SST-2's 872 sentences, and far more than float32 sums differ between machines.
 TOLERANCE = 2e-3
@@ -46,13 +46,13 @@ class Claim:
         return f"{self.bundle}: {claimed.split} {claimed.metric} {found}: {verdict}"
 
 
-def own_figures(bundle: Bundle) -> Iterator[Own]:
+def own_figures(bundle: Bundle) -> Iterator[OurFigure]:
     """Yield a bundle's figures for a comparison with published ones: of its graphs, and over several seeds."""
     data = tuple(source.name for source in bundle.manifest.data)
     for figure in bundle.manifest.figures:
         if figure.of in COMPARED:
             name = f"{bundle.manifest.name}, {COMPARED[figure.of]}"
-            yield Own(name, data, figure.metric, figure.split, figure.value, figure.deviation)
+            yield OurFigure(name, data, figure.metric, figure.split, figure.value, figure.deviation)
 
 
 def claimed(bundle: Bundle) -> Figure | None:

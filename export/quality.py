@@ -32,7 +32,7 @@ from training.forecasts.backtest import Backtest, Channels
 from training.models.forecaster import Forecaster, StaticFeatures
 from training.models.streaming import Tensors
 from training.tasks import translation_scores
-from training.tasks.caption import place_everywhere
+from training.tasks.caption import with_all_shifts
 from training.tasks.sentiment import group_by_length
 from training.text import bio
 
@@ -104,7 +104,7 @@ def nats_per_frame(bundle: Bundle, rungs: Rungs) -> float:
 
 def caption_accuracy(bundle: Bundle, rungs: Rungs) -> float:
     """Return the share of images whose greedily decoded sentence has every attribute right."""
-    images, labels = place_everywhere(*digits.load(SPLIT))
+    images, labels = with_all_shifts(*digits.load(SPLIT))
     look, decode = rungs.stages["look"], rungs.stages["decode"]
     N, K = len(images), max(decode.sizes)
     state = rungs.run(look, 1, {"x": images}, rungs.initial_state(N)).state

@@ -1,7 +1,7 @@
 """Recurrent cells, written out in the field's own letters: one time step each, apart from the loop over time.
 
-To add a cell that steps, write it beside these, list it in `Cell`, and add it to `advance` and `cell_of`. Models name
-the cell that they are made of; what language models may choose from is in `training.models.language`.
+`Cell`, `advance` and `cell_of` know the cells that torch has, too, since models train with torch's. A cell of another
+kind needs a model that trains it and steps it, such as `training.models.mingru`.
 
 A cell's work on its input needs no state, so it is split in two: `project(x)` is the input part `x Wx + b` for any
 leading axes (all T steps in one GEMM), `advance(projected_t, h_prev)` is the recurrent part of one step, and

@@ -8,8 +8,8 @@ from export.bundle import CARD
 from export.card import FIGURES, number, shown
 from export.errors import CardDisagrees
 from export.quality import SPLIT, measure, measure_for
+from export.recipes.registry import plan_of_bundle
 from export.rungs import Rungs
-from export.served import plans
 from service.bundle.manifest import Bundle, Figure
 from training.data.source import DataError
 from training.published import OurFigure
@@ -68,7 +68,7 @@ def check(bundle: Bundle, figure: Figure) -> Claim:
     Raises:
         DataError: The data are not available.
     """
-    return Claim(bundle.manifest.name, figure, measure(bundle, Rungs(bundle, plans(bundle))).value)
+    return Claim(bundle.manifest.name, figure, measure(bundle, Rungs(bundle, plan_of_bundle(bundle))).value)
 
 
 def check_cards(bundles: Iterable[Bundle]) -> None:

@@ -62,7 +62,7 @@ class Core:
         earliest, latest = wall_clock.earliest, wall_clock.latest
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.answering = OpenAnswers(timeout_seconds)
-        self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
+        self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.max_num_logits)
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be cancelled.
         timed = store if store.is_immediate else store.limited(timeout_seconds)
         cache = SessionCache(max_recent)

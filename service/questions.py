@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Catalog
 from service.concurrency.answering import OpenAnswers
-from service.concurrency.streams import timed, wait_for_first
+from service.concurrency.streams import time_to_first, wait_for_first
 from service.decoding.sampling import drawn_seed
 from service.errors import InvalidInput, Location, ModelUnknown
 from service.forms.caption import CaptionAnswer, CaptionRequest
@@ -169,7 +169,7 @@ class Questions:
 
     def _written(self, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
         written = _continued(self._model(GenerationModel, request), request)
-        return timed(written, self._metrics.time_to_first_token.observe)
+        return time_to_first(written, self._metrics.time_to_first_token.observe)
 
 
 async def _continued(model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:

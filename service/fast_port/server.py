@@ -81,7 +81,7 @@ class FastPort:
 
         Raises:
             PortTaken: Another service listens on the port.
-            NoRoom: There is no room to say that this one does.
+            DirectoryUnusable: There is no room to say that this one does.
         """
         self._lock = hold_port(self._port, os.getppid())
         sockets = [_shared_socket(*address) for address in _addresses(self._host, self._port)]

@@ -19,9 +19,9 @@ from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.problem import plain_problem, problem_response
-from service.concurrency.failures import Failures
+from service.concurrency.failures import FailureLog
 from service.errors import HeadTooLarge, Malformed, ServiceError, UpgradeNeeded
-from service.process.open_files import first_spared
+from service.process.open_files import first_reserved_descriptor
 
 # Least time that a connection may be silent. BentoML's five seconds, which apply in its own containers, are shorter
 # than many clients' keep-alive, and than a slow client may need for a body.
@@ -39,7 +39,7 @@ WEBSOCKET_VERSION, KEY_BYTES = b"13", 16
 # How long a stopping worker waits for the next piece of an unfinished body, and for all of it.
 STALLED_SECONDS, BODY_SECONDS = 1, 5
 
-_too_many = Failures("new clients are disconnected")
+_too_many = FailureLog("new clients are disconnected")
 
 
 OnRefused = Callable[[int], None]  # called with the status of a request that was refused before the application saw it
@@ -329,9 +329,9 @@ def last_answer(response: Response, server_fields: Iterable[tuple[bytes, bytes]]
 
 def _exceeds_open_files(transport: asyncio.Transport) -> bool:
     connection = transport.get_extra_info("socket")
-    if connection is None or connection.fileno() < first_spared():
+    if connection is None or connection.fileno() < first_reserved_descriptor():
         return False
-    _too_many.tell(OSError(errno.EMFILE, "too many open files and connections (ulimit -n)"))
+    _too_many.log(OSError(errno.EMFILE, "too many open files and connections (ulimit -n)"))
     return True
 
 

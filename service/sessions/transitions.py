@@ -167,7 +167,7 @@ class Transitions:
             return self._models.current(name)
         if model_name(tag) != name:
             raise NotMigratable(f"the session lives on {record.bundle}; {tag} is not a version of that")
-        return self._models.on(tag)
+        return self._models.by_tag(tag)
 
 
 async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:

@@ -20,7 +20,7 @@ from service.api.answer import json_of
 from service.api.events import with_error_event
 from service.api.openai.errors import error_of
 from service.concurrency.answering import OpenAnswers
-from service.concurrency.streams import merged, timed, wait_for_first
+from service.concurrency.streams import merged, time_to_first, wait_for_first
 from service.concurrency.waiting import together
 from service.decoding.sampling import drawn_seed
 from service.errors import Location, ServiceError
@@ -66,7 +66,7 @@ class Completions:
         return with_error_event(_chunks(texts, await wait_for_first(self._events(texts))), _error)
 
     def _events(self, texts: "Texts") -> AsyncGenerator[TextEvent]:
-        return self._answering.pieces(timed(texts.written(), self._metrics.time_to_first_token.observe))
+        return self._answering.pieces(time_to_first(texts.written(), self._metrics.time_to_first_token.observe))
 
 
 class Texts:

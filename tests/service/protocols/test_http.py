@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
 
-from service.concurrency.failures import Failures
+from service.concurrency.failures import FailureLog
 from service.keys.keys import ANONYMOUS
 from service.protocols import http
 from service.protocols.http import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedHttpProtocol, use_guarded_http
@@ -137,13 +137,13 @@ async def test_no_tunnel_is_begun(port: Port, target: str) -> None:
 async def test_a_client_that_would_leave_no_files_to_the_service_is_cut_off(
     port: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(http, "_too_many", Failures("new clients are disconnected"))
+    monkeypatch.setattr(http, "_too_many", FailureLog("new clients are disconnected"))
     async with port.connected() as first:
         await first.pieces(request_of("/nothing", b""))
         assert (await first.answer())[0] == 404
         next_free = os.dup(0)
         os.close(next_free)
-        monkeypatch.setattr(http, "first_spared", lambda: next_free)
+        monkeypatch.setattr(http, "first_reserved_descriptor", lambda: next_free)
         for _ in range(2):
             async with port.connected() as another:
                 assert await another.is_over()

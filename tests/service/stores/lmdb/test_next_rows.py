@@ -8,9 +8,18 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from service.record.ids import new_session_id
-from service.stores.base import CHECKPOINT, Record, Successors
-from service.stores.lmdb import following as rows_of_many
-from service.stores.lmdb.rows import Rows, filed_of, is_filed_alike, is_intact, key_of, refiled, step_of, to_rows
+from service.stores.base import CHECKPOINT, Record, SwapGroup
+from service.stores.lmdb.rows import (
+    Rows,
+    entry_minute_of,
+    has_same_entries,
+    is_intact,
+    key_of,
+    next_rows,
+    step_of,
+    to_rows,
+    with_entry_minute,
+)
 
 IDS = [new_session_id(1000.0 * n) for n in range(6)]
 ODD = ["no id", "other"]  # ids that are not as ids are issued
@@ -21,15 +30,15 @@ STEPS = st.integers(1, 2**62)
 class Following:
     """Records that follow what is stored."""
 
-    group: Successors
+    group: SwapGroup
     stored: list[bytes]
     keys: list[bytes]
 
     def alone(self, index: int) -> Rows:
-        """The rows of one of them, filed as late as it may be."""
+        """The rows of one of them, with its index entry as late as it may be."""
         record = self.group.swap(index).record
-        filed = min(record.expires_at // 60, filed_of(self.stored[index]))
-        return to_rows(self.keys[index], record, filed)
+        entry_minute = min(record.expires_at // 60, entry_minute_of(self.stored[index]))
+        return to_rows(self.keys[index], record, entry_minute)
 
 
 BYTES = st.integers(0, 2**32 - 1)
@@ -51,7 +60,7 @@ def followings(draw: st.DrawFn) -> Following:
     seed = draw(BYTES)
     bodies = table(seed, num, head_length), table(seed + 1, num, tail_length)
     ttls = draw(st.lists(ttl_seconds, min_size=num, max_size=num))
-    group = Successors(ids[:num], steps, ttls, *names, used_at, *bodies)
+    group = SwapGroup(ids[:num], steps, ttls, *names, used_at, *bodies)
     keys = [key_of(session_id) for session_id in group.session_ids]
     stored = [draw(heads(group.swap(index).record, keys[index])) for index in range(num)]
     return Following(group, stored, keys)
@@ -72,9 +81,9 @@ def heads(draw: st.DrawFn, record: Record, key: bytes) -> bytes:
     before = before._replace(**change)
     due = before.expires_at // 60
     head = to_rows(key, before, draw(st.sampled_from([due, due, max(0, due - 7), due + 7]))).head
-    kind = draw(st.sampled_from(["intact"] * 10 + ["refiled", "altered", "cut", "none"]))
-    if kind == "refiled":
-        return refiled(key, head, draw(st.integers(0, due)))
+    kind = draw(st.sampled_from(["intact"] * 10 + ["moved", "altered", "cut", "none"]))
+    if kind == "moved":
+        return with_entry_minute(key, head, draw(st.integers(0, due)))
     if kind == "altered":
         position = draw(st.integers(0, len(head) - 1))
         return head[:position] + bytes([head[position] ^ 1]) + head[position + 1 :]
@@ -84,7 +93,7 @@ def heads(draw: st.DrawFn, record: Record, key: bytes) -> bytes:
 @given(followings())
 @settings(suppress_health_check=[HealthCheck.too_slow])  # drawn slowly where the machine is busy
 def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -> None:
-    found = rows_of_many.following(following.keys, following.stored, following.group)
+    found = next_rows(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
         rows = found[index]
         if rows is None:
@@ -92,31 +101,31 @@ def test_what_has_won_is_what_each_record_would_be_alone(following: Following) -
         assert is_intact(key, before)
         assert step_of(before) == following.group.steps[index] - 1
         alone = following.alone(index)
-        assert is_filed_alike(before, alone)
+        assert has_same_entries(before, alone)
         assert (rows.head, bytes(rows.tail)) == (alone.head, alone.tail)
 
 
 @given(followings())
 @settings(suppress_health_check=[HealthCheck.too_slow])  # drawn slowly where the machine is busy
-def test_what_follows_and_is_filed_alike_has_won(following: Following) -> None:
+def test_what_follows_and_has_the_same_entries_has_won(following: Following) -> None:
     assume(not {*ODD} & {*following.group.session_ids})
-    found = rows_of_many.following(following.keys, following.stored, following.group)
+    found = next_rows(following.keys, following.stored, following.group)
     for index, (key, before) in enumerate(zip(following.keys, following.stored, strict=True)):
         if is_intact(key, before) and step_of(before) == following.group.steps[index] - 1:
             alone = following.alone(index)
-            is_alike = is_filed_alike(before, alone) and len(before) == len(alone.head)
+            is_alike = has_same_entries(before, alone) and len(before) == len(alone.head)
             assert (found[index] is not None) == is_alike
 
 
 @pytest.mark.parametrize("ids", [ODD, [*IDS, *ODD], [*ODD, *IDS]], ids=["odd", "last", "first"])
 def test_an_id_that_is_not_as_ids_are_issued_keeps_its_own_name(ids: list[str]) -> None:
     bodies = table(0, len(ids), 70), table(1, len(ids), 9)
-    group = Successors(ids, [1] * len(ids), [600] * len(ids), "ann", "echo:1", 6000, *bodies)
+    group = SwapGroup(ids, [1] * len(ids), [600] * len(ids), "ann", "echo:1", 6000, *bodies)
     keys = [key_of(session_id) for session_id in ids]
     stored = [
         to_rows(key, group.swap(n).record._replace(step=0, body=bytes(79)), 110).head for n, key in enumerate(keys)
     ]
-    found = rows_of_many.following(keys, stored, group)
+    found = next_rows(keys, stored, group)
     for n, rows in enumerate(found):
         assert rows is None or rows.head == to_rows(keys[n], group.swap(n).record, 110).head
     assert sum(rows is not None for rows in found) == (len(IDS) if ids[0] == IDS[0] else 0)
@@ -124,6 +133,6 @@ def test_an_id_that_is_not_as_ids_are_issued_keeps_its_own_name(ids: list[str]) 
 
 def test_names_that_are_too_long_cannot_be_packed() -> None:
     bodies = np.zeros((1, 70), np.uint8), np.zeros((1, 9), np.uint8)
-    group = Successors(IDS[:1], [1], [600], "o" * 256, "echo:1", 6000, *bodies)
+    group = SwapGroup(IDS[:1], [1], [600], "o" * 256, "echo:1", 6000, *bodies)
     with pytest.raises(ValueError, match="cannot be packed"):
-        rows_of_many.following([key_of(IDS[0])], [b""], group)
+        next_rows([key_of(IDS[0])], [b""], group)

@@ -6,7 +6,7 @@ import pytest
 
 from service.engine.state import SequenceState
 from service.record.body import Body, encode
-from service.record.checkpoint_ids import checkpoint_ids
+from service.sessions.graveyard import checkpoint_ids
 from service.stores.base import Record
 
 RECORD = Record("id", "ann", "sum:0", 3, used_at=1000, ttl_seconds=10)

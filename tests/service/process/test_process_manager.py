@@ -7,7 +7,7 @@ import pytest
 from bentoml._internal.utils.circus import create_standalone_arbiter
 from circus.arbiter import Arbiter  # type: ignore[import-untyped]
 
-from service.process.arbiter import take_no_orders
+from service.process.process_manager import listen_privately
 
 
 def listening() -> set[int]:
@@ -20,7 +20,7 @@ def test_no_port_is_opened_for_orders(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Arbiter, "__init__", Arbiter.__init__)  # as it was, afterwards
     before, directory = listening(), tmp_path / name
     directory.mkdir()
-    take_no_orders(directory)
+    listen_privately(directory)
     arbiter = create_standalone_arbiter([])
     try:
         arbiter.initialize()

@@ -1,4 +1,4 @@
-"""A thread that does a chore every few seconds until it is stopped."""
+"""A thread that does some work every few seconds until it is stopped."""
 
 import logging
 import threading
@@ -7,16 +7,16 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 
-class Keeper:
-    """A chore and its thread.
+class PeriodicThread:
+    """Some work and its thread.
 
     Args:
-        chore: Called repeatedly; an exception is logged and does not end the thread.
+        work: Called repeatedly; an exception is logged and does not end the thread.
         seconds: Pause between two calls.
     """
 
-    def __init__(self, chore: Callable[[], None], seconds: float) -> None:
-        self._chore = chore
+    def __init__(self, work: Callable[[], None], seconds: float) -> None:
+        self._work = work
         self._seconds = seconds
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -25,7 +25,7 @@ class Keeper:
         """Start the thread unless it is running."""
         if self._thread is None:
             self._stopped.clear()
-            self._thread = threading.Thread(target=self._serve, name="store-keeper", daemon=True)
+            self._thread = threading.Thread(target=self._serve, name="store-sync", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -38,6 +38,6 @@ class Keeper:
     def _serve(self) -> None:
         while not self._stopped.wait(self._seconds):
             try:
-                self._chore()
+                self._work()
             except Exception:
                 logger.exception("periodic maintenance of the session store failed; it will be tried again")

@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from service.stores.base import Count
-from service.stores.lmdb.rows import Filing
+from service.stores.lmdb.rows import Indexed
 
 if TYPE_CHECKING:
     from lmdb import Transaction, _Database
@@ -22,11 +22,11 @@ _TOTALS = struct.Struct("<qq")
 _LIVE = struct.Struct("<q")
 _MINUTE = struct.Struct(">I")
 
-Places = tuple[bytes | None, bytes | None, bytes | None]
+IndexKeys = tuple[bytes | None, bytes | None, bytes | None]
 
 
-class Ledger:
-    """The changes of one transaction: indexes change at once, counts when the ledger is closed.
+class IndexWriter:
+    """The changes of one transaction: indexes change at once, counts when the writer is closed.
 
     Args:
         txn: The transaction.
@@ -42,9 +42,9 @@ class Ledger:
         self._num_live = 0
         self._live: Counter[bytes] = Counter()
 
-    def move(self, key: bytes, before: Filing | None, after: Filing | None) -> None:
+    def move(self, key: bytes, before: Indexed | None, after: Indexed | None) -> None:
         """Move a record's entries in the indexes and counts. None stands for no record."""
-        for index, old, new in zip(self._indexes, places(before), places(after), strict=True):
+        for index, old, new in zip(self._indexes, index_keys(before), index_keys(after), strict=True):
             if old == new:
                 continue
             if old is not None:
@@ -65,14 +65,14 @@ class Ledger:
             if change:
                 self._write(name, change)
 
-    def _add(self, filing: Filing | None, sign: int) -> None:
-        if filing is None:
+    def _add(self, indexed: Indexed | None, sign: int) -> None:
+        if indexed is None:
             return
-        self._num_bytes += sign * filing.num_bytes
-        if filing.bundle is not None and filing.owner is not None:
+        self._num_bytes += sign * indexed.num_bytes
+        if indexed.bundle is not None and indexed.owner is not None:
             self._num_live += sign
-            self._live[_BUNDLE_PREFIX + filing.bundle] += sign
-            self._live[_OWNER_PREFIX + filing.owner] += sign
+            self._live[_BUNDLE_PREFIX + indexed.bundle] += sign
+            self._live[_OWNER_PREFIX + indexed.owner] += sign
 
     def _write(self, name: bytes, change: int) -> None:
         now = _read_live(self._txn, self._counts, name) + change
@@ -100,7 +100,7 @@ def read_owners(txn: Transaction[bytes], counts: _Database) -> dict[str, int]:
 
 def read_owner(txn: Transaction[bytes], counts: _Database, owner: str) -> int:
     """Return one owner's number of live records."""
-    return _read_live(txn, counts, owner_place(owner))
+    return _read_live(txn, counts, owner_key(owner))
 
 
 def is_owned(txn: Transaction[bytes], counts: _Database) -> bool:
@@ -108,30 +108,30 @@ def is_owned(txn: Transaction[bytes], counts: _Database) -> bool:
     return _read_live(txn, counts, _OWNED_NAME) == read_totals(txn, counts).num_live
 
 
-def places(filing: Filing | None) -> Places:
+def index_keys(indexed: Indexed | None) -> IndexKeys:
     """Return a record's keys in the indexes by owner, by use and by expiry."""
-    if filing is None:
+    if indexed is None:
         return None, None, None
     return (
-        None if filing.owner is None else _OWNER_PREFIX + filing.owner,
-        None if filing.used is None else _MINUTE.pack(filing.used),
-        _MINUTE.pack(filing.filed),
+        None if indexed.owner is None else _OWNER_PREFIX + indexed.owner,
+        None if indexed.used is None else _MINUTE.pack(indexed.used),
+        _MINUTE.pack(indexed.entry_minute),
     )
 
 
-def owner_place(owner: str) -> bytes:
+def owner_key(owner: str) -> bytes:
     """Return the key of an owner's records in `by_owner`."""
     return _OWNER_PREFIX + owner.encode()
 
 
-def minute_place(minute: int) -> bytes:
+def minute_key(minute: int) -> bytes:
     """Return the key of a minute's records in `by_use` or `by_expiry`."""
     return _MINUTE.pack(minute)
 
 
-def minute_of(place: bytes) -> int:
+def minute_of(index_key: bytes) -> int:
     """Return the minute of a key in `by_use` or `by_expiry`."""
-    minute: int = _MINUTE.unpack(place)[0]
+    minute: int = _MINUTE.unpack(index_key)[0]
     return minute
 
 

@@ -25,10 +25,10 @@ MAX_WAITING_BYTES = 2**20
 END_SECONDS = 1.0
 
 
-class Outlet(io.BufferedIOBase):
+class NonBlockingOutput(io.BufferedIOBase):
     """Writes to a file descriptor in a thread, so that whoever writes here never waits.
 
-    Locks and queue are those that a signal's handler may enter which interrupts the thread that holds them.
+    RLock and SimpleQueue, since a signal handler may log while it interrupts the thread that holds them.
 
     Args:
         descriptor: Of a file that is open for writing. It stays open.
@@ -44,7 +44,7 @@ class Outlet(io.BufferedIOBase):
         self._num_dropped_lines = 0
         self._is_dropping = False  # a line whose end has not been written
         self._lock = threading.RLock()
-        threading.Thread(target=self._hand_on, name="outlet", daemon=True).start()
+        threading.Thread(target=self._drain, name="output", daemon=True).start()
 
     def writable(self) -> bool:
         """Whether this can be written to: always."""
@@ -68,12 +68,12 @@ class Outlet(io.BufferedIOBase):
             if self._num_waiting_bytes and self._num_waiting_bytes + len(lines) > self._max_waiting_bytes:
                 self._drop(lines)
             elif lines:
-                self._tell_dropped()
+                self._report_dropped()
                 self._put(lines)
         return len(written)
 
     def mark(self) -> threading.Event:
-        """What is set once everything is handed on that was written before."""
+        """Return an event that is set once everything written so far has been handed on."""
         mark = threading.Event()
         self._waiting.put(mark)
         return mark
@@ -87,12 +87,12 @@ class Outlet(io.BufferedIOBase):
             self._num_dropped_lines += lines.count(b"\n")
             self._is_dropping = not lines.endswith(b"\n")
 
-    def _tell_dropped(self) -> None:
+    def _report_dropped(self) -> None:
         if num := self._num_dropped_lines:
             self._num_dropped_lines = 0
             self._put(b"unrolled: %d lines of the log are missing here: nobody read it for too long\n" % num)
 
-    def _hand_on(self) -> None:
+    def _drain(self) -> None:
         for lines, mark in self._batches():
             with suppress(OSError):  # whoever read it is gone, or the disk is full
                 self._write_all(lines)
@@ -100,8 +100,8 @@ class Outlet(io.BufferedIOBase):
                 mark.set()
             with self._lock:
                 self._num_waiting_bytes -= len(lines)
-                if not self._num_waiting_bytes:  # nothing more may be written that would tell it
-                    self._tell_dropped()
+                if not self._num_waiting_bytes:  # no further line will come to report them
+                    self._report_dropped()
 
     def _batches(self) -> Iterator[tuple[bytes, threading.Event | None]]:
         """As many lines as wait and as a pipe takes whole, so that those of several processes do not mix; or a mark."""
@@ -128,8 +128,8 @@ class Outlet(io.BufferedIOBase):
                 select.select([], [self._descriptor], [])
 
 
-def wait_for_no_reader() -> None:
-    """Put outlets under this process's standard output and error, for what logs already, too.
+def install_nonblocking_output() -> None:
+    """Make this process's standard output and error non-blocking, also for loggers that use them already.
 
     At the process's end they have END_SECONDS to hand on what waits.
     """
@@ -137,28 +137,29 @@ def wait_for_no_reader() -> None:
         before: TextIO | None = getattr(sys, name)
         if before is None:  # it was closed when the process began
             continue
-        stream = io.TextIOWrapper(Outlet(before.fileno()), before.encoding, "backslashreplace", write_through=True)
+        output = NonBlockingOutput(before.fileno())
+        stream = io.TextIOWrapper(output, before.encoding, "backslashreplace", write_through=True)
         setattr(sys, name, stream)
         for handler in _handlers():
             if isinstance(handler, logging.StreamHandler) and handler.stream is before:
                 handler.setStream(stream)
-    atexit.register(write_out)
+    atexit.register(flush_output)
 
 
-def write_out() -> None:
+def flush_output() -> None:
     """Have what waits handed on, and wait for that for END_SECONDS at most."""
     until = time.monotonic() + END_SECONDS
-    outlets = [getattr(stream, "buffer", None) for stream in (sys.stdout, sys.stderr)]
-    marks = [outlet.mark() for outlet in outlets if isinstance(outlet, Outlet)]
+    outputs = [getattr(stream, "buffer", None) for stream in (sys.stdout, sys.stderr)]
+    marks = [output.mark() for output in outputs if isinstance(output, NonBlockingOutput)]
     for mark in marks:
         mark.wait(max(0.0, until - time.monotonic()))
 
 
-def write_out_before_sigterm() -> None:
+def flush_on_sigterm() -> None:
     """Write out before a SIGTERM ends this process that nobody handles otherwise."""
 
     def end(number: int, _: FrameType | None) -> None:
-        write_out()
+        flush_output()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

@@ -6,13 +6,13 @@
 -- record may be there already, and a key that has moved cannot be created again here.
 
 local due, use, counts, owners, live, prefix = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1]
-local gone, filings = {}, {}
+local gone, entries = {}, {}
 for _, id in ipairs(redis.call('ZRANGE', due, 0, -1)) do
     local head, length = head_of(prefix .. id, LONGEST_HEAD)
     if length == 0 then
         table.insert(gone, id)
     else
-        filings[id] = head and filing_of(head, length)
+        entries[id] = head and entries_of(head, length)
     end
 end
 
@@ -23,17 +23,17 @@ local function add(numbers, name, change)
 end
 
 local used, owned, counted, lives, num_bytes = {}, {}, {}, {}, 0
-for id, filing in pairs(filings) do
-    if filing then
-        redis.call('ZADD', due, filing.due, id)
-        used[id] = filing.use
-        if filing.owner then
-            owned[filing.owner .. id] = 0
+for id, record in pairs(entries) do
+    if record then
+        redis.call('ZADD', due, record.due, id)
+        used[id] = record.use
+        if record.owner then
+            owned[record.owner .. id] = 0
         end
-        add(counted, filing.bundle, 1)
-        add(lives, filing.live, 1)
-        add(lives, filing.live and 'all', 1)
-        num_bytes = num_bytes + filing.num_bytes
+        add(counted, record.bundle, 1)
+        add(lives, record.live, 1)
+        add(lives, record.live and 'all', 1)
+        num_bytes = num_bytes + record.num_bytes
     end
 end
 counted['bytes'] = num_bytes > 0 and num_bytes or nil

@@ -4,16 +4,16 @@ import { Session } from "./session.js";
 const PAUSE_MS = 400;
 const SHARE_BEFORE = 0.6;
 
-export class Live {
+export class SimulatedSensor {
   #session = null;
-  #tell;
+  #callbacks;
 
   /**
-   * @param {{onForecast: Function, onState: (isLive: boolean) => void, onProblem: (error: Error) => void}} tell
+   * @param {{onForecast: Function, onState: (isLive: boolean) => void, onProblem: (error: Error) => void}} callbacks
    *   `onForecast` gets the name and values that were read, the forecast, and the session.
    */
-  constructor(tell) {
-    this.#tell = tell;
+  constructor(callbacks) {
+    this.#callbacks = callbacks;
   }
 
   /**
@@ -26,14 +26,14 @@ export class Live {
     if (this.#session) return this.stop();
     const session = await Session.open(model);
     this.#session = session;
-    this.#tell.onState(true);
+    this.#callbacks.onState(true);
     this.#follow(session, column, wanted);
   }
 
   /** Stop reporting. The session ends only once the step under way is answered, which would otherwise be refused. */
   stop() {
     this.#session = null;
-    this.#tell.onState(false);
+    this.#callbacks.onState(false);
   }
 
   async #follow(session, column, wanted) {
@@ -42,7 +42,7 @@ export class Live {
     } catch (error) {
       if (session === this.#session) {
         this.stop();
-        this.#tell.onProblem(error);
+        this.#callbacks.onProblem(error);
       }
     }
     session.end().catch(() => {}); // it expires by itself
@@ -54,7 +54,7 @@ export class Live {
     for (;;) {
       const { forecast } = await session.take({ values: { [name]: news }, ...wanted });
       if (session !== this.#session) return;
-      this.#tell.onForecast({ name, values: values.slice(0, length) }, forecast[name], session);
+      this.#callbacks.onForecast({ name, values: values.slice(0, length) }, forecast[name], session);
       if (length === values.length) return this.stop();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
       if (session !== this.#session) return;

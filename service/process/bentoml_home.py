@@ -12,7 +12,7 @@ _VARIABLE = "BENTOML_HOME"
 _AT_HOME = "~/bentoml"
 
 
-def unusable_home(environment: Mapping[str, str] = os.environ) -> str | None:
+def create_home(environment: Mapping[str, str] = os.environ) -> str | None:
     """Make BentoML's directories where they are missing. Return why that has failed, None if it has not."""
     home = _expanded(environment.get(_VARIABLE, _AT_HOME))
     try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from service.process.outlet import Outlet
+from service.process.output import NonBlockingOutput
 
 LINES = [b"%06d\n" % number for number in range(40_000)]  # more than any pipe holds
 MISSING = re.compile(rb"unrolled: (\d+) lines of the log are missing here: nobody read it for too long\n")
@@ -47,19 +47,19 @@ def fill(end: int) -> int:
 
 
 def test_lines_are_handed_on_in_order(pipe: tuple[int, int]) -> None:
-    outlet = Outlet(pipe[1])
+    output = NonBlockingOutput(pipe[1])
     for line in LINES:
-        outlet.write(line)
+        output.write(line)
     assert read(pipe[0], sum(map(len, LINES))) == b"".join(LINES)
-    assert outlet.mark().wait(60)
+    assert output.mark().wait(60)
 
 
 def test_lines_of_several_processes_do_not_mix() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # which tells writes apart
     with ours, theirs:
-        outlet, num_left = Outlet(theirs.fileno()), len(LINES)
+        output, num_left = NonBlockingOutput(theirs.fileno()), len(LINES)
         for line in LINES:
-            outlet.write(line)
+            output.write(line)
         while num_left:
             written = ours.recv(10 * select.PIPE_BUF)
             assert len(written) <= select.PIPE_BUF  # more is not written in one piece, pipe(7)
@@ -68,14 +68,14 @@ def test_lines_of_several_processes_do_not_mix() -> None:
 
 
 def test_lines_that_nobody_reads_are_dropped_and_counted_where_they_are_missing(pipe: tuple[int, int]) -> None:
-    outlet = Outlet(pipe[1], max_waiting_bytes=1000)
+    output = NonBlockingOutput(pipe[1], max_waiting_bytes=1000)
     num_full = fill(pipe[1])
     for line in LINES:
-        outlet.write(line)
+        output.write(line)
     read(pipe[0], num_full)
-    assert outlet.mark().wait(60)
-    outlet.write(b"later\n")
-    assert outlet.mark().wait(60)
+    assert output.mark().wait(60)
+    output.write(b"later\n")
+    assert output.mark().wait(60)
     content = os.read(pipe[0], 10_000)
     before, num_missing, after = MISSING.split(content)
     assert before == b"".join(LINES[: len(before) // len(LINES[0])])
@@ -85,15 +85,15 @@ def test_lines_that_nobody_reads_are_dropped_and_counted_where_they_are_missing(
 
 
 def test_a_line_that_is_written_in_two_parts_is_dropped_whole(pipe: tuple[int, int]) -> None:
-    outlet = Outlet(pipe[1], max_waiting_bytes=100)
+    output = NonBlockingOutput(pipe[1], max_waiting_bytes=100)
     num_full = fill(pipe[1])
-    outlet.write(b"a" * 60 + b"\n")
+    output.write(b"a" * 60 + b"\n")
     for part in (b"b" * 60, b"b", b"\nnext\n"):  # as print() writes them
-        outlet.write(part)
+        output.write(part)
     read(pipe[0], num_full)
-    assert outlet.mark().wait(60)
-    outlet.write(b"later\n")
-    assert outlet.mark().wait(60)
+    assert output.mark().wait(60)
+    output.write(b"later\n")
+    assert output.mark().wait(60)
     content = os.read(pipe[0], 10_000)
     assert b"b" not in content.replace(b"unrolled", b"").replace(b"nobody", b"")
     assert int(MISSING.split(content)[1]) == 1
@@ -102,22 +102,22 @@ def test_a_line_that_is_written_in_two_parts_is_dropped_whole(pipe: tuple[int, i
 
 
 def test_a_line_that_is_longer_than_all_that_may_wait_is_handed_on_if_somebody_reads(pipe: tuple[int, int]) -> None:
-    outlet = Outlet(pipe[1], max_waiting_bytes=100)
-    outlet.write(b"c" * 1000 + b"\n")
-    assert outlet.mark().wait(60)
+    output = NonBlockingOutput(pipe[1], max_waiting_bytes=100)
+    output.write(b"c" * 1000 + b"\n")
+    assert output.mark().wait(60)
     assert os.read(pipe[0], 10_000) == b"c" * 1000 + b"\n"
 
 
 def test_lines_that_come_before_the_gap_is_told_come_after_it(pipe: tuple[int, int]) -> None:
-    outlet = Outlet(pipe[1], max_waiting_bytes=select.PIPE_BUF + 200)
+    output = NonBlockingOutput(pipe[1], max_waiting_bytes=select.PIPE_BUF + 200)
     num_full = fill(pipe[1])
     for _ in range(2):
-        outlet.write(b"z" * (select.PIPE_BUF - 1) + b"\n")
-    mark = outlet.mark()
-    outlet.write(b"small\n")
+        output.write(b"z" * (select.PIPE_BUF - 1) + b"\n")
+    mark = output.mark()
+    output.write(b"small\n")
     read(pipe[0], num_full)
     assert mark.wait(60)
-    assert outlet.mark().wait(60)
+    assert output.mark().wait(60)
     assert MISSING.split(os.read(pipe[0], 10_000))[1:] == [b"1", b"small\n"]
 
 
@@ -125,30 +125,30 @@ def test_lines_that_come_before_the_gap_is_told_come_after_it(pipe: tuple[int, i
 def test_a_reader_that_is_gone_or_a_pipe_that_is_not_to_block_does_no_harm(
     pipe: tuple[int, int], is_gone: bool
 ) -> None:
-    outlet = Outlet(pipe[1])
+    output = NonBlockingOutput(pipe[1])
     os.set_blocking(pipe[1], False)
     num_full = fill(pipe[1])
-    outlet.write(b"first\n")
+    output.write(b"first\n")
     if is_gone:
         os.close(pipe[0])
     else:
         read(pipe[0], num_full)
-    assert outlet.mark().wait(60)
+    assert output.mark().wait(60)
     if not is_gone:
         assert os.read(pipe[0], 100) == b"first\n"
 
 
 def test_a_handler_of_a_signal_may_write_amid_a_write(pipe: tuple[int, int]) -> None:
-    outlet = Outlet(pipe[1], max_waiting_bytes=1000)
-    before = signal.signal(signal.SIGALRM, lambda *_: outlet.write(b"alarm\n"))
+    output = NonBlockingOutput(pipe[1], max_waiting_bytes=1000)
+    before = signal.signal(signal.SIGALRM, lambda *_: output.write(b"alarm\n"))
     signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
     try:
         for line in LINES:
-            outlet.write(line)
+            output.write(line)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    mark, content = outlet.mark(), b""
+    mark, content = output.mark(), b""
     while not mark.is_set():
         content += os.read(pipe[0], select.PIPE_BUF) if select.select([pipe[0]], [], [], 0.01)[0] else b""
     assert content.startswith(LINES[0])
@@ -157,14 +157,14 @@ def test_a_handler_of_a_signal_may_write_amid_a_write(pipe: tuple[int, int]) -> 
 BEGIN = """
 import logging, os, sys
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
-from service.process.outlet import wait_for_no_reader, write_out_before_sigterm
-wait_for_no_reader()
+from service.process.output import install_nonblocking_output, flush_on_sigterm
+install_nonblocking_output()
 """
 ENDS = {
     "by itself": ("", 0),
     "by an exception": ("raise OSError('of a test')", 1),
-    "by SIGTERM": ("write_out_before_sigterm(); os.kill(os.getpid(), 15)", -signal.SIGTERM),
-    "by its decision": ("from service.process.outlet import write_out; write_out(); os._exit(3)", 3),
+    "by SIGTERM": ("flush_on_sigterm(); os.kill(os.getpid(), 15)", -signal.SIGTERM),
+    "by its decision": ("from service.process.output import flush_output; flush_output(); os._exit(3)", 3),
 }
 WRITES = "for number in range(20_000): logging.warning('%06d', number)\nprint('é\\ud800 end', file=sys.stderr)\n"
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from service.stores.redis.index import Index
 
-LOOK_AGAIN_SECONDS = 600.0
+CHECK_SECONDS = 600.0
 
 
-class Owners:
+class OwnerCounts:
     """Counts live records by owner.
 
     Args:
@@ -24,19 +24,19 @@ class Owners:
     def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:
         self._index = index
         self._clock = clock
-        self._looking = asyncio.Lock()
-        self._look_at = float("-inf")
+        self._checking = asyncio.Lock()
+        self._check_at = float("-inf")
 
     async def count_of(self, owner: str) -> int:
         """Return an owner's number of live records."""
-        if self._clock() >= self._look_at:
-            await self._look()
+        if self._clock() >= self._check_at:
+            await self._check()
         return await self._index.live_of(owner)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         """Rebuild the indexes of shards whose live records are not all counted by owner."""
-        async with self._looking:
-            if self._clock() < self._look_at:
+        async with self._checking:
+            if self._clock() < self._check_at:
                 return
-            await self._index.refile(await self._index.not_owned())
-            self._look_at = self._clock() + LOOK_AGAIN_SECONDS
+            await self._index.rebuild(await self._index.not_owned())
+            self._check_at = self._clock() + CHECK_SECONDS

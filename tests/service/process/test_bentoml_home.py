@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from service.process.bentoml_directories import NAMES, unusable_home
+from service.process.bentoml_home import NAMES, create_home
 
 
 def test_what_is_missing_is_made(tmp_path: Path) -> None:
-    assert unusable_home({"BENTOML_HOME": str(tmp_path / "a" / "b")}) is None
+    assert create_home({"BENTOML_HOME": str(tmp_path / "a" / "b")}) is None
     assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == set(NAMES)
 
 
 def test_without_the_variable_they_are_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert unusable_home({}) is None
+    assert create_home({}) is None
     assert {path.name for path in (tmp_path / "bentoml").iterdir()} == set(NAMES)
 
 
 @pytest.mark.parametrize("home", ["/proc/bentoml", "/dev/null", "/dev/null/bentoml"])
 def test_where_they_cannot_be_made_it_is_told_in_one_line(home: str) -> None:
-    told = unusable_home({"BENTOML_HOME": home})
+    told = create_home({"BENTOML_HOME": home})
     assert told is not None
     assert told.startswith(f"BENTOML_HOME: user {os.geteuid()} cannot make BentoML's directories in {home}: [Errno")
     assert "\n" not in told
@@ -31,7 +31,7 @@ def test_where_they_cannot_be_made_it_is_told_in_one_line(home: str) -> None:
 
 def test_one_that_is_no_directory_is_told(tmp_path: Path) -> None:
     (tmp_path / "models").write_bytes(b"")
-    assert "models" in (unusable_home({"BENTOML_HOME": str(tmp_path)}) or "")
+    assert "models" in (create_home({"BENTOML_HOME": str(tmp_path)}) or "")
 
 
 @pytest.mark.parametrize("home", ["$HOME/b", "${HOME}/b", "~/b"])
@@ -39,7 +39,7 @@ def test_variables_and_tildes_are_read_as_bentoml_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert unusable_home({"BENTOML_HOME": home}) is None
+    assert create_home({"BENTOML_HOME": home}) is None
     assert {path.name for path in (tmp_path / "b").iterdir()} == set(NAMES)
 
 

@@ -227,19 +227,19 @@ class Engine:
     def _wake(self, after_seconds: float = 0.0) -> None:
         if self._is_woken:
             return
-        self._is_woken = True
         loop = asyncio.get_running_loop()
         if after_seconds:
             loop.call_later(after_seconds, self._pump)
         else:
             loop.call_soon(self._pump)
+        self._is_woken = True
 
     def _pump(self) -> None:
         """Start all runs that may start now."""
         self._is_woken = False
-        while self._thread is not None and self._can_start():
+        while (thread := self._thread) is not None and self._can_start():
             batch = self._next()
-            if batch is None or self._start_run(batch):
+            if batch is None or self._start_run(batch, thread):
                 return
 
     def _can_start(self) -> bool:
@@ -265,7 +265,7 @@ class Engine:
         job = self._to_retry_alone.popleft()
         return Batch(self._scheduler.lane(job), (job,))
 
-    def _start_run(self, batch: Batch[RowJob]) -> bool:
+    def _start_run(self, batch: Batch[RowJob], thread: GraphThread[list[Array]]) -> bool:
         """Start the run of a batch.
 
         Returns:
@@ -274,17 +274,17 @@ class Engine:
         started = time.perf_counter()
         try:
             prepared = self._builder.prepare(batch)
-        except Exception as error:  # one job's inputs do not fit those of the others
+            run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
+            is_inline = self._policy.runs_inline(batch, is_alone=self._scheduler.num_admitted == 1)
+            if not is_inline:
+                thread.submit(run, partial(self._ran, prepared, started, self._pump))
+        except Exception as error:  # for instance, one job's inputs do not fit those of the others
             self._fail(batch, error)
             return True
-        run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
-        self._policy.run_started()
-        if self._policy.is_for_the_loop(batch, is_alone=self._scheduler.num_admitted == 1):
+        self._policy.run_started()  # nothing that can fail may stand between this and the run
+        if is_inline:
             self._ran(prepared, started, self._wake, *timed(run))
-            return True
-        if self._thread is not None:
-            self._thread.submit(run, partial(self._ran, prepared, started, self._pump))
-        return False
+        return is_inline
 
     def _ran(
         self,
@@ -296,14 +296,15 @@ class Engine:
     ) -> None:
         """Apply a run's results and start the next run; call the jobs' `on_done` while that run is under way."""
         batch = prepared.batch
-        self._policy.run_ended(batch, seconds)
+        self._policy.run_ended()
         if isinstance(results, Exception):
             self._fail(batch, results)
             return
         try:
             waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
             num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
-            prepared.apply(results)
+            self._policy.learn(batch, seconds)
+            prepared.apply(results)  # the last that may fail: from here on, no job may run again
         except Exception as error:
             self._fail(batch, error)
             return

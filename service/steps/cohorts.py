@@ -24,6 +24,7 @@ from service.record.body_columns import HEAD
 from service.steps.cohort import Cohort, Computed
 from service.steps.endings import Endings
 from service.steps.grouping import Candidates, CohortKey, Find, grouped
+from service.steps.outage import or_unavailable
 from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.turn import Answer, Turn, returned
 from service.stores.base import Store, Successors
@@ -147,7 +148,7 @@ class Cohorts:
         try:
             computed = cohort.computed(job)
             groups = [cohort.successors(each, int(self._clock())) for each in computed]
-            written = await self._store.advance(groups)
+            written = await or_unavailable(self._store.advance(groups))
             for each, group, won in zip(computed, groups, written, strict=True):
                 self._answer(each, group, won)
         except Exception as error:

@@ -7,6 +7,7 @@ from typing import Any
 from service.record.body import Body, encode
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
+from service.steps.outage import or_unavailable
 from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Turn
@@ -64,7 +65,7 @@ class Commits:
             bodies = [self._rules.next_body(turn, now) for turn in turns]
             computed = zip(turns, bodies, strict=True)
             records = [self._rules.next_record(turn, body, encode(body), now) for turn, body in computed]
-            written = await self._store.swap([Swap(record, record.step - 1) for record in records])
+            written = await or_unavailable(self._store.swap([Swap(record, record.step - 1) for record in records]))
             for turn, is_written, body, record in zip(turns, written, bodies, records, strict=True):
                 try:
                     if is_written:

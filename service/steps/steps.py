@@ -33,6 +33,7 @@ from service.steps.commits import Commits
 from service.steps.computations import Computations
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
+from service.steps.outage import or_unavailable
 from service.steps.session_cache import SessionCache
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Ask, Turn
@@ -194,7 +195,7 @@ class Steps:
 
     async def _load_unknown(self, turns: Sequence[Turn], now: float, jobs: Jobs, may_join: bool = False) -> None:
         try:
-            records = await self._store.load([turn.ask.session_id for turn in turns])
+            records = await or_unavailable(self._store.load([turn.ask.session_id for turn in turns]))
         except Exception as error:
             self._endings.fail_all(turns, error)
             return

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
-from service.engine.advancing import Advance, RowsUnderWay, Runs
+from service.engine.advancing import Advance, Runs, finished
 from service.engine.graph_thread import GraphThread, timed
 from service.engine.job import BatchBuilder, PreparedBatch, RowJob
 from service.engine.run_policy import RunPolicy
@@ -181,40 +181,30 @@ class Engine:
             ShuttingDown: The engine has stopped.
             Exception: The run failed.
         """
-        (result,) = await self.advance_all(stage, [row], [inputs], num_items, keep)
+        (result,) = await self.advance_all(stage, [row], [inputs], [num_items], keep)
         return result
 
     async def advance_all(
-        self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
-    ) -> list[Advance]:
-        """Run several rows of one sequence through a stage. They are admitted all or none; see `advance`.
-
-        Raises:
-            TooLarge: There are more rows than the queue can ever hold.
-        """
-        return await self.submit_rows(stage, rows, inputs, [num_items] * len(rows), keep).finished()
-
-    def submit_rows(
         self,
         stage: str,
         rows: Sequence[bytes],
         inputs: Sequence[Inputs],
         num_items: Sequence[int],
         keep: Sequence[str] = (),
-    ) -> RowsUnderWay:
-        """Start rows of one sequence, each with its own number of items; see `advance_all`.
+    ) -> list[Advance]:
+        """Run several rows of one sequence through a stage, each with its own number of items; see `advance`.
+
+        They are admitted all or none.
 
         Raises:
-            QueueFull, ShuttingDown, TooLarge: The rows are not admitted.
+            TooLarge: There are more rows than the queue can ever hold.
         """
         self.check_rows(len(rows))
-        return RowsUnderWay(
-            self,
-            [
-                RowJob(stage, length, row=row, inputs=own, keep=tuple(keep))
-                for row, own, length in zip(rows, inputs, num_items, strict=True)
-            ],
-        )
+        jobs = [
+            RowJob(stage, length, row=row, inputs=own, keep=tuple(keep))
+            for row, own, length in zip(rows, inputs, num_items, strict=True)
+        ]
+        return await finished(self, jobs)
 
     def submit_runs(self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str]) -> Runs:
         """Start one row and return its runs, to be awaited one by one; see `advance`.

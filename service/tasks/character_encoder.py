@@ -65,7 +65,7 @@ class CharacterEncoder:
         is_backward = stage.direction == "backward"
         inputs = [{"x": np.ascontiguousarray(ids[::-1]) if is_backward else ids} for ids in ids_of_words]
         rows = [self._layout.initial] * len(ids_of_words)
-        ends = await self._engine.submit_rows(stage.name, rows, inputs, [len(ids) for ids in ids_of_words]).finished()
+        ends = await self._engine.advance_all(stage.name, rows, inputs, [len(ids) for ids in ids_of_words])
         return [self._layout.tensor(end.row, f"{stage.name}_h") for end in ends]
 
     def _cache(self, known: dict[str, Features]) -> None:

@@ -419,10 +419,10 @@ async def test_rows_of_one_sequence_are_admitted_together_or_not_at_all() -> Non
         waiting = asyncio.create_task(total(engine, 1))
         await turn()
         with pytest.raises(QueueFull):
-            await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([1])}] * 2, 1)
+            await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([1])}] * 2, [1, 1])
         graphs.gate.set()
         await waiting
-        advances = await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([n])} for n in (4, 5)], 1)
+        advances = await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([n])} for n in (4, 5)], [1, 1])
     assert [total_of(advance.row) for advance in advances] == [4, 5]
     assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2)]
 
@@ -438,7 +438,7 @@ async def test_a_turn_that_stumbles_fails_its_jobs_and_the_next_turn_comes() -> 
 async def test_more_rows_than_the_queue_ever_takes_are_too_large() -> None:
     async with serving(SumGraphs(), max_queue_rows=2) as engine:
         with pytest.raises(TooLarge, match="takes 2 rows of a request at a time, and this needs 3"):
-            await engine.advance_all("encode", [FRESH] * 3, [{"x": np.array([1])}] * 3, 1)
+            await engine.advance_all("encode", [FRESH] * 3, [{"x": np.array([1])}] * 3, [1] * 3)
 
 
 async def test_rows_of_one_job_share_runs_with_others_and_are_told_once() -> None:

@@ -23,7 +23,7 @@ from service.record.body import SECRET_AT
 from service.record.body_columns import HEAD
 from service.steps.cohort import Cohort, Computed
 from service.steps.endings import Endings
-from service.steps.grouping import Candidates, CohortKey, Find, grouped
+from service.steps.grouping import CohortKey, Find, Member, grouped
 from service.steps.outage import or_unavailable
 from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.turn import Answer, Turn, returned
@@ -67,14 +67,6 @@ class Cohorts:
         self._take_alone = take_alone
         self._clock = clock
 
-    def start_cached(self, turns: Sequence[Turn], now: float) -> list[Turn]:
-        """Start the turns that can go together, from the cached sessions.
-
-        Returns:
-            The other turns; see `start`.
-        """
-        return self.start(turns, self._cache.find, now) if self._cache else list(turns)
-
     def start(self, turns: Sequence[Turn], find: Find, now: float) -> list[Turn]:
         """Start the turns that can go together.
 
@@ -88,12 +80,12 @@ class Cohorts:
         """
         if len(turns) < MIN_COHORT_TURNS:
             return list(turns)
-        alike, others = grouped(turns, find, self._models, now)
-        for key, candidates in alike.items():
-            others += self._start_alike(key, candidates)
+        groups, others = grouped(turns, find, self._models, now)
+        for key, members in groups.items():
+            others += self._start_group(key, members)
         return others
 
-    def _start_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
+    def _start_group(self, key: CohortKey, members: Sequence[Member]) -> list[Turn]:
         """Start like turns, in as many cohorts as suit the engine.
 
         Returns:
@@ -102,36 +94,35 @@ class Cohorts:
         try:
             model = tensor_model(self._models.on(key.group_key.bundle))
         except ServiceError:
-            return candidates.turns
+            return [turn for turn, _, _ in members]
         if not model.engine.takes_wide_jobs:
-            return candidates.turns
-        N = len(candidates.turns)
-        size = -(-N // model.engine.num_jobs(N))
+            return [turn for turn, _, _ in members]
+        size = -(-len(members) // model.engine.num_jobs(len(members)))
         others: list[Turn] = []
-        for start in range(0, N, size):
-            some = candidates.select(start, start + size)
-            if len(some.turns) < MIN_COHORT_TURNS or not self._start_cohort(key, model, some):
-                others += some.turns
+        for start in range(0, len(members), size):
+            some = members[start : start + size]
+            if len(some) < MIN_COHORT_TURNS or not self._start_cohort(key, model, some):
+                others += [turn for turn, _, _ in some]
         return others
 
-    def _start_cohort(self, key: CohortKey, model: TensorModel[Any], candidates: Candidates) -> bool:
+    def _start_cohort(self, key: CohortKey, model: TensorModel[Any], members: Sequence[Member]) -> bool:
         """Start turns as one cohort, and return whether they could be started."""
         try:
             returns = returned(key.returns, model)
             if returns == "logits" or (returns == "argmax" and not model.has_logits):
                 return False
-            values = np.concatenate(candidates.values).reshape(len(candidates.turns), -1)
+            turns, sessions, parts = zip(*members, strict=True)
+            values = np.concatenate(parts).reshape(len(turns), -1)
             model.check_tensors(values.reshape(-1))
-            cohort = Cohort(candidates.turns, candidates.latest, key.group_key, model, values, returns)
-            for turn in candidates.turns:
+            cohort = Cohort(turns, sessions, key.group_key, model, values, returns)
+            for turn in turns:
                 self._cache.pop(turn.ask.session_id)
                 turn.model = model
             model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
         except Exception as error:  # a turn may still succeed alone
             if not isinstance(error, ServiceError):
-                logger.exception("%d steps could not start together; taking them one by one", len(candidates.turns))
-            known = zip(candidates.turns, candidates.latest, strict=True)
-            self._cache.put_all({turn.ask.session_id: latest for turn, latest in known})
+                logger.exception("%d steps could not start together; taking them one by one", len(members))
+            self._cache.put_all({turn.ask.session_id: session for turn, session, _ in members})
             return False
         return True
 

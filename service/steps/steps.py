@@ -6,7 +6,7 @@
 A turn starts in the first of these four ways that applies to it. A cached session is only a guess: if it has moved on
 since, or if the cohort fails, the turn is retried from the store's record.
 
-    in a cohort, from the cache     MIN_COHORT_TURNS or more like turns in tensors    Cohorts.start_cached
+    in a cohort, from the cache     MIN_COHORT_TURNS or more like turns in tensors    Cohorts.start
     alone, from the cache           the next step, and not streamed                   _start_from_cache
     in a cohort, from the store     as the first, with the records just loaded        _join
     alone, from the store           all others                                        _load_unknown
@@ -154,7 +154,7 @@ class Steps:
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
         jobs: Jobs = {}
-        others = self._cohorts.start_cached(turns, now)
+        others = self._cohorts.start(turns, self._cache.find, now)
         unknown = [turn for turn in others if not self._start_from_cache(turn, now, jobs)]
         if unknown:
             await self._load_unknown(unknown, now, jobs, may_join=True)

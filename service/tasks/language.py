@@ -93,9 +93,8 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         return await self.stream(state, inputs, seed, lambda _: None)
 
     async def stream(
-        self, state: SequenceState, inputs: Inputs, seed: int, tell: Callable[[Piece], None]
+        self, state: SequenceState, inputs: Inputs, seed: int, on_piece: Callable[[Piece], None]
     ) -> tuple[dict[str, Any], SequenceState]:
-        """Take a step as `step` does, and pass pieces to `tell` as they become certain."""
         fields = type(inputs).model_fields
         if sum(getattr(inputs, name) is not None for name in fields) != 1:
             raise InvalidInput("give one of " + " and ".join(f'"{name}"' for name in fields))
@@ -104,20 +103,20 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
             answer, state = await self._read(state, inputs)
             return answer.model_dump(), state
         try:
-            end = await self._told(state, asked, seed if asked.seed is None else asked.seed, tell)
+            end = await self._write_to_end(state, asked, seed if asked.seed is None else asked.seed, on_piece)
         except InvalidInput as error:
             raise error.within("generate") from None
         return end.answer.model_dump(), end.state
 
-    async def _told(
-        self, state: SequenceState, asked: Asked, seed: int, tell: Callable[[Piece], None]
+    async def _write_to_end(
+        self, state: SequenceState, asked: Asked, seed: int, on_piece: Callable[[Piece], None]
     ) -> Finished[Answer]:
-        """Write to the end, and pass each piece to `tell`."""
+        """Write to the end, and pass each piece to `on_piece`."""
         async with aclosing(self.generate(state, asked, seed)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     return event
-                tell(event)
+                on_piece(event)
         raise RuntimeError("generated text has no end")
 
     async def _write(

@@ -64,7 +64,7 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
         """
         ids = self._ids(notes)
         state, _ = await self._advance(await self._begun(self.initial_state()), ids)
-        end = await self._told(state, composing, seed, lambda _: None)
+        end = await self._write_to_end(state, composing, seed, lambda _: None)
         return list(map(tuple, end.answer.frames))
 
     def generate(

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -111,6 +111,15 @@ class SequenceModel(ServedModel, Generic[Inputs]):
         Returns:
             The outputs, ready for JSON, and the next state.
         """
+
+    async def stream(
+        self, state: SequenceState, inputs: Inputs, seed: int, on_piece: Callable[[Piece], None]
+    ) -> tuple[dict[str, Any], SequenceState]:
+        """Take a step as `step` does, and pass pieces of its answer to `on_piece` as they become certain.
+
+        A model that does not override this passes none.
+        """
+        return await self.step(state, inputs, seed)
 
 
 class TensorModel(SequenceModel[Inputs]):

@@ -123,7 +123,7 @@ class Engine:
                 self._fail_job(job, self._shutting_down())
 
     def submit(self, jobs: Sequence[RowJob], is_group: bool = False) -> None:
-        """Admit jobs, all or none. The `on_done` of each is called on the event loop.
+        """Admit jobs, all or none, also if this fails. The `on_done` of each is called on the event loop.
 
         Args:
             jobs: Jobs with items remaining.
@@ -138,12 +138,17 @@ class Engine:
         is_idle = not self._scheduler.num_admitted
         if not self._scheduler.can_admit(num_rows(jobs)):
             raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
-        for job in jobs:
-            self._scheduler.admit(job)
-        if is_group and not self._max_wait_seconds:
-            self._pump()
-        else:
-            self._wake(self._max_wait_seconds if is_idle else 0.0)
+        try:
+            for job in jobs:
+                self._scheduler.admit(job)
+            if is_group and not self._max_wait_seconds:
+                self._pump()
+            else:
+                self._wake(self._max_wait_seconds if is_idle else 0.0)
+        except Exception:
+            for job in jobs:
+                self.withdraw(job)
+            raise
 
     def check_rows(self, num_rows: int) -> None:
         """Raise TooLarge if a request has more rows at a time than the queue holds, so that they would never fit."""

@@ -23,7 +23,6 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from service.concurrency.waiting import run_now
-from service.engine.job import RowJob
 from service.errors import DeadlineExceeded, ServiceError
 from service.metrics import Metrics
 from service.settings import SessionSettings
@@ -43,7 +42,7 @@ from service.tasks.task import SequenceModel
 
 logger = logging.getLogger(__name__)
 
-Jobs = dict[SequenceModel[Any], list[RowJob]]
+Started = dict[SequenceModel[Any], list[Turn]]  # turns with a job for the engine
 
 
 class Steps:
@@ -153,15 +152,15 @@ class Steps:
 
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
-        jobs: Jobs = {}
+        started: Started = {}
         others = self._cohorts.start(turns, self._cache.find, now)
-        unknown = [turn for turn in others if not self._start_from_cache(turn, now, jobs)]
+        unknown = [turn for turn in others if not self._start_from_cache(turn, now, started)]
         if unknown:
-            await self._load_unknown(unknown, now, jobs, may_join=True)
-        for model, own in jobs.items():
+            await self._load_unknown(unknown, now, started, may_join=True)
+        for model, own in started.items():
             self._submit(model, own)
 
-    def _start_from_cache(self, turn: Turn, now: float, jobs: Jobs) -> bool:
+    def _start_from_cache(self, turn: Turn, now: float, started: Started) -> bool:
         """Start a turn from the cache; the commit fails if the session has moved on since.
 
         A streamed turn never starts this way, since the pieces that it sends cannot be taken back.
@@ -176,7 +175,7 @@ class Steps:
         try:
             self._rules.load_cached(turn, latest.record, latest.body, now)
             turn.is_guess = True
-            self._start(turn, jobs)
+            self._start(turn, started)
         except Exception as error:  # the turn is retried from the store's record
             if not isinstance(error, ServiceError):
                 logger.exception("a step could not start from the cached session; loading it from the store")
@@ -188,12 +187,12 @@ class Steps:
         self._run_store_call(self._load_alone(turns))
 
     async def _load_alone(self, turns: Sequence[Turn]) -> None:
-        jobs: Jobs = {}
-        await self._load_unknown([turn for turn in turns if not turn.is_over], self._clock(), jobs)
-        for model, own in jobs.items():
+        started: Started = {}
+        await self._load_unknown([turn for turn in turns if not turn.is_over], self._clock(), started)
+        for model, own in started.items():
             self._submit(model, own)
 
-    async def _load_unknown(self, turns: Sequence[Turn], now: float, jobs: Jobs, may_join: bool = False) -> None:
+    async def _load_unknown(self, turns: Sequence[Turn], now: float, started: Started, may_join: bool = False) -> None:
         try:
             records = await or_unavailable(self._store.load([turn.ask.session_id for turn in turns]))
         except Exception as error:
@@ -205,7 +204,7 @@ class Steps:
                 if not turn.is_over:
                     turn.is_guess = False
                     self._rules.load(turn, stored[turn], now)
-                    self._start(turn, jobs)
+                    self._start(turn, started)
             except Exception as error:
                 self._endings.fail(turn, error)
 
@@ -217,24 +216,18 @@ class Steps:
         latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
         return self._cohorts.start(list(stored), latest.get, now)
 
-    def _start(self, turn: Turn, jobs: Jobs) -> None:
-        """Start computing a turn. Its job, if any, is added to `jobs`, which run together."""
-        if (job := self._computations.start(turn)) is not None:
-            jobs.setdefault(turn.model, []).append(job)
+    def _start(self, turn: Turn, started: Started) -> None:
+        """Start computing a turn. If it has a job, it is added to `started`, whose jobs run together."""
+        if self._computations.start(turn) is not None:
+            started.setdefault(turn.model, []).append(turn)
 
-    def _submit(self, model: SequenceModel[Any], jobs: list[RowJob]) -> None:
+    def _submit(self, model: SequenceModel[Any], turns: Sequence[Turn]) -> None:
         """Hand jobs to the engine together, or one by one if its queue has no room for all of them."""
         try:
-            model.engine.submit(jobs, is_group=True)
-        except ServiceError as error:
-            if len(jobs) == 1:
-                jobs[0].error = error
-                jobs[0].on_done(jobs[0])
-                return
-            for job in jobs:
-                self._submit(model, [job])
-        except Exception as error:  # some of them may be admitted
-            for job in jobs:
-                job.error, on_done = error, job.on_done
-                model.engine.withdraw(job)
-                on_done(job)
+            model.engine.submit([turn.job for turn in turns if turn.job is not None], is_group=True)
+        except Exception as error:
+            for turn in turns:
+                if len(turns) > 1 and isinstance(error, ServiceError):
+                    self._submit(model, [turn])
+                elif turn.job is not None:  # it has not run already
+                    self._endings.fail(turn, error)

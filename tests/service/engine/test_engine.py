@@ -623,4 +623,5 @@ async def test_an_engine_that_could_not_be_woken_is_woken_by_the_next_job(monkey
             FailsOnce(type(asyncio.get_running_loop()), "call_soon", patched)
             with pytest.raises(MemoryError):
                 engine.submit([job(1)])
+        assert engine.is_idle
         assert await total(engine, 2) == 2

@@ -44,6 +44,22 @@ async def test_what_goes_wrong_for_all_together_is_logged_unless_it_is_a_refusal
     )
 
 
+async def test_steps_whose_engine_stumbles_over_their_job_are_taken_once(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, pump = await known(process), process.model.engine._pump
+
+    def stumble() -> None:
+        monkeypatch.setattr(process.model.engine, "_pump", pump)
+        raise MemoryError("of ours")
+
+    monkeypatch.setattr(process.model.engine, "_pump", stumble)
+    assert [answer.step for answer in await taken(process, [ask(each, 5) for each in ids])] == [2] * NUM
+    assert process.model.engine.is_idle
+    assert sum(rows for _, _, rows in process.graphs["0"].runs) == 2 * NUM
+    assert [await process.count(each) for each in ids] == [6] * NUM
+
+
 async def test_inputs_that_cannot_be_read_are_logged_unless_they_are_refused(
     process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ since, or if the cohort fails, the turn is retried from the store's record.
     in a cohort, from the cache     MIN_COHORT_TURNS or more like turns in tensors    Cohorts.start
     alone, from the cache           the next step, and not streamed                   _start_from_cache
     in a cohort, from the store     as the first, with the records just loaded        _join
-    alone, from the store           all others                                        _load_unknown
+    alone, from the store           all others                                        _start_all
 
 Everything happens on the event loop except graph runs and calls to a remote store. Turns that arrive together are taken
 together: their records are loaded in one call, their rows run together, and all turns that a run finishes are committed
@@ -19,7 +19,7 @@ called off or lost to another writer is resolved alone.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from service.concurrency.waiting import run_now
@@ -42,6 +42,7 @@ from service.tasks.task import SequenceModel
 
 logger = logging.getLogger(__name__)
 
+Stored = Mapping[Turn, Record | Damaged | None]
 Started = dict[SequenceModel[Any], list[Turn]]  # turns with a job for the engine
 
 
@@ -156,9 +157,9 @@ class Steps:
         others = self._cohorts.start(turns, self._cache.find, now)
         unknown = [turn for turn in others if not self._start_from_cache(turn, now, started)]
         if unknown:
-            await self._load_unknown(unknown, now, started, may_join=True)
-        for model, own in started.items():
-            self._submit(model, own)
+            stored = await self._stored(unknown)
+            self._start_all(self._join(stored, now), stored, now, started)
+        self._submit_all(started)
 
     def _start_from_cache(self, turn: Turn, now: float, started: Started) -> bool:
         """Start a turn from the cache; the commit fails if the session has moved on since.
@@ -187,19 +188,32 @@ class Steps:
         self._run_store_call(self._load_alone(turns))
 
     async def _load_alone(self, turns: Sequence[Turn]) -> None:
+        now = self._clock()
         started: Started = {}
-        await self._load_unknown([turn for turn in turns if not turn.is_over], self._clock(), started)
-        for model, own in started.items():
-            self._submit(model, own)
+        stored = await self._stored([turn for turn in turns if not turn.is_over])
+        self._start_all(stored, stored, now, started)
+        self._submit_all(started)
 
-    async def _load_unknown(self, turns: Sequence[Turn], now: float, started: Started, may_join: bool = False) -> None:
+    async def _stored(self, turns: Sequence[Turn]) -> Stored:
+        """Load the records of some turns. If that fails, the turns fail, and nothing is returned."""
         try:
             records = await or_unavailable(self._store.load([turn.ask.session_id for turn in turns]))
+            return dict(zip(turns, records, strict=True))
         except Exception as error:
             self._endings.fail_all(turns, error)
-            return
-        stored = dict(zip(turns, records, strict=True))
-        for turn in self._join(stored, now) if may_join else turns:
+            return {}
+
+    def _join(self, stored: Stored, now: float) -> list[Turn]:
+        """Start cohorts of the turns whose stored records are alike, and return the other turns."""
+        in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
+        if len(in_tensors) < MIN_COHORT_TURNS:
+            return list(stored)
+        latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
+        return self._cohorts.start(list(stored), latest.get, now)
+
+    def _start_all(self, turns: Iterable[Turn], stored: Stored, now: float, started: Started) -> None:
+        """Start turns one by one, each from its record."""
+        for turn in turns:
             try:
                 if not turn.is_over:
                     turn.is_guess = False
@@ -208,18 +222,14 @@ class Steps:
             except Exception as error:
                 self._endings.fail(turn, error)
 
-    def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
-        """Start cohorts of the turns whose stored records are alike, and return the other turns."""
-        in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
-        if len(in_tensors) < MIN_COHORT_TURNS:
-            return list(stored)
-        latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
-        return self._cohorts.start(list(stored), latest.get, now)
-
     def _start(self, turn: Turn, started: Started) -> None:
         """Start computing a turn. If it has a job, it is added to `started`, whose jobs run together."""
         if self._computations.start(turn) is not None:
             started.setdefault(turn.model, []).append(turn)
+
+    def _submit_all(self, started: Started) -> None:
+        for model, turns in started.items():
+            self._submit(model, turns)
 
     def _submit(self, model: SequenceModel[Any], turns: Sequence[Turn]) -> None:
         """Hand jobs to the engine together, or one by one if its queue has no room for all of them."""

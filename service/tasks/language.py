@@ -156,14 +156,6 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         best = np.argsort(-probabilities, kind="stable")[:NUM_NEXT]
         return [(self._name(token), float(probabilities[token])) for token in best.tolist()]
 
-    async def _advance(
-        self, state: SequenceState, ids: Ids, keep: bool = False
-    ) -> tuple[SequenceState, NDArray[np.float32]]:
-        if not len(ids):
-            return state, np.empty((0, self.num_tokens), dtype=np.float32)
-        advance = await self.engine.advance(ITEM_STAGE, state.row, {"x": ids}, len(ids), ["logits"] if keep else [])
-        return state.advanced(advance.row, len(ids)), advance.outputs.get("logits", np.empty(0, dtype=np.float32))
-
 
 def _log_prob(logits: NDArray[np.float32], ids: Ids) -> float:
     """Return the log-probability in nats of tokens (T,), given the logits (T + 1, V) before each and after the last."""

@@ -110,10 +110,10 @@ class Transitions:
             body = loaded.body._replace(state=state, numerics=self._models.numerics)
             return loaded._replace(record=loaded.record._replace(bundle=model.bundle.tag), body=body)
 
-        def told(moved: Loaded) -> dict[str, Any]:
+        def answer_of(moved: Loaded) -> dict[str, Any]:
             return {"migrate": moved.record.bundle}
 
-        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after, told)
+        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after, answer_of)
 
     async def _take(
         self,
@@ -122,13 +122,13 @@ class Transitions:
         step: int | None,
         request: dict[str, Any],
         after: Callable[[Loaded], Awaitable[Loaded]],
-        told: Callable[[Loaded], dict[str, Any]] | None = None,
+        answer_of: Callable[[Loaded], dict[str, Any]] | None = None,
     ) -> Answer:
         """Take a step that reads no input, exactly once if its number is given.
 
         Args:
             after: Returns the session after the step, given the one before. Called again if another writer was first.
-            told: Returns the answer, given the session after the step. None to answer with the request.
+            answer_of: Returns the answer, given the session after the step. None to answer with the request.
         """
         digest = inputs_digest(request)
         lost: Collection[str] = ()
@@ -142,7 +142,7 @@ class Transitions:
             self._check_next(record, step)
             following = await after(loaded)
             following = following.used_at(int(self._clock()))
-            answer = orjson.dumps(request if told is None else told(following))
+            answer = orjson.dumps(request if answer_of is None else answer_of(following))
             content = encode(following.body._replace(digest=digest, answer=answer, before=None))
             taken = following.record._replace(step=record.step + 1, body=content)
             before, now = set(body.checkpoints), set(following.body.checkpoints)

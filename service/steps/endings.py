@@ -77,7 +77,7 @@ class Endings:
         turn.values = None
         if turn.ask.is_streamed:
             if turn.ask.step is None:
-                message = "another writer took this step while its answer was told; nothing was committed"
+                message = "another writer took this step while its answer was being streamed; nothing was committed"
                 self.fail(turn, StepConflict(message, step + 1))
                 return
             turn.on_piece = ignore_piece

@@ -24,7 +24,7 @@ from service.tasks.task import Piece
 from service.tasks.tokens import Ids, TokenModel
 
 Inputs = TypeVar("Inputs", bound=Form)
-Asked = TypeVar("Asked", bound=SamplingOptions)
+Options = TypeVar("Options", bound=SamplingOptions)
 Name = TypeVar("Name")  # of a token, as users write it
 Answer = TypeVar("Answer", bound=Form)  # to a request to write
 
@@ -39,7 +39,7 @@ class Finished(Generic[Answer]):
     state: SequenceState
 
 
-class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
+class LanguageModel(TokenModel[Inputs], Generic[Inputs, Options, Name, Answer]):
     """A model of the next token, whose steps either read tokens or write what follows.
 
     The state has the logits of the next token, so a sequence may be read, continued and read again. Before its first
@@ -64,7 +64,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         """Take a step that reads, and return its answer and the next state."""
 
     @abstractmethod
-    def _asked(self, inputs: Inputs) -> Asked | None:
+    def _options_of(self, inputs: Inputs) -> Options | None:
         """Return how a step asks to continue, or None if it reads."""
 
     @abstractmethod
@@ -72,12 +72,12 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         """Return a token as users write it."""
 
     @abstractmethod
-    def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished[Answer]]:
+    def generate(self, state: SequenceState, options: Options, seed: int) -> AsyncGenerator[Piece | Finished[Answer]]:
         """Write what follows.
 
         Args:
             state: The sequence's state.
-            asked: How to continue.
+            options: How to continue.
             seed: Seed of the draws.
 
         Yields:
@@ -98,21 +98,21 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         fields = type(inputs).model_fields
         if sum(getattr(inputs, name) is not None for name in fields) != 1:
             raise InvalidInput("give one of " + " and ".join(f'"{name}"' for name in fields))
-        asked = self._asked(inputs)
-        if asked is None:
+        options = self._options_of(inputs)
+        if options is None:
             answer, state = await self._read(state, inputs)
             return answer.model_dump(), state
         try:
-            end = await self._write_to_end(state, asked, seed if asked.seed is None else asked.seed, on_piece)
+            end = await self._write_to_end(state, options, seed if options.seed is None else options.seed, on_piece)
         except InvalidInput as error:
             raise error.within("generate") from None
         return end.answer.model_dump(), end.state
 
     async def _write_to_end(
-        self, state: SequenceState, asked: Asked, seed: int, on_piece: Callable[[Piece], None]
+        self, state: SequenceState, options: Options, seed: int, on_piece: Callable[[Piece], None]
     ) -> Finished[Answer]:
         """Write to the end, and pass each piece to `on_piece`."""
-        async with aclosing(self.generate(state, asked, seed)) as events:
+        async with aclosing(self.generate(state, options, seed)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     return event
@@ -120,20 +120,20 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         raise RuntimeError("generated text has no end")
 
     async def _write(
-        self, state: SequenceState, asked: Asked, seed: int, ending: Ending[Any], answer: Callable[[], Answer]
+        self, state: SequenceState, options: Options, seed: int, ending: Ending[Any], answer: Callable[[], Answer]
     ) -> AsyncGenerator[Piece | Finished[Answer]]:
         """Write until an ending, then make the answer.
 
         Yields:
             Pieces as they become certain, then `Finished`.
         """
-        self._decoder.check(asked)
-        written = self._decoder.write(await self._begun(state), asked, seed, ending)
+        self._decoder.check(options)
+        written = self._decoder.write(await self._after_start(state), options, seed, ending)
         async with aclosing(written):
             async for piece in written:
                 yield Finished(answer(), piece) if isinstance(piece, SequenceState) else {self.piece_name: piece}
 
-    async def _begun(self, state: SequenceState) -> SequenceState:
+    async def _after_start(self, state: SequenceState) -> SequenceState:
         """Return the state after the start token, which is pending only in a fresh sequence."""
         state, _ = await self._advance(state, self._pending_ids(state.pending))
         return state._replace(pending=b"")
@@ -144,7 +144,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         Returns:
             Their log-probability in nats, given the sequence so far, and the state after them.
         """
-        state = await self._begun(state)
+        state = await self._after_start(state)
         first = self.layout.tensor(state.row, "pending_logits")
         state, logits = await self._advance(state, ids, keep=True)
         log_prob = await off_loop(len(ids), lambda: _log_prob(np.concatenate([first[None], logits]), ids))

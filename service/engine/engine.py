@@ -22,8 +22,9 @@ from service.bundle.stage import Stage
 from service.engine.advancing import Advance, Runs, finished
 from service.engine.graph_thread import GraphThread, timed
 from service.engine.job import BatchBuilder, PreparedBatch, RowJob
+from service.engine.ladder import Ladder
 from service.engine.run_policy import RunPolicy
-from service.engine.scheduler import Batch, Ladder, Scheduler, num_rows
+from service.engine.scheduler import Batch, Scheduler, num_rows
 from service.engine.state import Array, Inputs
 from service.errors import OutOfResources, QueueFull, ShuttingDown, TooLarge
 
@@ -135,7 +136,7 @@ class Engine:
         """
         if self._is_stopped:
             raise self._shutting_down()
-        is_idle = not self._scheduler.num_admitted
+        is_idle = self.is_idle
         if not self._scheduler.can_admit(num_rows(jobs)):
             raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
         try:

@@ -23,7 +23,7 @@ from service.tasks.decoder import DECODE_NEEDS, Decoder, Ending
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids, TokenModel
 
-Inputs = TypeVar("Inputs", bound=Form)
+StepInputs = TypeVar("StepInputs", bound=Form)
 Options = TypeVar("Options", bound=SamplingOptions)
 Name = TypeVar("Name")  # of a token, as users write it
 Answer = TypeVar("Answer", bound=Form)  # to a request to write
@@ -39,7 +39,7 @@ class Finished(Generic[Answer]):
     state: SequenceState
 
 
-class LanguageModel(TokenModel[Inputs], Generic[Inputs, Options, Name, Answer]):
+class LanguageModel(TokenModel[StepInputs], Generic[StepInputs, Options, Name, Answer]):
     """A model of the next token, whose steps either read tokens or write what follows.
 
     The state has the logits of the next token, so a sequence may be read, continued and read again. Before its first
@@ -60,11 +60,11 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Options, Name, Answer]):
         self._decoder = Decoder(bundle, engine, self.num_tokens, self.unit_name)
 
     @abstractmethod
-    async def _read(self, state: SequenceState, inputs: Inputs) -> tuple[Form, SequenceState]:
+    async def _read(self, state: SequenceState, inputs: StepInputs) -> tuple[Form, SequenceState]:
         """Take a step that reads, and return its answer and the next state."""
 
     @abstractmethod
-    def _options_of(self, inputs: Inputs) -> Options | None:
+    def _options_of(self, inputs: StepInputs) -> Options | None:
         """Return how a step asks to continue, or None if it reads."""
 
     @abstractmethod
@@ -89,11 +89,11 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Options, Name, Answer]):
             ShuttingDown: The worker is shutting down.
         """
 
-    async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
+    async def step(self, state: SequenceState, inputs: StepInputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
         return await self.stream(state, inputs, seed, lambda _: None)
 
     async def stream(
-        self, state: SequenceState, inputs: Inputs, seed: int, on_piece: Callable[[Piece], None]
+        self, state: SequenceState, inputs: StepInputs, seed: int, on_piece: Callable[[Piece], None]
     ) -> tuple[dict[str, Any], SequenceState]:
         fields = type(inputs).model_fields
         if sum(getattr(inputs, name) is not None for name in fields) != 1:

@@ -13,13 +13,13 @@ from service.forms.form import Form
 from service.forms.tokens import IdsStep
 from service.tasks.task import Items, TensorModel, check_alone, validated
 
-Inputs = TypeVar("Inputs", bound=Form)
+StepInputs = TypeVar("StepInputs", bound=Form)
 Ids = NDArray[np.int64]
 
 FEW = 32
 
 
-class TokenModel(TensorModel[Inputs]):
+class TokenModel(TensorModel[StepInputs]):
     """A model of tokens; a step in tensors gives their ids.
 
     Attributes:

@@ -19,7 +19,7 @@ from service.media.words import CharacterVocabulary, Ids
 MAX_CACHED_WORDS = 20_000
 MAX_CACHED_CHARACTERS = 100  # longer words seldom recur, and 20,000 words of 1,000 characters would take 80 MB
 # The most words that one request has waiting, with a row for each stage, so that others find room.
-WORDS_AT_ONCE = 256
+MAX_WAITING_WORDS = 256
 
 Features = NDArray[np.float32]
 
@@ -48,8 +48,8 @@ class CharacterEncoder:
         distinct = dict.fromkeys(words)
         known = {word: self._cached[word] for word in distinct if word in self._cached}
         new = [word for word in distinct if word not in known]
-        for start in range(0, len(new), WORDS_AT_ONCE):
-            some = new[start : start + WORDS_AT_ONCE]
+        for start in range(0, len(new), MAX_WAITING_WORDS):
+            some = new[start : start + MAX_WAITING_WORDS]
             known.update(zip(some, await self._read(some), strict=True))
         self._cache(known)
         return known

@@ -19,7 +19,7 @@ from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.media.text import TextReader, Tokens, check_words, split_last_word
 from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
-from service.tasks.portions import WORDS_AT_ONCE, portions
+from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions
 from service.tasks.task import ServedModel
 from service.tasks.tokens import TokenModel
 
@@ -53,7 +53,7 @@ class SentimentModel(ServedModel):
         self.engine.check_rows(len(texts) * self.num_rows_of_text)
         tokens = await off_loop(sum(map(len, texts)), lambda: list(map(self._whole, texts, locations)))
         results: list[Sentiment] = []
-        for some in portions(zip(texts, tokens, strict=True), (len(each.ids) for each in tokens), WORDS_AT_ONCE):
+        for some in portions(zip(texts, tokens, strict=True), (len(each.ids) for each in tokens), MAX_WORDS_IN_GRAPHS):
             results += await together(self._classify(*work, trajectory) for work in some)
         return SentimentAnswer(results=results, bundle=self.bundle.tag)
 

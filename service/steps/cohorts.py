@@ -150,18 +150,18 @@ class Cohorts:
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
         written: dict[str, CachedSession] = {}
         members = zip(
-            computed.turns, computed.latest, won, group.ttl_seconds, heads, computed.answers, rows, strict=True
+            computed.turns, computed.sessions, won, group.ttl_seconds, heads, computed.answers, rows, strict=True
         )
-        for index, (turn, latest, is_written, ttl_seconds, head, outputs, row) in enumerate(members):
+        for index, (turn, session, is_written, ttl_seconds, head, outputs, row) in enumerate(members):
             try:
                 if not is_written:
-                    retry_lost(turn, latest.step, latest.head[SECRET_AT])
+                    retry_lost(turn, session.step, session.head[SECRET_AT])
                     continue
                 session_id = turn.ask.session_id
-                latest.advance(now, ttl_seconds, head, outputs, row)
-                written[session_id] = latest
+                session.advance(now, ttl_seconds, head, outputs, row)
+                written[session_id] = session
                 values = None if computed.outputs is None else computed.outputs[index]
-                answer(turn, Answer(session_id, latest.step, outputs, values))
+                answer(turn, Answer(session_id, session.step, outputs, values))
             except Exception as error:  # one turn's failure must not keep the others from being answered
                 self._endings.fail(turn, error)
         self._cache.put_all(written)

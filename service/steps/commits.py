@@ -81,8 +81,8 @@ class Commits:
         """Answer a committed turn, and remember its session."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
         if self._cache.is_in_use:
-            latest = CachedSession(
+            session = CachedSession(
                 self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body)
             )
-            self._cache.put(session_id, latest)
+            self._cache.put(session_id, session)
         self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))

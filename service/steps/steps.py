@@ -170,11 +170,11 @@ class Steps:
             Whether the turn was started.
         """
         ask = turn.ask
-        latest = self._cache.pop(ask.session_id)
-        if latest is None or ask.step not in (None, latest.record.step) or ask.is_streamed:
+        session = self._cache.pop(ask.session_id)
+        if session is None or ask.step not in (None, session.record.step) or ask.is_streamed:
             return False
         try:
-            self._rules.load_cached(turn, latest.record, latest.body, now)
+            self._rules.load_cached(turn, session.record, session.body, now)
             turn.is_guess = True
             self._start(turn, started)
         except Exception as error:  # the turn is retried from the store's record
@@ -208,8 +208,8 @@ class Steps:
         in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
         if len(in_tensors) < MIN_COHORT_TURNS:
             return list(stored)
-        latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
-        return self._cohorts.start(list(stored), latest.get, now)
+        cached = {turn.ask.session_id: self._rules.as_cached(stored[turn]) for turn in in_tensors}
+        return self._cohorts.start(list(stored), cached.get, now)
 
     def _start_all(self, turns: Iterable[Turn], stored: Stored, now: float, started: Started) -> None:
         """Start turns one by one, each from its record."""

@@ -175,10 +175,10 @@ async def drained(process: Process) -> None:
 async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def advance(latest: CachedSession, *parts: object) -> None:
-        if latest.record.session_id == ids[3]:
+    def advance(session: CachedSession, *parts: object) -> None:
+        if session.record.session_id == ids[3]:
             raise ZeroDivisionError("a mistake of ours")
-        advance_others(latest, *parts)
+        advance_others(session, *parts)
 
     ids, advance_others = await known(process), CachedSession.advance
     with monkeypatch.context() as patched:

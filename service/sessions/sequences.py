@@ -158,7 +158,7 @@ class Sequences:
         self, owner: str, session_id: str, model: TensorModel[Any], values: Array, names: Collection[str]
     ) -> Taken:
         read = await self._read(model, values[None], names)
-        body = self._openings.fresh(model)._replace(state=read.states[0], numerics=self._numerics)
+        body = self._openings.new_body(model)._replace(state=read.states[0], numerics=self._numerics)
         record = await self._openings.reopen(owner, session_id, model.bundle.tag, body)
         return Taken(Answer(session_id, record.step, b""), model.bundle.version, read.outputs)
 

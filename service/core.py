@@ -68,6 +68,7 @@ class Core:
         cache = SessionCache(max_recent)
         invalidate = cache.pop
         graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, latest, invalidate)
+        burials = Burials(graveyard, spawn)
         self.steps = Steps(
             store=store,
             models=models,
@@ -75,12 +76,14 @@ class Core:
             metrics=metrics,
             timeout_seconds=timeout_seconds,
             cache=cache,
-            bury_expired=Burials(graveyard, spawn).add,
+            bury_expired=burials.add,
             spawn=spawn,
             earliest=earliest,
             latest=latest,
         )
-        self.sessions = Sessions(timed, limits.max_session_lifetime_seconds, graveyard, invalidate, earliest)
+        self.sessions = Sessions(
+            timed, limits.max_session_lifetime_seconds, graveyard, burials.add, invalidate, earliest
+        )
         self.housekeeping = Housekeeping(
             timed, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, earliest
         )

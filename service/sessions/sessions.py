@@ -6,7 +6,6 @@ comes from a clock that is passed in. Knows no HTTP.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from service.errors import SessionDamaged
@@ -17,9 +16,7 @@ from service.sessions.graveyard import Graveyard
 from service.sessions.live_session import LiveSession
 from service.steps.outage import or_unavailable
 from service.steps.step_rules import MAX_ATTEMPTS, contended, readable
-from service.stores.base import Record, Store, Swap, Unavailable
-
-logger = logging.getLogger(__name__)
+from service.stores.base import Record, Store, Swap
 
 RECORDS_AT_ONCE = 64  # of a page: each record may have a quarter of a megabyte of kept inputs
 
@@ -30,7 +27,8 @@ class Sessions:
     Args:
         store: Keeps their records.
         max_lifetime_seconds: The maximum lifetime of a session, however it is used.
-        graveyard: Buries them.
+        graveyard: Buries those that are ended.
+        bury_expired: Called with a record that has expired.
         invalidate: Called with the id of each record just before it is written.
         clock: Wall-clock seconds since 1970.
     """
@@ -40,12 +38,14 @@ class Sessions:
         store: Store,
         max_lifetime_seconds: int,
         graveyard: Graveyard,
+        bury_expired: Callable[[Record], None],
         invalidate: Callable[[str], object],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._max_lifetime_seconds = max_lifetime_seconds
         self._graveyard = graveyard
+        self._bury_expired = bury_expired
         self._invalidate = invalidate
         self._clock = clock
 
@@ -98,7 +98,7 @@ class Sessions:
         try:
             check_lifetime(record, loaded.body, self._max_lifetime_seconds, self._clock())
         except Expired:
-            await self.bury_expired(record)
+            self._bury_expired(record)
             raise
         return loaded
 
@@ -108,17 +108,8 @@ class Sessions:
         try:
             return admitted(record, session_id, owner, self._clock())
         except Expired as expired:
-            await self.bury_expired(expired.record)
+            self._bury_expired(expired.record)
             raise
-
-    async def bury_expired(self, record: Record) -> None:
-        """Bury an expired session. If that fails, the next request or sweep that finds it tries again."""
-        try:
-            await self._graveyard.bury(record, "expired")
-        except Unavailable as error:
-            logger.warning(
-                "expired session %s could not be removed and will be tried again: %s", record.session_id, error
-            )
 
     async def write(self, swap: Swap) -> bool:
         """Compare and swap one record, and return whether it was written."""

@@ -45,24 +45,6 @@ class CachedSession:
         ends_at: See above.
     """
 
-    __slots__ = (
-        "_body",
-        "_idle_seconds",
-        "_is_cut",
-        "_record",
-        "answer",
-        "ends_at",
-        "expires_at",
-        "extra",
-        "group_key",
-        "head",
-        "no_cohort_from",
-        "num_bytes",
-        "row",
-        "step",
-        "used_at",
-    )
-
     def __init__(self, record: Record, body: Body, encoded: bytes, ends_at: int) -> None:
         self._record = record
         self._body: Body | None = body

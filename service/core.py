@@ -66,8 +66,9 @@ class Core:
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be cancelled.
         timed = store if store.is_immediate else store.limited(timeout_seconds)
         cache = SessionCache(max_recent)
-        moved = cache.pop
-        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, latest, moved)
+        invalidate = cache.pop
+        graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, latest, invalidate)
+        burials = Burials(graveyard, spawn)
         self.steps = Steps(
             store=store,
             models=models,
@@ -75,12 +76,14 @@ class Core:
             metrics=metrics,
             timeout_seconds=timeout_seconds,
             cache=cache,
-            bury_expired=Burials(graveyard, spawn).add,
+            bury_expired=burials.add,
             spawn=spawn,
             earliest=earliest,
             latest=latest,
         )
-        self.sessions = Sessions(timed, limits.max_session_lifetime_seconds, graveyard, moved, earliest)
+        self.sessions = Sessions(
+            timed, limits.max_session_lifetime_seconds, graveyard, burials.add, invalidate, earliest
+        )
         self.housekeeping = Housekeeping(
             timed, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, earliest
         )

@@ -10,7 +10,7 @@ from service.engine.state import Array, Inputs
 
 
 class JobTaker(Protocol):
-    """What RowsUnderWay and Runs need from an engine."""
+    """What `finished` and Runs need from an engine."""
 
     def submit(self, jobs: Sequence[RowJob]) -> None: ...
 
@@ -33,55 +33,38 @@ class Advance:
     row: bytes
 
 
-class RowsUnderWay:
-    """Rows of one sequence that are on their way.
+async def finished(engine: JobTaker, jobs: Sequence[RowJob]) -> list[Advance]:
+    """Submit a job for each row of one sequence, all or none, and wait for all of them.
 
-    Args:
-        engine: Admits the jobs, all or none.
-        jobs: One for each row.
+    Once one of them fails, or if the task is cancelled, the unfinished jobs are withdrawn.
+
+    Returns:
+        The result of each row.
 
     Raises:
         QueueFull, ShuttingDown: The engine does not admit them.
+        Exception: The first failure of a job.
     """
+    num_open = len(jobs)
+    over: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
-    def __init__(self, engine: JobTaker, jobs: Sequence[RowJob]) -> None:
-        self._engine = engine
-        self._jobs = jobs
-        self._num_open = len(jobs)
-        self._error: Exception | None = None
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def count(job: RowJob) -> None:
+        nonlocal num_open
+        num_open -= 1
+        if not over.done() and (job.error is not None or not num_open):
+            over.set_result(job.error)
+
+    for job in jobs:
+        job.on_done = count
+    engine.submit(jobs)
+    try:
+        error = await over
+    finally:
         for job in jobs:
-            job.on_done = self._count
-        engine.submit(jobs)
-
-    async def finished(self) -> list[Advance]:
-        """Wait for all rows. If the task is cancelled, the jobs are withdrawn.
-
-        Returns:
-            The result of each row.
-
-        Raises:
-            Exception: The first failure of a job.
-        """
-        try:
-            await self._over
-        finally:
-            self.withdraw()
-        if self._error is not None:
-            raise self._error
-        return [Advance(self._engine.outputs_of(job), job.row) for job in self._jobs]
-
-    def withdraw(self) -> None:
-        """Withdraw the unfinished jobs."""
-        for job in self._jobs:
-            self._engine.withdraw(job)
-
-    def _count(self, job: RowJob) -> None:
-        """Count a finished job."""
-        self._num_open -= 1
-        self._error = self._error or job.error
-        if not self._over.done() and (self._error is not None or not self._num_open):
-            self._over.set_result(None)
+            engine.withdraw(job)
+    if error is not None:
+        raise error
+    return [Advance(engine.outputs_of(job), job.row) for job in jobs]
 
 
 class Runs:
@@ -99,10 +82,10 @@ class Runs:
         self._engine = engine
         self._job = job
         self._rows: list[bytes] = []
-        self._num_told = 0
-        self._news: asyncio.Future[None] | None = None
+        self._num_returned = 0
+        self._next_run: asyncio.Future[None] | None = None
         job.rows = self._rows
-        job.on_run = job.on_done = self._tell
+        job.on_run = job.on_done = self._wake
         engine.submit([job])
 
     async def next(self) -> Advance:
@@ -115,19 +98,19 @@ class Runs:
             Exception: The run failed.
         """
         job = self._job
-        while self._num_told == len(self._rows):
+        while self._num_returned == len(self._rows):
             if job.error is not None:
                 raise job.error
-            self._news = asyncio.get_running_loop().create_future()
-            await self._news
-        outputs, row = job.parts[self._num_told], self._rows[self._num_told]
-        self._num_told += 1
+            self._next_run = asyncio.get_running_loop().create_future()
+            await self._next_run
+        outputs, row = job.parts[self._num_returned], self._rows[self._num_returned]
+        self._num_returned += 1
         return Advance(outputs, row)
 
     def withdraw(self) -> None:
         """Withdraw the job if it is not done."""
         self._engine.withdraw(self._job)
 
-    def _tell(self, _: RowJob) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+    def _wake(self, _: RowJob) -> None:
+        if self._next_run is not None and not self._next_run.done():
+            self._next_run.set_result(None)

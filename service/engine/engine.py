@@ -19,11 +19,12 @@ from typing import Protocol
 
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
-from service.engine.advancing import Advance, RowsUnderWay, Runs
+from service.engine.advancing import Advance, Runs, finished
 from service.engine.graph_thread import GraphThread, timed
 from service.engine.job import BatchBuilder, PreparedBatch, RowJob
+from service.engine.ladder import Ladder
 from service.engine.run_policy import RunPolicy
-from service.engine.scheduler import Batch, Ladder, Scheduler, num_rows
+from service.engine.scheduler import Batch, Scheduler, num_rows
 from service.engine.state import Array, Inputs
 from service.errors import OutOfResources, QueueFull, ShuttingDown, TooLarge
 
@@ -123,7 +124,7 @@ class Engine:
                 self._fail_job(job, self._shutting_down())
 
     def submit(self, jobs: Sequence[RowJob], is_group: bool = False) -> None:
-        """Admit jobs, all or none. The `on_done` of each is called on the event loop.
+        """Admit jobs, all or none, also if this fails. The `on_done` of each is called on the event loop.
 
         Args:
             jobs: Jobs with items remaining.
@@ -135,15 +136,20 @@ class Engine:
         """
         if self._is_stopped:
             raise self._shutting_down()
-        is_idle = not self._scheduler.num_admitted
+        is_idle = self.is_idle
         if not self._scheduler.can_admit(num_rows(jobs)):
             raise QueueFull(f"{self._scheduler.num_admitted} rows are waiting for {self._graphs.bundle.manifest.name}")
-        for job in jobs:
-            self._scheduler.admit(job)
-        if is_group and not self._max_wait_seconds:
-            self._pump()
-        else:
-            self._wake(self._max_wait_seconds if is_idle else 0.0)
+        try:
+            for job in jobs:
+                self._scheduler.admit(job)
+            if is_group and not self._max_wait_seconds:
+                self._pump()
+            else:
+                self._wake(self._max_wait_seconds if is_idle else 0.0)
+        except Exception:
+            for job in jobs:
+                self.withdraw(job)
+            raise
 
     def check_rows(self, num_rows: int) -> None:
         """Raise TooLarge if a request has more rows at a time than the queue holds, so that they would never fit."""
@@ -181,40 +187,30 @@ class Engine:
             ShuttingDown: The engine has stopped.
             Exception: The run failed.
         """
-        (result,) = await self.advance_all(stage, [row], [inputs], num_items, keep)
+        (result,) = await self.advance_all(stage, [row], [inputs], [num_items], keep)
         return result
 
     async def advance_all(
-        self, stage: str, rows: Sequence[bytes], inputs: Sequence[Inputs], num_items: int, keep: Sequence[str] = ()
-    ) -> list[Advance]:
-        """Run several rows of one sequence through a stage. They are admitted all or none; see `advance`.
-
-        Raises:
-            TooLarge: There are more rows than the queue can ever hold.
-        """
-        return await self.submit_rows(stage, rows, inputs, [num_items] * len(rows), keep).finished()
-
-    def submit_rows(
         self,
         stage: str,
         rows: Sequence[bytes],
         inputs: Sequence[Inputs],
         num_items: Sequence[int],
         keep: Sequence[str] = (),
-    ) -> RowsUnderWay:
-        """Start rows of one sequence, each with its own number of items; see `advance_all`.
+    ) -> list[Advance]:
+        """Run several rows of one sequence through a stage, each with its own number of items; see `advance`.
+
+        They are admitted all or none.
 
         Raises:
-            QueueFull, ShuttingDown, TooLarge: The rows are not admitted.
+            TooLarge: There are more rows than the queue can ever hold.
         """
         self.check_rows(len(rows))
-        return RowsUnderWay(
-            self,
-            [
-                RowJob(stage, length, row=row, inputs=own, keep=tuple(keep))
-                for row, own, length in zip(rows, inputs, num_items, strict=True)
-            ],
-        )
+        jobs = [
+            RowJob(stage, length, row=row, inputs=own, keep=tuple(keep))
+            for row, own, length in zip(rows, inputs, num_items, strict=True)
+        ]
+        return await finished(self, jobs)
 
     def submit_runs(self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str]) -> Runs:
         """Start one row and return its runs, to be awaited one by one; see `advance`.
@@ -227,19 +223,19 @@ class Engine:
     def _wake(self, after_seconds: float = 0.0) -> None:
         if self._is_woken:
             return
-        self._is_woken = True
         loop = asyncio.get_running_loop()
         if after_seconds:
             loop.call_later(after_seconds, self._pump)
         else:
             loop.call_soon(self._pump)
+        self._is_woken = True
 
     def _pump(self) -> None:
         """Start all runs that may start now."""
         self._is_woken = False
-        while self._thread is not None and self._can_start():
+        while (thread := self._thread) is not None and self._can_start():
             batch = self._next()
-            if batch is None or self._start_run(batch):
+            if batch is None or self._start_run(batch, thread):
                 return
 
     def _can_start(self) -> bool:
@@ -265,7 +261,7 @@ class Engine:
         job = self._to_retry_alone.popleft()
         return Batch(self._scheduler.lane(job), (job,))
 
-    def _start_run(self, batch: Batch[RowJob]) -> bool:
+    def _start_run(self, batch: Batch[RowJob], thread: GraphThread[list[Array]]) -> bool:
         """Start the run of a batch.
 
         Returns:
@@ -274,17 +270,17 @@ class Engine:
         started = time.perf_counter()
         try:
             prepared = self._builder.prepare(batch)
-        except Exception as error:  # one job's inputs do not fit those of the others
+            run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
+            is_inline = self._policy.runs_inline(batch, is_alone=self._scheduler.num_admitted == 1)
+            if not is_inline:
+                thread.submit(run, partial(self._ran, prepared, started, self._pump))
+        except Exception as error:  # for instance, one job's inputs do not fit those of the others
             self._fail(batch, error)
             return True
-        run = partial(self._graphs.run, *batch.lane, prepared.feeds, prepared.names)
-        self._policy.run_started()
-        if self._policy.is_for_the_loop(batch, is_alone=self._scheduler.num_admitted == 1):
+        self._policy.run_started()  # nothing that can fail may stand between this and the run
+        if is_inline:
             self._ran(prepared, started, self._wake, *timed(run))
-            return True
-        if self._thread is not None:
-            self._thread.submit(run, partial(self._ran, prepared, started, self._pump))
-        return False
+        return is_inline
 
     def _ran(
         self,
@@ -296,14 +292,15 @@ class Engine:
     ) -> None:
         """Apply a run's results and start the next run; call the jobs' `on_done` while that run is under way."""
         batch = prepared.batch
-        self._policy.run_ended(batch, seconds)
+        self._policy.run_ended()
         if isinstance(results, Exception):
             self._fail(batch, results)
             return
         try:
             waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
             num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
-            prepared.apply(results)
+            self._policy.learn(batch, seconds)
+            prepared.apply(results)  # the last that may fail: from here on, no job may run again
         except Exception as error:
             self._fail(batch, error)
             return

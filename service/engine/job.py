@@ -16,7 +16,7 @@ LOGITS = "logits"
 ARGMAX = "argmax"  # of the logits, taken for the whole batch at once
 
 
-def _tell_nobody(job: "RowJob") -> None:
+def _ignore(job: "RowJob") -> None:
     """Do nothing, for a job without an owner."""
 
 
@@ -41,7 +41,7 @@ class RowJob(Job):
     row: bytes = b""
     inputs: Inputs = field(default_factory=dict)
     keep: tuple[str, ...] = ()
-    on_done: Callable[["RowJob"], None] = _tell_nobody
+    on_done: Callable[["RowJob"], None] = _ignore
     on_run: Callable[["RowJob"], None] | None = None
     offset: int = 0
     error: Exception | None = None
@@ -52,7 +52,7 @@ class RowJob(Job):
 
     def drop_callbacks(self) -> None:
         """Drop the callbacks: nobody is notified from now on."""
-        self.on_done, self.on_run = _tell_nobody, None
+        self.on_done, self.on_run = _ignore, None
 
     def outputs(self, stage: Stage) -> dict[str, Array]:
         """Return the kept outputs of all runs.

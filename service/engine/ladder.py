@@ -1,6 +1,7 @@
 """Rungs: how graphs of a few fixed lengths compute sequences of any length. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def exact_rung(remaining: int, rungs: Sequence[int]) -> int:
@@ -18,6 +19,18 @@ def exact_rung(remaining: int, rungs: Sequence[int]) -> int:
 def covering_rung(remaining: int, rungs: Sequence[int]) -> int:
     """Return the shortest rung of at least `remaining`, or else the longest. The graph ignores surplus positions."""
     return min((rung for rung in rungs if rung >= remaining), default=max(rungs))
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs of one stage, and whether they cut a length exactly or cover it."""
+
+    rungs: tuple[int, ...]
+    is_exact: bool
+
+    def rung(self, remaining: int) -> int:
+        """Return the rung that a job with this many items remaining would take alone."""
+        return (exact_rung if self.is_exact else covering_rung)(remaining, self.rungs)
 
 
 def common_rung(spans: Sequence[tuple[int, int]], rungs: Sequence[int], num_enough: int) -> int:

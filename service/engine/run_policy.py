@@ -14,22 +14,6 @@ INLINE_SECONDS = 300e-6
 LONE_INLINE_SECONDS = 1e-3
 
 
-class ExpectedDurations:
-    """How long a run takes, learned from earlier runs of the same rung with as many rows."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[tuple[str, int, int], float] = {}
-
-    def seconds(self, batch: Batch[RowJob]) -> float:
-        """Return the expected duration of a run, infinite if there was none like it yet."""
-        return self._seconds.get((*batch.lane, batch.num_rows), float("inf"))
-
-    def learn(self, batch: Batch[RowJob], seconds: float) -> None:
-        """Update the exponential moving average, alpha = 1/8."""
-        key = (*batch.lane, batch.num_rows)
-        self._seconds[key] = self._seconds.get(key, seconds) * 0.875 + seconds * 0.125
-
-
 class RunPolicy:
     """Decides from the runs under way and the durations of earlier runs.
 
@@ -41,17 +25,21 @@ class RunPolicy:
     def __init__(self, max_batch_rows: int, may_run_inline: bool) -> None:
         self._max_batch_rows = max_batch_rows
         self._may_run_inline = may_run_inline
-        self._expected = ExpectedDurations()
+        self._expected_seconds: dict[tuple[str, int, int], float] = {}  # by rung and number of rows
         self._num_running = 0
 
     def run_started(self) -> None:
         """Count a run that starts."""
         self._num_running += 1
 
-    def run_ended(self, batch: Batch[RowJob], seconds: float) -> None:
-        """Count a run that has ended, and learn from its duration."""
+    def run_ended(self) -> None:
+        """Count a run that has ended."""
         self._num_running -= 1
-        self._expected.learn(batch, seconds)
+
+    def learn(self, batch: Batch[RowJob], seconds: float) -> None:
+        """Learn from a run's duration, by an exponential moving average with alpha = 1/8."""
+        key = (*batch.lane, batch.num_rows)
+        self._expected_seconds[key] = self._expected_seconds.get(key, seconds) * 0.875 + seconds * 0.125
 
     @property
     def is_idle(self) -> bool:
@@ -75,16 +63,17 @@ class RunPolicy:
         """Return how many jobs to divide rows of the same step into: two halves, or as few jobs as possible."""
         return 2 if self._can_be_halved(num_rows) else -(-num_rows // self._max_batch_rows)
 
-    def is_for_the_loop(self, batch: Batch[RowJob], is_alone: bool) -> bool:
-        """Whether the run just counted ends sooner on the event loop than in the thread.
+    def runs_inline(self, batch: Batch[RowJob], is_alone: bool) -> bool:
+        """Whether a run that starts now ends sooner on the event loop than in the thread.
 
         Args:
             batch: The rows of the run.
             is_alone: Whether its row has the engine to itself.
         """
-        if self._num_running > 1 or not self._may_run_inline:
+        if self._num_running or not self._may_run_inline:
             return False
-        return self._expected.seconds(batch) < (LONE_INLINE_SECONDS if is_alone else INLINE_SECONDS)
+        expected_seconds = self._expected_seconds.get((*batch.lane, batch.num_rows), float("inf"))
+        return expected_seconds < (LONE_INLINE_SECONDS if is_alone else INLINE_SECONDS)
 
     def _can_be_halved(self, num_rows: int) -> bool:
         """Whether nothing runs, and the rows fit one run but are enough for two efficient ones."""

@@ -16,25 +16,13 @@ from functools import cached_property
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
-from service.engine.ladder import common_rung, covering_rung, exact_rung
+from service.engine.ladder import Ladder, common_rung
 
 # More rows than this make a run no more efficient: a 2×256 LSTM's T=1 graph takes 80 µs for one row, 27 µs a row for 8,
 # 20 for 16 and 19 for 64.
 ENOUGH_ROWS = 16
 # The number of rows considered when choosing a rung.
 MAX_LOOKED_AT = 256
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """The rungs of one stage, and whether they cut a length exactly or cover it."""
-
-    rungs: tuple[int, ...]
-    is_exact: bool
-
-    def rung(self, remaining: int) -> int:
-        """Return the rung that a job with this many items remaining would take alone."""
-        return (exact_rung if self.is_exact else covering_rung)(remaining, self.rungs)
 
 
 ANY = 0  # in place of a rung, for a queue whose jobs may take any rung
@@ -168,7 +156,7 @@ class Scheduler(Generic[J]):
             jobs = _first(queue.jobs, limit)
         else:
             jobs = _first((job for job in queue.jobs if job.least_rung <= rung <= job.remaining), limit)
-            self._make_up(key.stage, rung, jobs)
+            self._reserve_own_rung(key.stage, rung, jobs)
         self._leave(key, queue, jobs)
         return Batch(Lane(key.stage, rung), jobs)
 
@@ -205,7 +193,7 @@ class Scheduler(Generic[J]):
             list(islice(rows, MAX_LOOKED_AT)), self._ladders[stage].rungs, min(ENOUGH_ROWS, self._max_batch_rows)
         )
 
-    def _make_up(self, stage: str, rung: int, jobs: Iterable[J]) -> None:
+    def _reserve_own_rung(self, stage: str, rung: int, jobs: Iterable[J]) -> None:
         """Reserve its own rung next time for a job that got a shorter one, so that none falls behind."""
         ladder = self._ladders[stage]
         for job in jobs:

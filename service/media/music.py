@@ -116,10 +116,7 @@ class FrameTokens:
 
     def encode(self, frames: Sequence[Frame]) -> list[int]:
         """Return the tokens of frames. A pitch that is named twice sounds once."""
-        return [token for frame in frames for token in (*self._keys(frame), self.end)]
-
-    def _keys(self, frame: Frame) -> list[int]:
-        return sorted({pitch - self._lowest for pitch in frame})
+        return [token for frame in frames for token in (*sorted({pitch - self._lowest for pitch in frame}), self.end)]
 
     def pitch(self, token: int) -> int | None:
         """Return the MIDI number of a token, or None for the end of a frame."""

@@ -1,4 +1,4 @@
-"""Background burials of sessions that a step has found expired."""
+"""Background burials of sessions that a request has found expired."""
 
 import logging
 from collections.abc import Callable, Coroutine
@@ -16,9 +16,9 @@ MAX_WAITING = 1024  # as many sessions as one request may name
 class Burials:
     """Buries sessions in the background, a few at a time.
 
-    A store whose writes hang may still be readable, and a step of an expired session is refused at once, so each retry
-    of a client could leave another burial waiting. Therefore each session waits once, and at most MAX_WAITING sessions
-    wait. The next step or sweep finds the others, and those that could not be buried.
+    A store whose writes hang may still be readable, and a request for an expired session is refused at once, so each
+    retry of a client could leave another burial waiting. Therefore each session waits once, and at most MAX_WAITING
+    sessions wait. The next request or sweep finds the others, and those that could not be buried.
 
     Args:
         graveyard: Buries them.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from service.errors import CheckpointUnknown, VersionUnknown
 from service.record.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
 from service.record.checkpoint_ids import checkpoint_entry, checkpoint_id, checkpoint_name
-from service.sessions.loaded import Loaded
+from service.sessions.live_session import LiveSession
 from service.sessions.sessions import Sessions
 from service.steps.step_rules import MAX_ATTEMPTS
 from service.stores.base import CHECKPOINT, Swap
@@ -23,7 +23,7 @@ class Checkpoints:
         self._sessions = sessions
         self._clock = clock
 
-    async def load(self, loaded: Loaded, name: str) -> tuple[Loaded, Body]:
+    async def load(self, loaded: LiveSession, name: str) -> tuple[LiveSession, Body]:
         """Load the body that a session had when it was saved.
 
         Returns:
@@ -35,7 +35,7 @@ class Checkpoints:
         """
         record = None
         for _ in range(MAX_ATTEMPTS):
-            record = await self._sessions.read(checkpoint_id(loaded.record.session_id, saved_as(loaded, name)))
+            record = await self._sessions.find_record(checkpoint_id(loaded.record.session_id, saved_as(loaded, name)))
             if record is not None:
                 break
             again = await self._sessions.load(loaded.record.owner, loaded.record.session_id)
@@ -51,7 +51,7 @@ class Checkpoints:
         except BodyUnreadable as error:
             raise CheckpointUnknown(f"checkpoint {name!r} cannot be read: {error}") from error
 
-    async def write(self, loaded: Loaded, name: str) -> str:
+    async def write(self, loaded: LiveSession, name: str) -> str:
         """Write a session's state to its own record.
 
         A checkpoint does not expire when its session is idle, only with the session's lifetime. Its id contains the
@@ -79,14 +79,14 @@ class Checkpoints:
     async def delete(self, session_id: str, saved: Collection[str]) -> None:
         """Delete the records of checkpoints, given as their session lists them."""
         for each in saved:
-            await self._sessions.delete(checkpoint_id(session_id, each))
+            await self._sessions.delete_record(checkpoint_id(session_id, each))
 
-    async def delete_lost(self, loaded: Loaded, saved: Collection[str]) -> None:
+    async def delete_lost(self, loaded: LiveSession, saved: Collection[str]) -> None:
         """Delete the checkpoints of an attempt that lost its step, except those that the session now lists."""
         await self.delete(loaded.record.session_id, set(saved).difference(loaded.body.checkpoints))
 
 
-def saved_as(loaded: Loaded, name: str) -> str:
+def saved_as(loaded: LiveSession, name: str) -> str:
     """Return the checkpoint of this name as its session lists it. Raises CheckpointUnknown."""
     saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
     if name not in saved:

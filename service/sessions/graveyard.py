@@ -23,7 +23,7 @@ class Graveyard:
         metrics: Counts ends by reason.
         remember_seconds: How long a tombstone is kept.
         clock: Wall-clock seconds since 1970.
-        moved: Called with the id of each session just before it is buried.
+        invalidate: Called with the id of each session just before it is buried.
     """
 
     def __init__(
@@ -32,13 +32,13 @@ class Graveyard:
         metrics: Metrics,
         remember_seconds: int,
         clock: Callable[[], float],
-        moved: Callable[[str], object],
+        invalidate: Callable[[str], object],
     ) -> None:
         self._store = store
         self._metrics = metrics
         self._remember_seconds = remember_seconds
         self._clock = clock
-        self._moved = moved
+        self._invalidate = invalidate
 
     async def bury(self, record: Record, reason: str) -> bool:
         """Replace a record with a tombstone, one step on, so that a step in flight loses its compare-and-swap.
@@ -57,7 +57,7 @@ class Graveyard:
         if not records:
             return 0
         for record in records:
-            self._moved(record.session_id)
+            self._invalidate(record.session_id)
         written = await self._store.swap([Swap(self._tombstone(record, reason), record.step) for record in records])
         buried = list(itertools.compress(records, written))
         if buried:

@@ -11,7 +11,7 @@ from service.record.ids import keyed_session_id, new_session_id
 from service.sessions.graveyard import checkpoint_ids
 from service.sessions.housekeeping import EVICTED_AT_ONCE, MAX_EVICTIONS, Housekeeping
 from service.sessions.idempotency import Keyed, keyed_creation
-from service.sessions.loaded import Loaded
+from service.sessions.live_session import LiveSession
 from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
 from service.steps.outage import or_unavailable
@@ -67,14 +67,14 @@ class Openings:
             StoreFull: There is no room.
         """
         model = self._models.current(request.model)
-        body = self.fresh(model)._replace(inputs=b"" if request.keep_inputs else None)
+        body = self.new_body(model)._replace(inputs=b"" if request.keep_inputs else None)
         keyed = keyed_creation(idempotency_key, request)
         loaded = await self.open(owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), keyed)
         return loaded.view()
 
     async def open(
         self, owner: str, bundle: str, step: int, body: Body, ttl_seconds: int, keyed: Keyed | None
-    ) -> Loaded:
+    ) -> LiveSession:
         """Put a new session into the store, or find the one that the same request with the same key has opened.
 
         Raises:
@@ -88,10 +88,10 @@ class Openings:
         record = Record(
             session_id=session_id, owner=owner, bundle=bundle, step=step, used_at=int(now), ttl_seconds=ttl_seconds
         )
-        opened = self._begun(record, body)
+        opened = self._new_session(record, body)
         if await self._insert(opened.record):
             return opened
-        return await self._opened_before(owner, session_id, keyed)
+        return await self._existing(owner, session_id, keyed)
 
     async def reopen(self, owner: str, session_id: str, bundle: str, body: Body) -> Record:
         """Open a session under an id that its owner knows, in place of the session that had the id before.
@@ -109,11 +109,11 @@ class Openings:
             now = self._clock()
             step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
             if isinstance(before, Damaged):
-                await self._sessions.delete(session_id)
+                await self._sessions.delete_record(session_id)
             fresh = Record(
                 session_id=session_id, owner=owner, bundle=bundle, step=step, used_at=int(now), ttl_seconds=ttl_seconds
             )
-            record = self._begun(fresh, body).record
+            record = self._new_session(fresh, body).record
             if await self._insert(record, before if isinstance(before, Record) else None):
                 if isinstance(before, Record) and (saved := checkpoint_ids(before)):
                     await or_unavailable(self._store.delete(saved))
@@ -126,11 +126,11 @@ class Openings:
             self._secret = await or_unavailable(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
         return keyed_session_id(self._secret, owner, key)
 
-    async def opened(self, owner: str, keyed: Keyed) -> Loaded | None:
+    async def find_keyed(self, owner: str, keyed: Keyed) -> LiveSession | None:
         """Return the session that the same request with the same key has opened, or None if there is none."""
         session_id = await self.keyed_id(owner, keyed.key)
         (record,) = await or_unavailable(self._store.load([session_id]))
-        return None if record is None else await self._opened_before(owner, session_id, keyed)
+        return None if record is None else await self._existing(owner, session_id, keyed)
 
     def ttl(self, asked_seconds: int | None) -> int:
         """Return how long a session may be idle, in seconds, given what its client asked for.
@@ -145,17 +145,17 @@ class Openings:
             )
         return ttl
 
-    def fresh(self, model: SequenceModel[Any]) -> Body:
+    def new_body(self, model: SequenceModel[Any]) -> Body:
         """Return the body of a session that has read nothing, with a new secret."""
         secret = secrets.token_bytes(SECRET_BYTES)
         return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())
 
-    def _begun(self, record: Record, body: Body) -> Loaded:
+    def _new_session(self, record: Record, body: Body) -> LiveSession:
         """Return a session with this record and body, used now and ready to be written."""
-        loaded = self._sessions.loaded(record, body).used_at(record.used_at)
+        loaded = self._sessions.live_session(record, body).used_at(record.used_at)
         return loaded._replace(record=loaded.record._replace(body=encode(loaded.body)))
 
-    async def _opened_before(self, owner: str, session_id: str, keyed: Keyed | None) -> Loaded:
+    async def _existing(self, owner: str, session_id: str, keyed: Keyed | None) -> LiveSession:
         found = await self._sessions.load(owner, session_id)
         if keyed is None or not keyed.came_with(found.body.request_digest):
             raise IdempotencyMismatch("this Idempotency-Key was already used with a different request")

@@ -158,7 +158,7 @@ class Sequences:
         self, owner: str, session_id: str, model: TensorModel[Any], values: Array, names: Collection[str]
     ) -> Taken:
         read = await self._read(model, values[None], names)
-        body = self._openings.fresh(model)._replace(state=read.states[0], numerics=self._numerics)
+        body = self._openings.new_body(model)._replace(state=read.states[0], numerics=self._numerics)
         record = await self._openings.reopen(owner, session_id, model.bundle.tag, body)
         return Taken(Answer(session_id, record.step, b""), model.bundle.version, read.outputs)
 
@@ -183,10 +183,11 @@ class Sequences:
     async def _read(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> Read:
         """Read rows (N, T, ...) from the initial state."""
         rows = [model.items(model.initial_state(), own) for own in values]
-        num_pending, length = rows[0].num_pending, len(rows[0].values)
+        num_pending = rows[0].num_pending
         states, inputs = [items.state.row for items in rows], [{"x": items.values} for items in rows]
+        num_items = [len(items.values) for items in rows]
         async with self._answering.answer():
-            advances = await model.engine.advance_all(ITEM_STAGE, states, inputs, length, tuple(names))
+            advances = await model.engine.advance_all(ITEM_STAGE, states, inputs, num_items, tuple(names))
         return Read(
             {name: np.stack([advance.outputs[name][num_pending:] for advance in advances]) for name in names},
             [

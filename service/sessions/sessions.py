@@ -6,7 +6,6 @@ comes from a clock that is passed in. Knows no HTTP.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Iterator, Sequence
 
 from service.errors import SessionDamaged
@@ -14,12 +13,10 @@ from service.forms.sessions import SessionPage, SessionView
 from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import Body
 from service.sessions.graveyard import Graveyard
-from service.sessions.loaded import Loaded
+from service.sessions.live_session import LiveSession
 from service.steps.outage import or_unavailable
 from service.steps.step_rules import MAX_ATTEMPTS, contended, readable
-from service.stores.base import Record, Store, Swap, Unavailable
-
-logger = logging.getLogger(__name__)
+from service.stores.base import Record, Store, Swap
 
 RECORDS_AT_ONCE = 64  # of a page: each record may have a quarter of a megabyte of kept inputs
 
@@ -30,8 +27,9 @@ class Sessions:
     Args:
         store: Keeps their records.
         max_lifetime_seconds: The maximum lifetime of a session, however it is used.
-        graveyard: Buries them.
-        moved: Called with the id of each record just before it is written.
+        graveyard: Buries those that are ended.
+        bury_expired: Called with a record that has expired.
+        invalidate: Called with the id of each record just before it is written.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -40,13 +38,15 @@ class Sessions:
         store: Store,
         max_lifetime_seconds: int,
         graveyard: Graveyard,
-        moved: Callable[[str], object],
+        bury_expired: Callable[[Record], None],
+        invalidate: Callable[[str], object],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._max_lifetime_seconds = max_lifetime_seconds
         self._graveyard = graveyard
-        self._moved = moved
+        self._bury_expired = bury_expired
+        self._invalidate = invalidate
         self._clock = clock
 
     async def get(self, owner: str, session_id: str) -> SessionView:
@@ -58,13 +58,13 @@ class Sessions:
         found: list[SessionView] = []
         last: str | None = after
         while last is not None and limit > 0:
-            views, last = await self._few(owner, last, min(limit, RECORDS_AT_ONCE))
+            views, last = await self._page_part(owner, last, min(limit, RECORDS_AT_ONCE))
             found += views
             limit -= RECORDS_AT_ONCE
             await asyncio.sleep(0)
         return SessionPage(sessions=found, next=last)
 
-    async def _few(self, owner: str, after: str, limit: int) -> tuple[list[SessionView], str | None]:
+    async def _page_part(self, owner: str, after: str, limit: int) -> tuple[list[SessionView], str | None]:
         """Return the live sessions among the next `limit` records, and the id after which there are more."""
         records = await or_unavailable(self._store.page(owner, after, limit))
         live, now = [record for record in records if not record.ended], self._clock()
@@ -74,18 +74,18 @@ class Sessions:
     async def end(self, owner: str, session_id: str) -> None:
         """End a session. Its id is remembered for a while, but not its state."""
         for _ in range(MAX_ATTEMPTS):
-            record = await self.record(owner, session_id)
+            record = await self.load_record(owner, session_id)
             if await or_unavailable(self._graveyard.bury(record, "ended")):
                 return
         raise contended(record.step)
 
     async def end_at(self, owner: str, session_id: str, step: int) -> None:
         """End a session unless it has moved beyond this step or its id now stands for another session."""
-        record = await self.record(owner, session_id)
+        record = await self.load_record(owner, session_id)
         if record.step == step:
             await or_unavailable(self._graveyard.bury(record, "ended"))
 
-    async def load(self, owner: str, session_id: str) -> Loaded:
+    async def load(self, owner: str, session_id: str) -> LiveSession:
         """Load a live session of an owner, with its content.
 
         Raises:
@@ -93,56 +93,47 @@ class Sessions:
             SessionGone: It is over.
             SessionDamaged: It cannot be read.
         """
-        record = await self.record(owner, session_id)
+        record = await self.load_record(owner, session_id)
         loaded = self._read(record)
         try:
             check_lifetime(record, loaded.body, self._max_lifetime_seconds, self._clock())
         except Expired:
-            await self.bury_expired(record)
+            self._bury_expired(record)
             raise
         return loaded
 
-    async def record(self, owner: str, session_id: str) -> Record:
+    async def load_record(self, owner: str, session_id: str) -> Record:
         """Load the record of an owner's live session."""
         (record,) = await or_unavailable(self._store.load([session_id]))
         try:
             return admitted(record, session_id, owner, self._clock())
         except Expired as expired:
-            await self.bury_expired(expired.record)
+            self._bury_expired(expired.record)
             raise
-
-    async def bury_expired(self, record: Record) -> None:
-        """Bury an expired session. If that fails, the next request or sweep that finds it tries again."""
-        try:
-            await self._graveyard.bury(record, "expired")
-        except Unavailable as error:
-            logger.warning(
-                "expired session %s could not be removed and will be tried again: %s", record.session_id, error
-            )
 
     async def write(self, swap: Swap) -> bool:
         """Compare and swap one record, and return whether it was written."""
-        self._moved(swap.record.session_id)
+        self._invalidate(swap.record.session_id)
         (written,) = await or_unavailable(self._store.swap([swap]))
         return written
 
-    async def read(self, record_id: str) -> Record | None:
+    async def find_record(self, record_id: str) -> Record | None:
         """Load a record of any kind. Return None if there is none or it is damaged."""
         (record,) = await or_unavailable(self._store.load([record_id]))
         return record if isinstance(record, Record) else None
 
-    async def delete(self, record_id: str) -> None:
+    async def delete_record(self, record_id: str) -> None:
         """Delete a record of any kind."""
         await or_unavailable(self._store.delete([record_id]))
 
-    def loaded(self, record: Record, body: Body) -> Loaded:
+    def live_session(self, record: Record, body: Body) -> LiveSession:
         """Return a session from its record and its decoded body."""
-        return Loaded(record, body, body.ends_at(self._max_lifetime_seconds))
+        return LiveSession(record, body, body.ends_at(self._max_lifetime_seconds))
 
-    def _read(self, record: Record) -> Loaded:
-        return self.loaded(record, readable(record, self._clock()))
+    def _read(self, record: Record) -> LiveSession:
+        return self.live_session(record, readable(record, self._clock()))
 
-    def _readable(self, records: Sequence[Record]) -> Iterator[Loaded]:
+    def _readable(self, records: Sequence[Record]) -> Iterator[LiveSession]:
         for record in records:
             with contextlib.suppress(SessionDamaged):
                 yield self._read(record)

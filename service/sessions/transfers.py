@@ -54,7 +54,7 @@ class Transfers:
     async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
         """Open a session that continues from another's state, with its own secret to seed sampling."""
         keyed = keyed_fork(idempotency_key, session_id, request)
-        if keyed and (before := await self._openings.opened(owner, keyed)):
+        if keyed and (before := await self._openings.find_keyed(owner, keyed)):
             return before.view()  # whatever has happened to the source session since
         source = await self._sessions.load(owner, session_id)
         body = source.body

@@ -22,7 +22,7 @@ from service.record.checkpoint_ids import checkpoint_name
 from service.record.digest import inputs_digest
 from service.record.replay import kept_steps
 from service.sessions.checkpoints import Checkpoints, saved_as
-from service.sessions.loaded import Loaded, model_name
+from service.sessions.live_session import LiveSession, model_name
 from service.sessions.sessions import Sessions
 from service.steps.step_rules import MAX_ATTEMPTS, check_next, contended, is_repeated
 from service.steps.turn import Answer
@@ -65,7 +65,7 @@ class Transitions:
     async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
         """Save a session's state as a named checkpoint, as its next step. Replaces an older one of the same name."""
 
-        async def after(loaded: Loaded) -> Loaded:
+        async def after(loaded: LiveSession) -> LiveSession:
             saved = {checkpoint_name(each): each for each in loaded.body.checkpoints}
             if name not in saved and len(saved) >= self._max_checkpoints:
                 raise TooManyCheckpoints(f"a session may have at most {self._max_checkpoints} checkpoints")
@@ -77,7 +77,7 @@ class Transitions:
     async def forget(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
         """Forget a checkpoint, as the session's next step."""
 
-        async def after(loaded: Loaded) -> Loaded:
+        async def after(loaded: LiveSession) -> LiveSession:
             forgotten = saved_as(loaded, name)
             others = tuple(each for each in loaded.body.checkpoints if each != forgotten)
             return loaded._replace(body=loaded.body._replace(checkpoints=others))
@@ -87,7 +87,7 @@ class Transitions:
     async def roll_back(self, owner: str, session_id: str, request: RollbackRequest) -> Answer:
         """Return to a checkpoint, as the session's next step."""
 
-        async def after(loaded: Loaded) -> Loaded:
+        async def after(loaded: LiveSession) -> LiveSession:
             _, saved = await self._checkpoints.load(loaded, request.checkpoint)
             body = loaded.body._replace(state=saved.state, numerics=saved.numerics, inputs=saved.inputs)
             return loaded._replace(body=body)
@@ -103,17 +103,17 @@ class Transitions:
         """
         started = time.perf_counter()
 
-        async def after(loaded: Loaded) -> Loaded:
+        async def after(loaded: LiveSession) -> LiveSession:
             model = self._target(loaded.record, request.bundle)
             async with self._answering.answer(since=started):
                 state = await _read_again(model, loaded.body)
             body = loaded.body._replace(state=state, numerics=self._models.numerics)
             return loaded._replace(record=loaded.record._replace(bundle=model.bundle.tag), body=body)
 
-        def told(moved: Loaded) -> dict[str, Any]:
+        def answer_of(moved: LiveSession) -> dict[str, Any]:
             return {"migrate": moved.record.bundle}
 
-        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after, told)
+        return await self._take(owner, session_id, request.step, {"migrate": request.bundle}, after, answer_of)
 
     async def _take(
         self,
@@ -121,14 +121,14 @@ class Transitions:
         session_id: str,
         step: int | None,
         request: dict[str, Any],
-        after: Callable[[Loaded], Awaitable[Loaded]],
-        told: Callable[[Loaded], dict[str, Any]] | None = None,
+        after: Callable[[LiveSession], Awaitable[LiveSession]],
+        answer_of: Callable[[LiveSession], dict[str, Any]] | None = None,
     ) -> Answer:
         """Take a step that reads no input, exactly once if its number is given.
 
         Args:
             after: Returns the session after the step, given the one before. Called again if another writer was first.
-            told: Returns the answer, given the session after the step. None to answer with the request.
+            answer_of: Returns the answer, given the session after the step. None to answer with the request.
         """
         digest = inputs_digest(request)
         lost: Collection[str] = ()
@@ -142,7 +142,7 @@ class Transitions:
             self._check_next(record, step)
             following = await after(loaded)
             following = following.used_at(int(self._clock()))
-            answer = orjson.dumps(request if told is None else told(following))
+            answer = orjson.dumps(request if answer_of is None else answer_of(following))
             content = encode(following.body._replace(digest=digest, answer=answer, before=None))
             taken = following.record._replace(step=record.step + 1, body=content)
             before, now = set(body.checkpoints), set(following.body.checkpoints)

@@ -54,7 +54,7 @@ class AnswerRoom:
         return self.of_bytes(0 if is_small else min(num_logits, MAX_ANSWERED_VALUES) * bytes_per_logit)
 
     def of_bytes(self, num_bytes: int) -> "Holding":
-        """The same, of one that takes so many bytes until it is sent."""
+        """Return the holding for an answer of this many bytes."""
         return Holding(self, min(num_bytes, self._size))
 
     def take(self, num_bytes: int) -> bool:

@@ -8,7 +8,7 @@ from service.steps.open_turns import OpenTurns
 from service.steps.turn import Turn
 
 # With this many turns or more under way, new ones wait for others, for at most GATHER_SECONDS.
-CROWD = 8
+MIN_CROWD_TURNS = 8
 GATHER_SECONDS = 0.0005
 
 
@@ -39,7 +39,7 @@ class Arrivals:
         A group costs a good part of a millisecond on top of its members, so small groups slow many clients down. The
         loop's timers have a resolution of a millisecond, so this checks again in the loop's next iteration instead.
         """
-        is_crowd = len(self._open) >= CROWD and len(self._arrived) < len(self._open) // 2
+        is_crowd = len(self._open) >= MIN_CROWD_TURNS and len(self._arrived) < len(self._open) // 2
         if is_crowd and time.perf_counter() - self._gathering_since < GATHER_SECONDS:
             asyncio.get_running_loop().call_soon(self._gather)
             return

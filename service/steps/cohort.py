@@ -24,7 +24,7 @@ class Computed(NamedTuple):
     """The results of turns whose answers have the same length.
 
     Attributes:
-        turns, latest: See Cohort.
+        turns, sessions: See Cohort.
         digests: Digest of each turn's inputs, 16 bytes.
         answers: JSON of each turn's outputs.
         outputs: The values in the answers: logits, float32 (N, T, V), or argmax, int64 (N, T). None if nothing is
@@ -33,7 +33,7 @@ class Computed(NamedTuple):
     """
 
     turns: Sequence[Turn]
-    latest: Sequence[CachedSession]
+    sessions: Sequence[CachedSession]
     digests: Sequence[bytes]
     answers: Sequence[bytes]
     outputs: Array | None
@@ -43,7 +43,7 @@ class Computed(NamedTuple):
         """Return the results of the turns at these indices."""
         return Computed(
             [self.turns[index] for index in indices],
-            [self.latest[index] for index in indices],
+            [self.sessions[index] for index in indices],
             [self.digests[index] for index in indices],
             [self.answers[index] for index in indices],
             None if self.outputs is None else self.outputs[indices],
@@ -57,7 +57,7 @@ class Cohort:
 
     Attributes:
         turns: N turns of different sessions.
-        latest: Their sessions.
+        sessions: Their sessions.
         group_key: What these sessions have in common.
         model: Computes the steps.
         values: The items of the steps, int64 (N, T).
@@ -65,7 +65,7 @@ class Cohort:
     """
 
     turns: Sequence[Turn]
-    latest: Sequence[CachedSession]
+    sessions: Sequence[CachedSession]
     group_key: GroupKey
     model: TensorModel[Any]
     values: Array
@@ -77,7 +77,7 @@ class Cohort:
             ITEM_STAGE,
             self.values.shape[1],
             width=len(self.turns),
-            row=b"".join([latest.row for latest in self.latest]),
+            row=b"".join([session.row for session in self.sessions]),
             inputs={"x": self.values},
             keep=() if self.returns == "none" else (self.returns,),
             on_done=on_done,
@@ -99,7 +99,7 @@ class Cohort:
         outputs = None if returns == "none" else self.model.engine.outputs_of(job)[returns]
         return Computed(
             self.turns,
-            self.latest,
+            self.sessions,
             tensors_digests(self.values, returns),
             [b"{}"] * N if outputs is None else [_json(returns, own) for own in outputs],
             outputs,
@@ -113,18 +113,18 @@ class Cohort:
             computed: Results of some of the turns.
             now: Wall-clock seconds since 1970.
         """
-        latest = computed.latest
+        sessions = computed.sessions
         heads = next_heads(
-            [each.head for each in latest],
+            [each.head for each in sessions],
             self.values.shape[1],
             computed.digests,
             computed.answers,
-            [each.extra for each in latest],
+            [each.extra for each in sessions],
         )
         return SwapGroup(
             [turn.ask.session_id for turn in computed.turns],
-            [each.step + 1 for each in latest],
-            [each.ttl_seconds_at(now) for each in latest],
+            [each.step + 1 for each in sessions],
+            [each.ttl_seconds_at(now) for each in sessions],
             self.group_key.owner,
             self.group_key.bundle,
             now,

@@ -23,7 +23,8 @@ from service.record.body import SECRET_AT
 from service.record.body_columns import HEAD
 from service.steps.cohort import Cohort, Computed
 from service.steps.endings import Endings
-from service.steps.grouping import Candidates, CohortKey, Find, grouped
+from service.steps.grouping import CohortKey, Find, Member, grouped
+from service.steps.outage import or_unavailable
 from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.turn import Answer, Turn, returned
 from service.stores.base import Store, SwapGroup
@@ -66,14 +67,6 @@ class Cohorts:
         self._take_alone = take_alone
         self._clock = clock
 
-    def start_cached(self, turns: Sequence[Turn], now: float) -> list[Turn]:
-        """Start the turns that can go together, from the cached sessions.
-
-        Returns:
-            The other turns; see `start`.
-        """
-        return self.start(turns, self._cache.find, now) if self._cache else list(turns)
-
     def start(self, turns: Sequence[Turn], find: Find, now: float) -> list[Turn]:
         """Start the turns that can go together.
 
@@ -87,12 +80,12 @@ class Cohorts:
         """
         if len(turns) < MIN_COHORT_TURNS:
             return list(turns)
-        alike, others = grouped(turns, find, self._models, now)
-        for key, candidates in alike.items():
-            others += self._start_alike(key, candidates)
+        groups, others = grouped(turns, find, self._models, now)
+        for key, members in groups.items():
+            others += self._start_group(key, members)
         return others
 
-    def _start_alike(self, key: CohortKey, candidates: Candidates) -> list[Turn]:
+    def _start_group(self, key: CohortKey, members: Sequence[Member]) -> list[Turn]:
         """Start like turns, in as many cohorts as suit the engine.
 
         Returns:
@@ -101,36 +94,35 @@ class Cohorts:
         try:
             model = tensor_model(self._models.by_tag(key.group_key.bundle))
         except ServiceError:
-            return candidates.turns
+            return [turn for turn, _, _ in members]
         if not model.engine.takes_wide_jobs:
-            return candidates.turns
-        N = len(candidates.turns)
-        size = -(-N // model.engine.num_jobs(N))
+            return [turn for turn, _, _ in members]
+        size = -(-len(members) // model.engine.num_jobs(len(members)))
         others: list[Turn] = []
-        for start in range(0, N, size):
-            some = candidates.select(start, start + size)
-            if len(some.turns) < MIN_COHORT_TURNS or not self._start_cohort(key, model, some):
-                others += some.turns
+        for start in range(0, len(members), size):
+            some = members[start : start + size]
+            if len(some) < MIN_COHORT_TURNS or not self._start_cohort(key, model, some):
+                others += [turn for turn, _, _ in some]
         return others
 
-    def _start_cohort(self, key: CohortKey, model: TensorModel[Any], candidates: Candidates) -> bool:
+    def _start_cohort(self, key: CohortKey, model: TensorModel[Any], members: Sequence[Member]) -> bool:
         """Start turns as one cohort, and return whether they could be started."""
         try:
             returns = returned(key.returns, model)
             if returns == "logits" or (returns == "argmax" and not model.has_logits):
                 return False
-            values = np.concatenate(candidates.values).reshape(len(candidates.turns), -1)
+            turns, sessions, parts = zip(*members, strict=True)
+            values = np.concatenate(parts).reshape(len(turns), -1)
             model.check_tensors(values.reshape(-1))
-            cohort = Cohort(candidates.turns, candidates.latest, key.group_key, model, values, returns)
-            for turn in candidates.turns:
+            cohort = Cohort(turns, sessions, key.group_key, model, values, returns)
+            for turn in turns:
                 self._cache.pop(turn.ask.session_id)
                 turn.model = model
             model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
         except Exception as error:  # a turn may still succeed alone
             if not isinstance(error, ServiceError):
-                logger.exception("%d steps could not start together; taking them one by one", len(candidates.turns))
-            known = zip(candidates.turns, candidates.latest, strict=True)
-            self._cache.put_all({turn.ask.session_id: latest for turn, latest in known})
+                logger.exception("%d steps could not start together; taking them one by one", len(members))
+            self._cache.put_all({turn.ask.session_id: session for turn, session, _ in members})
             return False
         return True
 
@@ -147,7 +139,7 @@ class Cohorts:
         try:
             computed = cohort.computed(job)
             groups = [cohort.swap_group(each, int(self._clock())) for each in computed]
-            written = await self._store.advance(groups)
+            written = await or_unavailable(self._store.advance(groups))
             for each, group, won in zip(computed, groups, written, strict=True):
                 self._answer(each, group, won)
         except Exception as error:
@@ -158,18 +150,18 @@ class Cohorts:
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
         written: dict[str, CachedSession] = {}
         members = zip(
-            computed.turns, computed.latest, won, group.ttl_seconds, heads, computed.answers, rows, strict=True
+            computed.turns, computed.sessions, won, group.ttl_seconds, heads, computed.answers, rows, strict=True
         )
-        for index, (turn, latest, is_written, ttl_seconds, head, outputs, row) in enumerate(members):
+        for index, (turn, session, is_written, ttl_seconds, head, outputs, row) in enumerate(members):
             try:
                 if not is_written:
-                    retry_lost(turn, latest.step, latest.head[SECRET_AT])
+                    retry_lost(turn, session.step, session.head[SECRET_AT])
                     continue
                 session_id = turn.ask.session_id
-                latest.advance(now, ttl_seconds, head, outputs, row)
-                written[session_id] = latest
+                session.advance(now, ttl_seconds, head, outputs, row)
+                written[session_id] = session
                 values = None if computed.outputs is None else computed.outputs[index]
-                answer(turn, Answer(session_id, latest.step, outputs, values))
+                answer(turn, Answer(session_id, session.step, outputs, values))
             except Exception as error:  # one turn's failure must not keep the others from being answered
                 self._endings.fail(turn, error)
         self._cache.put_all(written)

@@ -7,6 +7,7 @@ from typing import Any
 from service.record.body import Body, encode
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
+from service.steps.outage import or_unavailable
 from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Turn
@@ -64,7 +65,7 @@ class Commits:
             bodies = [self._rules.next_body(turn, now) for turn in turns]
             computed = zip(turns, bodies, strict=True)
             records = [self._rules.next_record(turn, body, encode(body), now) for turn, body in computed]
-            written = await self._store.swap([Swap(record, record.step - 1) for record in records])
+            written = await or_unavailable(self._store.swap([Swap(record, record.step - 1) for record in records]))
             for turn, is_written, body, record in zip(turns, written, bodies, records, strict=True):
                 try:
                     if is_written:
@@ -80,8 +81,8 @@ class Commits:
         """Answer a committed turn, and remember its session."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
         if self._cache.is_in_use:
-            latest = CachedSession(
+            session = CachedSession(
                 self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body)
             )
-            self._cache.put(session_id, latest)
+            self._cache.put(session_id, session)
         self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))

@@ -21,7 +21,6 @@ from service.steps.endings import Endings
 from service.steps.large_logits import are_many
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Ask, Turn, returned
-from service.tasks.language import LanguageModel
 from service.tasks.task import Items, TensorModel, tensor_model
 
 
@@ -111,14 +110,8 @@ class Computations:
 
     async def _compute(self, turn: Turn, inputs: Form) -> None:
         seed = derived_seed(turn.body.secret.hex(), turn.step)
-        model = turn.model
         try:
-            if not turn.ask.is_streamed:
-                outputs, state = await model.step(turn.state, inputs, seed)
-            elif isinstance(model, LanguageModel):
-                outputs, state = await model.stream(turn.state, inputs, seed, turn.on_piece)
-            else:
-                raise NotStreamable(f"{model.name} streams no answers")
+            outputs, state = await turn.model.stream(turn.state, inputs, seed, turn.on_piece)
             answer = orjson.dumps(outputs)
         except Exception as error:
             turn.task = None

@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from service.errors import ServiceError, StepConflict
 from service.metrics import Metrics
 from service.steps.open_turns import OpenTurns
-from service.steps.outage import refusal_of
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.steps.turn import Answer, Turn, ignore_piece
-from service.stores.base import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +53,6 @@ class Endings:
 
     def fail_all(self, turns: Sequence[Turn], error: Exception) -> None:
         """Refuse several turns for the same reason."""
-        if isinstance(error, Unavailable):
-            error = refusal_of(error)
         for turn in turns:
             self.fail(turn, error)
 
@@ -81,7 +77,7 @@ class Endings:
         turn.values = None
         if turn.ask.is_streamed:
             if turn.ask.step is None:
-                message = "another writer took this step while its answer was told; nothing was committed"
+                message = "another writer took this step while its answer was being streamed; nothing was committed"
                 self.fail(turn, StepConflict(message, step + 1))
                 return
             turn.on_piece = ignore_piece

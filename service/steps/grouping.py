@@ -1,7 +1,7 @@
 """Groups turns by what they have in common, so that like turns can take their steps together."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,8 @@ MAX_ITEMS = 1024  # per step, so that any answer is short enough to be kept
 _IDS = np.dtype(np.int64)
 
 Find = Callable[[str], CachedSession | None]
+# A turn that can be in a cohort, its session and its items, int64 (T,). A NamedTuple would be slower to make.
+Member = tuple[Turn, CachedSession, Array]
 
 
 class CohortKey(NamedTuple):
@@ -31,52 +33,28 @@ class CohortKey(NamedTuple):
     returns: Returns | None
 
 
-class Candidates:
-    """Like turns, each with its session and its items, int64 (T,)."""
-
-    def __init__(self) -> None:
-        self.turns: list[Turn] = []
-        self.latest: list[CachedSession] = []
-        self.values: list[Array] = []
-
-    def add(self, turn: Turn, latest: CachedSession, values: Array) -> None:
-        """Add a turn."""
-        self.turns.append(turn)
-        self.latest.append(latest)
-        self.values.append(values)
-
-    def select(self, start: int, end: int) -> "Candidates":
-        """Return the candidates from index `start` up to, but not including, `end`."""
-        selected = Candidates()
-        selected.turns, selected.latest = self.turns[start:end], self.latest[start:end]
-        selected.values = self.values[start:end]
-        return selected
-
-
-class Grouped(NamedTuple):
-    """Turns grouped by what they have in common, and the others, which can only be taken one by one."""
-
-    alike: Mapping[CohortKey, Candidates]
-    others: list[Turn]
-
-
-def grouped(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Grouped:
+def grouped(
+    turns: Sequence[Turn], find: Find, models: Models, now: float
+) -> tuple[dict[CohortKey, list[Member]], list[Turn]]:
     """Group turns by what they have in common.
 
     Args:
         turns: Steps of different sessions.
-        find: Returns a session's latest by its id, or None if it is not known.
+        find: Returns a session by its id, as it was after its last step, or None if it is not known.
         models: The served models.
         now: Wall-clock seconds since 1970.
+
+    Returns:
+        The groups, and the other turns, which can only be taken one by one.
     """
-    alike: dict[CohortKey, Candidates] = {}
+    groups: dict[CohortKey, list[Member]] = {}
     others: list[Turn] = []
     last: CohortKey | None = None
-    candidates = Candidates()
+    members: list[Member] = []
     for turn in turns:
         ask = turn.ask
-        latest = find(ask.session_id)
-        if latest is None or (group_key := latest.group_key) is None or not _may_step(ask, latest, group_key, now):
+        session = find(ask.session_id)
+        if session is None or (group_key := session.group_key) is None or not _may_step(ask, session, group_key, now):
             others.append(turn)
             continue
         values = ask.values if ask.values is not None else _read(ask, group_key, models)
@@ -85,9 +63,9 @@ def grouped(turns: Sequence[Turn], find: Find, models: Models, now: float) -> Gr
             continue
         if last is None or group_key != last.group_key or len(values) != last.num_items or ask.returns != last.returns:
             last = CohortKey(group_key, len(values), ask.returns)
-            candidates = alike.setdefault(last, Candidates())
-        candidates.add(turn, latest, values)
-    return Grouped(alike, others)
+            members = groups.setdefault(last, [])
+        members.append((turn, session, values))
+    return groups, others
 
 
 def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
@@ -103,14 +81,14 @@ def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
     return None
 
 
-def _may_step(ask: Ask, latest: CachedSession, group_key: GroupKey, now: float) -> bool:
+def _may_step(ask: Ask, session: CachedSession, group_key: GroupKey, now: float) -> bool:
     """Whether a session can take the step, as far as can be told without asking the store."""
     return (
-        latest.no_cohort_from > now
-        and latest.expires_at > now
+        session.no_cohort_from > now
+        and session.expires_at > now
         and ask.owner == group_key.owner
-        and (ask.step is None or ask.step == latest.step)
+        and (ask.step is None or ask.step == session.step)
         and not ask.is_streamed
         and ask.returns != "logits"
-        and (ask.secret is None or ask.secret == latest.head[SECRET_AT])
+        and (ask.secret is None or ask.secret == session.head[SECRET_AT])
     )

@@ -61,12 +61,7 @@ async def or_unavailable(call: Awaitable[T]) -> T:
     try:
         result = await call
     except Unavailable as error:
-        raise refusal_of(error) from error
+        _outage.fail(error)
+        raise StoreUnavailable("the session store cannot be used now; try again") from error
     _outage.answer()
     return result
-
-
-def refusal_of(error: Unavailable) -> StoreUnavailable:
-    """Log a failure of the store, and return the refusal for it."""
-    _outage.fail(error)
-    return StoreUnavailable("the session store cannot be used now; try again")

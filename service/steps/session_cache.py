@@ -45,24 +45,6 @@ class CachedSession:
         ends_at: See above.
     """
 
-    __slots__ = (
-        "_body",
-        "_idle_seconds",
-        "_is_cut",
-        "_record",
-        "answer",
-        "ends_at",
-        "expires_at",
-        "extra",
-        "group_key",
-        "head",
-        "no_cohort_from",
-        "num_bytes",
-        "row",
-        "step",
-        "used_at",
-    )
-
     def __init__(self, record: Record, body: Body, encoded: bytes, ends_at: int) -> None:
         self._record = record
         self._body: Body | None = body
@@ -124,30 +106,32 @@ class SessionCache:
 
     def __init__(self, max_sessions: int) -> None:
         self._max_sessions = max_sessions
-        self._latest: dict[str, CachedSession] = {}
+        self._sessions: dict[str, CachedSession] = {}
         self.is_in_use = max_sessions > 0
-        self.find = self._latest.get
+        self.find = self._sessions.get
 
     def __len__(self) -> int:
-        return len(self._latest)
+        return len(self._sessions)
 
     def pop(self, session_id: str) -> CachedSession | None:
         """Remove and return a session, or return None if it is not remembered."""
-        return self._latest.pop(session_id, None)
+        return self._sessions.pop(session_id, None)
 
-    def put(self, session_id: str, latest: CachedSession) -> None:
+    def put(self, session_id: str, session: CachedSession) -> None:
         """Remember a session unless it is large."""
-        self.put_all({session_id: latest})
+        self.put_all({session_id: session})
 
-    def put_all(self, latest: Mapping[str, CachedSession]) -> None:
+    def put_all(self, sessions: Mapping[str, CachedSession]) -> None:
         """Remember sessions except for large ones."""
         if not self.is_in_use:
             return
-        self._latest.update((session_id, each) for session_id, each in latest.items() if each.num_bytes <= MAX_BYTES)
-        num_over = max(0, len(self._latest) - self._max_sessions)
+        self._sessions.update(
+            (session_id, each) for session_id, each in sessions.items() if each.num_bytes <= MAX_BYTES
+        )
+        num_over = max(0, len(self._sessions) - self._max_sessions)
         # Collect the keys first: a new iterator for each deletion would skip over all entries deleted before.
-        for session_id in list(islice(self._latest, num_over)):
-            del self._latest[session_id]
+        for session_id in list(islice(self._sessions, num_over)):
+            del self._sessions[session_id]
 
 
 def _is_plain(body: Body) -> bool:

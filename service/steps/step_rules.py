@@ -61,7 +61,7 @@ class StepRules:
             self._bury_expired(expired.record)
             raise
 
-    def latest(self, record: Record | Damaged | None) -> CachedSession | None:
+    def as_cached(self, record: Record | Damaged | None) -> CachedSession | None:
         """Return a session as the cache holds it from its record, or None if its turn must be taken alone."""
         if not isinstance(record, Record) or record.ended or not is_current_version(record.body):
             return None

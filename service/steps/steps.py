@@ -6,10 +6,10 @@
 A turn starts in the first of these four ways that applies to it. A cached session is only a guess: if it has moved on
 since, or if the cohort fails, the turn is retried from the store's record.
 
-    in a cohort, from the cache     MIN_COHORT_TURNS or more like turns in tensors    Cohorts.start_cached
+    in a cohort, from the cache     MIN_COHORT_TURNS or more like turns in tensors    Cohorts.start
     alone, from the cache           the next step, and not streamed                   _start_from_cache
     in a cohort, from the store     as the first, with the records just loaded        _join
-    alone, from the store           all others                                        _load_unknown
+    alone, from the store           all others                                        _start_all
 
 Everything happens on the event loop except graph runs and calls to a remote store. Turns that arrive together are taken
 together: their records are loaded in one call, their rows run together, and all turns that a run finishes are committed
@@ -19,11 +19,10 @@ called off or lost to another writer is resolved alone.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from service.concurrency.waiting import run_now
-from service.engine.job import RowJob
 from service.errors import DeadlineExceeded, ServiceError
 from service.metrics import Metrics
 from service.settings import SessionSettings
@@ -33,6 +32,7 @@ from service.steps.commits import Commits
 from service.steps.computations import Computations
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
+from service.steps.outage import or_unavailable
 from service.steps.session_cache import SessionCache
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Ask, Turn
@@ -42,7 +42,8 @@ from service.tasks.task import SequenceModel
 
 logger = logging.getLogger(__name__)
 
-Jobs = dict[SequenceModel[Any], list[RowJob]]
+Stored = Mapping[Turn, Record | Damaged | None]
+Started = dict[SequenceModel[Any], list[Turn]]  # turns with a job for the engine
 
 
 class Steps:
@@ -152,15 +153,15 @@ class Steps:
 
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
-        jobs: Jobs = {}
-        others = self._cohorts.start_cached(turns, now)
-        unknown = [turn for turn in others if not self._start_from_cache(turn, now, jobs)]
+        started: Started = {}
+        others = self._cohorts.start(turns, self._cache.find, now)
+        unknown = [turn for turn in others if not self._start_from_cache(turn, now, started)]
         if unknown:
-            await self._load_unknown(unknown, now, jobs, may_join=True)
-        for model, own in jobs.items():
-            self._submit(model, own)
+            stored = await self._stored(unknown)
+            self._start_all(self._join(stored, now), stored, now, started)
+        self._submit_all(started)
 
-    def _start_from_cache(self, turn: Turn, now: float, jobs: Jobs) -> bool:
+    def _start_from_cache(self, turn: Turn, now: float, started: Started) -> bool:
         """Start a turn from the cache; the commit fails if the session has moved on since.
 
         A streamed turn never starts this way, since the pieces that it sends cannot be taken back.
@@ -169,13 +170,13 @@ class Steps:
             Whether the turn was started.
         """
         ask = turn.ask
-        latest = self._cache.pop(ask.session_id)
-        if latest is None or ask.step not in (None, latest.record.step) or ask.is_streamed:
+        session = self._cache.pop(ask.session_id)
+        if session is None or ask.step not in (None, session.record.step) or ask.is_streamed:
             return False
         try:
-            self._rules.load_cached(turn, latest.record, latest.body, now)
+            self._rules.load_cached(turn, session.record, session.body, now)
             turn.is_guess = True
-            self._start(turn, jobs)
+            self._start(turn, started)
         except Exception as error:  # the turn is retried from the store's record
             if not isinstance(error, ServiceError):
                 logger.exception("a step could not start from the cached session; loading it from the store")
@@ -187,53 +188,56 @@ class Steps:
         self._run_store_call(self._load_alone(turns))
 
     async def _load_alone(self, turns: Sequence[Turn]) -> None:
-        jobs: Jobs = {}
-        await self._load_unknown([turn for turn in turns if not turn.is_over], self._clock(), jobs)
-        for model, own in jobs.items():
-            self._submit(model, own)
+        now = self._clock()
+        started: Started = {}
+        stored = await self._stored([turn for turn in turns if not turn.is_over])
+        self._start_all(stored, stored, now, started)
+        self._submit_all(started)
 
-    async def _load_unknown(self, turns: Sequence[Turn], now: float, jobs: Jobs, may_join: bool = False) -> None:
+    async def _stored(self, turns: Sequence[Turn]) -> Stored:
+        """Load the records of some turns. If that fails, the turns fail, and nothing is returned."""
         try:
-            records = await self._store.load([turn.ask.session_id for turn in turns])
+            records = await or_unavailable(self._store.load([turn.ask.session_id for turn in turns]))
+            return dict(zip(turns, records, strict=True))
         except Exception as error:
             self._endings.fail_all(turns, error)
-            return
-        stored = dict(zip(turns, records, strict=True))
-        for turn in self._join(stored, now) if may_join else turns:
-            try:
-                if not turn.is_over:
-                    turn.is_guess = False
-                    self._rules.load(turn, stored[turn], now)
-                    self._start(turn, jobs)
-            except Exception as error:
-                self._endings.fail(turn, error)
+            return {}
 
-    def _join(self, stored: Mapping[Turn, Record | Damaged | None], now: float) -> list[Turn]:
+    def _join(self, stored: Stored, now: float) -> list[Turn]:
         """Start cohorts of the turns whose stored records are alike, and return the other turns."""
         in_tensors = [turn for turn in stored if turn.ask.is_in_tensors and not turn.is_over]
         if len(in_tensors) < MIN_COHORT_TURNS:
             return list(stored)
-        latest = {turn.ask.session_id: self._rules.latest(stored[turn]) for turn in in_tensors}
-        return self._cohorts.start(list(stored), latest.get, now)
+        cached = {turn.ask.session_id: self._rules.as_cached(stored[turn]) for turn in in_tensors}
+        return self._cohorts.start(list(stored), cached.get, now)
 
-    def _start(self, turn: Turn, jobs: Jobs) -> None:
-        """Start computing a turn. Its job, if any, is added to `jobs`, which run together."""
-        if (job := self._computations.start(turn)) is not None:
-            jobs.setdefault(turn.model, []).append(job)
+    def _start_all(self, turns: Iterable[Turn], stored: Stored, now: float, started: Started) -> None:
+        """Start turns one by one, each from its record."""
+        for turn in turns:
+            try:
+                if not turn.is_over:
+                    turn.is_guess = False
+                    self._rules.load(turn, stored[turn], now)
+                    self._start(turn, started)
+            except Exception as error:
+                self._endings.fail(turn, error)
 
-    def _submit(self, model: SequenceModel[Any], jobs: list[RowJob]) -> None:
+    def _start(self, turn: Turn, started: Started) -> None:
+        """Start computing a turn. If it has a job, it is added to `started`, whose jobs run together."""
+        if self._computations.start(turn) is not None:
+            started.setdefault(turn.model, []).append(turn)
+
+    def _submit_all(self, started: Started) -> None:
+        for model, turns in started.items():
+            self._submit(model, turns)
+
+    def _submit(self, model: SequenceModel[Any], turns: Sequence[Turn]) -> None:
         """Hand jobs to the engine together, or one by one if its queue has no room for all of them."""
         try:
-            model.engine.submit(jobs, is_group=True)
-        except ServiceError as error:
-            if len(jobs) == 1:
-                jobs[0].error = error
-                jobs[0].on_done(jobs[0])
-                return
-            for job in jobs:
-                self._submit(model, [job])
-        except Exception as error:  # some of them may be admitted
-            for job in jobs:
-                job.error, on_done = error, job.on_done
-                model.engine.withdraw(job)
-                on_done(job)
+            model.engine.submit([turn.job for turn in turns if turn.job is not None], is_group=True)
+        except Exception as error:
+            for turn in turns:
+                if len(turns) > 1 and isinstance(error, ServiceError):
+                    self._submit(model, [turn])
+                elif turn.job is not None:  # it has not run already
+                    self._endings.fail(turn, error)

@@ -19,7 +19,7 @@ from service.media.words import CharacterVocabulary, Ids
 MAX_CACHED_WORDS = 20_000
 MAX_CACHED_CHARACTERS = 100  # longer words seldom recur, and 20,000 words of 1,000 characters would take 80 MB
 # The most words that one request has waiting, with a row for each stage, so that others find room.
-WORDS_AT_ONCE = 256
+MAX_WAITING_WORDS = 256
 
 Features = NDArray[np.float32]
 
@@ -48,8 +48,8 @@ class CharacterEncoder:
         distinct = dict.fromkeys(words)
         known = {word: self._cached[word] for word in distinct if word in self._cached}
         new = [word for word in distinct if word not in known]
-        for start in range(0, len(new), WORDS_AT_ONCE):
-            some = new[start : start + WORDS_AT_ONCE]
+        for start in range(0, len(new), MAX_WAITING_WORDS):
+            some = new[start : start + MAX_WAITING_WORDS]
             known.update(zip(some, await self._read(some), strict=True))
         self._cache(known)
         return known
@@ -65,7 +65,7 @@ class CharacterEncoder:
         is_backward = stage.direction == "backward"
         inputs = [{"x": np.ascontiguousarray(ids[::-1]) if is_backward else ids} for ids in ids_of_words]
         rows = [self._layout.initial] * len(ids_of_words)
-        ends = await self._engine.submit_rows(stage.name, rows, inputs, [len(ids) for ids in ids_of_words]).finished()
+        ends = await self._engine.advance_all(stage.name, rows, inputs, [len(ids) for ids in ids_of_words])
         return [self._layout.tensor(end.row, f"{stage.name}_h") for end in ends]
 
     def _cache(self, known: dict[str, Features]) -> None:

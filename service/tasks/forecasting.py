@@ -128,7 +128,8 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         whole, pending = np.split(readings, [num_segments * self._segment], axis=1)
         if num_segments:
             items = whole.reshape(len(state.labels), num_segments, self._segment)
-            advances = await self.engine.advance_all(ITEM_STAGE, state.rows, [{"x": x} for x in items], num_segments)
+            inputs, num_items = [{"x": x} for x in items], [num_segments] * len(items)
+            advances = await self.engine.advance_all(ITEM_STAGE, state.rows, inputs, num_items)
             rows = tuple(advance.row for advance in advances)
             state = state._replace(rows=rows, position=state.position + whole.shape[1])
         return state._replace(pending=pending.tobytes())
@@ -139,10 +140,8 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         """Forecast each channel, starting after its latest reading."""
         pending = self._pending(state)
         inputs: list[Inputs] = [self._partial(readings) for readings in pending]
-        num_segments = -(-horizon // self._segment)
-        advances = await self.engine.advance_all(
-            "forecast", state.rows, inputs, num_segments, keep=["mean", "quantiles"]
-        )
+        num_items = [-(-horizon // self._segment)] * len(inputs)
+        advances = await self.engine.advance_all("forecast", state.rows, inputs, num_items, keep=["mean", "quantiles"])
         size = horizon * len(quantiles) * len(advances)
         answers = await off_loop(size, lambda: [self._channel(each.outputs, horizon, quantiles) for each in advances])
         return dict(zip(state.labels, answers, strict=True))

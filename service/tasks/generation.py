@@ -49,16 +49,16 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
             ShuttingDown: The worker is shutting down.
         """
         ids = await off_loop(len(prompt), lambda: self._ids(prompt, location))
-        state, _ = await self._advance(await self._begun(self.initial_state()), ids)
+        state, _ = await self._advance(await self._after_start(self.initial_state()), ids)
         return state, len(ids)
 
     def generate(
-        self, state: SequenceState, asked: Sampling, seed: int, num_prompt_tokens: int = 0
+        self, state: SequenceState, options: Sampling, seed: int, num_prompt_tokens: int = 0
     ) -> AsyncGenerator[Piece | Finished[Continuation]]:
-        ending = TextEnding(self._characters, asked.max_tokens, self._stops(asked))
-        return self._write(state, asked, seed, ending, lambda: _continuation(ending, seed, num_prompt_tokens))
+        ending = TextEnding(self._characters, options.max_tokens, self._stops(options))
+        return self._write(state, options, seed, ending, lambda: _continuation(ending, seed, num_prompt_tokens))
 
-    def _asked(self, inputs: CharacterStep) -> Sampling | None:
+    def _options_of(self, inputs: CharacterStep) -> Sampling | None:
         return inputs.generate
 
     async def _read(self, state: SequenceState, inputs: CharacterStep) -> tuple[NextCharacters, SequenceState]:
@@ -67,11 +67,11 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
         log_prob, state = await self._read_ids(state, ids)
         return NextCharacters(next=self._most_probable(state), log_prob=log_prob), state
 
-    def _stops(self, asked: Sampling) -> list[str]:
+    def _stops(self, options: Sampling) -> list[str]:
         """Return the stop strings in the model's characters, normalised like prompts: a carriage return is dropped."""
-        return list(filter(None, map(self._written, asked.stops)))
+        return list(filter(None, map(self._normalized, options.stops)))
 
-    def _written(self, stop: str) -> str:
+    def _normalized(self, stop: str) -> str:
         ids = self._reader.read(stop).ids
         is_known = bool((ids < len(self._characters)).all())
         return "".join(map(self._name, ids)) if is_known else stop  # an unknown one is never found

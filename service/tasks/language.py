@@ -23,8 +23,8 @@ from service.tasks.decoder import DECODE_NEEDS, Decoder, Ending
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids, TokenModel
 
-Inputs = TypeVar("Inputs", bound=Form)
-Asked = TypeVar("Asked", bound=SamplingOptions)
+StepInputs = TypeVar("StepInputs", bound=Form)
+Options = TypeVar("Options", bound=SamplingOptions)
 Name = TypeVar("Name")  # of a token, as users write it
 Answer = TypeVar("Answer", bound=Form)  # to a request to write
 
@@ -39,7 +39,7 @@ class Finished(Generic[Answer]):
     state: SequenceState
 
 
-class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
+class LanguageModel(TokenModel[StepInputs], Generic[StepInputs, Options, Name, Answer]):
     """A model of the next token, whose steps either read tokens or write what follows.
 
     The state has the logits of the next token, so a sequence may be read, continued and read again. Before its first
@@ -60,11 +60,11 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         self._decoder = Decoder(bundle, engine, self.num_tokens, self.unit_name)
 
     @abstractmethod
-    async def _read(self, state: SequenceState, inputs: Inputs) -> tuple[Form, SequenceState]:
+    async def _read(self, state: SequenceState, inputs: StepInputs) -> tuple[Form, SequenceState]:
         """Take a step that reads, and return its answer and the next state."""
 
     @abstractmethod
-    def _asked(self, inputs: Inputs) -> Asked | None:
+    def _options_of(self, inputs: StepInputs) -> Options | None:
         """Return how a step asks to continue, or None if it reads."""
 
     @abstractmethod
@@ -72,12 +72,12 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         """Return a token as users write it."""
 
     @abstractmethod
-    def generate(self, state: SequenceState, asked: Asked, seed: int) -> AsyncGenerator[Piece | Finished[Answer]]:
+    def generate(self, state: SequenceState, options: Options, seed: int) -> AsyncGenerator[Piece | Finished[Answer]]:
         """Write what follows.
 
         Args:
             state: The sequence's state.
-            asked: How to continue.
+            options: How to continue.
             seed: Seed of the draws.
 
         Yields:
@@ -89,52 +89,51 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
             ShuttingDown: The worker is shutting down.
         """
 
-    async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
+    async def step(self, state: SequenceState, inputs: StepInputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
         return await self.stream(state, inputs, seed, lambda _: None)
 
     async def stream(
-        self, state: SequenceState, inputs: Inputs, seed: int, tell: Callable[[Piece], None]
+        self, state: SequenceState, inputs: StepInputs, seed: int, on_piece: Callable[[Piece], None]
     ) -> tuple[dict[str, Any], SequenceState]:
-        """Take a step as `step` does, and pass pieces to `tell` as they become certain."""
         fields = type(inputs).model_fields
         if sum(getattr(inputs, name) is not None for name in fields) != 1:
             raise InvalidInput("give one of " + " and ".join(f'"{name}"' for name in fields))
-        asked = self._asked(inputs)
-        if asked is None:
+        options = self._options_of(inputs)
+        if options is None:
             answer, state = await self._read(state, inputs)
             return answer.model_dump(), state
         try:
-            end = await self._told(state, asked, seed if asked.seed is None else asked.seed, tell)
+            end = await self._write_to_end(state, options, seed if options.seed is None else options.seed, on_piece)
         except InvalidInput as error:
             raise error.within("generate") from None
         return end.answer.model_dump(), end.state
 
-    async def _told(
-        self, state: SequenceState, asked: Asked, seed: int, tell: Callable[[Piece], None]
+    async def _write_to_end(
+        self, state: SequenceState, options: Options, seed: int, on_piece: Callable[[Piece], None]
     ) -> Finished[Answer]:
-        """Write to the end, and pass each piece to `tell`."""
-        async with aclosing(self.generate(state, asked, seed)) as events:
+        """Write to the end, and pass each piece to `on_piece`."""
+        async with aclosing(self.generate(state, options, seed)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     return event
-                tell(event)
+                on_piece(event)
         raise RuntimeError("generated text has no end")
 
     async def _write(
-        self, state: SequenceState, asked: Asked, seed: int, ending: Ending[Any], answer: Callable[[], Answer]
+        self, state: SequenceState, options: Options, seed: int, ending: Ending[Any], answer: Callable[[], Answer]
     ) -> AsyncGenerator[Piece | Finished[Answer]]:
         """Write until an ending, then make the answer.
 
         Yields:
             Pieces as they become certain, then `Finished`.
         """
-        self._decoder.check(asked)
-        written = self._decoder.write(await self._begun(state), asked, seed, ending)
+        self._decoder.check(options)
+        written = self._decoder.write(await self._after_start(state), options, seed, ending)
         async with aclosing(written):
             async for piece in written:
                 yield Finished(answer(), piece) if isinstance(piece, SequenceState) else {self.piece_name: piece}
 
-    async def _begun(self, state: SequenceState) -> SequenceState:
+    async def _after_start(self, state: SequenceState) -> SequenceState:
         """Return the state after the start token, which is pending only in a fresh sequence."""
         state, _ = await self._advance(state, self._pending_ids(state.pending))
         return state._replace(pending=b"")
@@ -145,7 +144,7 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         Returns:
             Their log-probability in nats, given the sequence so far, and the state after them.
         """
-        state = await self._begun(state)
+        state = await self._after_start(state)
         first = self.layout.tensor(state.row, "pending_logits")
         state, logits = await self._advance(state, ids, keep=True)
         log_prob = await off_loop(len(ids), lambda: _log_prob(np.concatenate([first[None], logits]), ids))
@@ -156,14 +155,6 @@ class LanguageModel(TokenModel[Inputs], Generic[Inputs, Asked, Name, Answer]):
         probabilities = softmax(self.layout.tensor(state.row, "pending_logits"))
         best = np.argsort(-probabilities, kind="stable")[:NUM_NEXT]
         return [(self._name(token), float(probabilities[token])) for token in best.tolist()]
-
-    async def _advance(
-        self, state: SequenceState, ids: Ids, keep: bool = False
-    ) -> tuple[SequenceState, NDArray[np.float32]]:
-        if not len(ids):
-            return state, np.empty((0, self.num_tokens), dtype=np.float32)
-        advance = await self.engine.advance(ITEM_STAGE, state.row, {"x": ids}, len(ids), ["logits"] if keep else [])
-        return state.advanced(advance.row, len(ids)), advance.outputs.get("logits", np.empty(0, dtype=np.float32))
 
 
 def _log_prob(logits: NDArray[np.float32], ids: Ids) -> float:

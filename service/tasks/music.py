@@ -63,19 +63,19 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
             ShuttingDown: The worker is shutting down.
         """
         ids = self._ids(notes)
-        state, _ = await self._advance(await self._begun(self.initial_state()), ids)
-        end = await self._told(state, composing, seed, lambda _: None)
+        state, _ = await self._advance(await self._after_start(self.initial_state()), ids)
+        end = await self._write_to_end(state, composing, seed, lambda _: None)
         return list(map(tuple, end.answer.frames))
 
     def generate(
-        self, state: SequenceState, asked: Composing, seed: int
+        self, state: SequenceState, options: Composing, seed: int
     ) -> AsyncGenerator[Piece | Finished[Composition]]:
-        ending = FrameCollector(self._tokens, asked.num_frames(self.grid.frames_per_bar))
+        ending = FrameCollector(self._tokens, options.num_frames(self.grid.frames_per_bar))
         return self._write(
-            state, asked, seed, ending, lambda: Composition(frames=list(map(list, ending.frames)), seed=seed)
+            state, options, seed, ending, lambda: Composition(frames=list(map(list, ending.frames)), seed=seed)
         )
 
-    def _asked(self, inputs: MusicStep) -> Composing | None:
+    def _options_of(self, inputs: MusicStep) -> Composing | None:
         return inputs.generate
 
     async def _read(self, state: SequenceState, inputs: MusicStep) -> tuple[NextNotes, SequenceState]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 # The most words of a request that are in graphs at a time: one takes up to eight kilobytes there.
-WORDS_AT_ONCE = 2**14
+MAX_WORDS_IN_GRAPHS = 2**14
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.media.text import TextReader, Tokens, check_words, split_last_word
 from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
-from service.tasks.portions import WORDS_AT_ONCE, portions
+from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions
 from service.tasks.task import ServedModel
 from service.tasks.tokens import TokenModel
 
@@ -53,7 +53,7 @@ class SentimentModel(ServedModel):
         self.engine.check_rows(len(texts) * self.num_rows_of_text)
         tokens = await off_loop(sum(map(len, texts)), lambda: list(map(self._whole, texts, locations)))
         results: list[Sentiment] = []
-        for some in portions(zip(texts, tokens, strict=True), (len(each.ids) for each in tokens), WORDS_AT_ONCE):
+        for some in portions(zip(texts, tokens, strict=True), (len(each.ids) for each in tokens), MAX_WORDS_IN_GRAPHS):
             results += await together(self._classify(*work, trajectory) for work in some)
         return SentimentAnswer(results=results, bundle=self.bundle.tag)
 
@@ -97,11 +97,11 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
         ids, pending, last_ids = await off_loop(len(text), lambda: self._cut(text))
         state, _ = await self._advance(state, ids)
         state = state._replace(pending=pending.encode())
-        _, logits = await self._advance(state, last_ids)
+        _, logits = await self._advance(state, last_ids, keep=True)
         return self._judge(logits).model_dump(exclude={"trajectory"}), state
 
     async def _classify(self, text: str, tokens: Tokens, trajectory: bool) -> Sentiment:
-        _, logits = await self._advance(self.initial_state(), tokens.ids)
+        _, logits = await self._advance(self.initial_state(), tokens.ids, keep=True)
         result = self._judge(logits)
         if not trajectory:
             return result
@@ -121,13 +121,6 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
         check_words(text, ("text",))
         whole, pending = split_last_word(text, lambda run: len(self._reader.read(run).ids) > 0)
         return self._reader.read(whole).ids, pending, self._reader.read(pending).ids
-
-    async def _advance(self, state: SequenceState, ids: NDArray[np.int64]) -> tuple[SequenceState, NDArray[np.float32]]:
-        """Return the state after these tokens, and the logits (T, labels) after each of them."""
-        if not len(ids):
-            return state, np.empty((0, len(self.labels)), dtype=np.float32)
-        advance = await self.engine.advance(ITEM_STAGE, state.row, {"x": ids}, len(ids), keep=["logits"])
-        return state.advanced(advance.row, len(ids)), advance.outputs["logits"]
 
 
 class WholeTextSentimentModel(SentimentModel):

@@ -32,7 +32,7 @@ from service.media.text import check_words, split_unfinished
 from service.media.words import CharacterVocabulary, WordReader, entities
 from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.character_encoder import CharacterEncoder, Features
-from service.tasks.portions import WORDS_AT_ONCE, portions
+from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions
 from service.tasks.task import SequenceModel, ServedModel
 
 BIO = "bio"
@@ -93,7 +93,7 @@ class TaggingModel(ServedModel):
             ShuttingDown: The worker is shutting down.
         """
         results = []
-        for some in portions(texts, (len(text.words) for text in texts), WORDS_AT_ONCE):
+        for some in portions(texts, (len(text.words) for text in texts), MAX_WORDS_IN_GRAPHS):
             async with self._room(sum(len(text.words) for text in some)):
                 results += await self._tag(some)
         return TagAnswer(results=results, bundle=self.bundle.tag)

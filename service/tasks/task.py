@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -19,7 +19,7 @@ from service.forms.form import Form
 
 MAX_ANSWERED_VALUES = 2**23  # per request: about 100 MB as JSON
 
-Inputs = TypeVar("Inputs", bound=Form)
+StepInputs = TypeVar("StepInputs", bound=Form)
 F = TypeVar("F", bound=Form)
 Piece = dict[str, Any]  # of a streamed answer: one of its fields, with the part to append to it
 Spec = TypeVar("Spec", bound=ManifestModel)  # the manifest's part about a task
@@ -84,10 +84,10 @@ class ServedModel:
         return self.bundle.manifest.name
 
 
-class SequenceModel(ServedModel, Generic[Inputs]):
+class SequenceModel(ServedModel, Generic[StepInputs]):
     """A model that can read sequences in pieces, so it has sessions."""
 
-    def parse(self, inputs: dict[str, Any]) -> Inputs:
+    def parse(self, inputs: dict[str, Any]) -> StepInputs:
         """Validate and return the inputs of a step.
 
         Raises:
@@ -100,7 +100,7 @@ class SequenceModel(ServedModel, Generic[Inputs]):
         return SequenceState((self.layout.initial,), SINGLE_ROW)
 
     @abstractmethod
-    async def step(self, state: SequenceState, inputs: Inputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
+    async def step(self, state: SequenceState, inputs: StepInputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
         """Advance a sequence by one request.
 
         Args:
@@ -112,8 +112,17 @@ class SequenceModel(ServedModel, Generic[Inputs]):
             The outputs, ready for JSON, and the next state.
         """
 
+    async def stream(
+        self, state: SequenceState, inputs: StepInputs, seed: int, on_piece: Callable[[Piece], None]
+    ) -> tuple[dict[str, Any], SequenceState]:
+        """Take a step as `step` does, and pass pieces of its answer to `on_piece` as they become certain.
 
-class TensorModel(SequenceModel[Inputs]):
+        A model that does not override this passes none.
+        """
+        return await self.step(state, inputs, seed)
+
+
+class TensorModel(SequenceModel[StepInputs]):
     """A model whose steps may also be in tensors: its items are one tensor, which the stage "encode" reads.
 
     Attributes:

@@ -6,19 +6,20 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from service.bundle.stage import ITEM_STAGE
 from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput
 from service.forms.form import Form
 from service.forms.steps import IdsStep
 from service.tasks.task import Items, TensorModel, check_alone, validated
 
-Inputs = TypeVar("Inputs", bound=Form)
+StepInputs = TypeVar("StepInputs", bound=Form)
 Ids = NDArray[np.int64]
 
 FEW = 32
 
 
-class TokenModel(TensorModel[Inputs]):
+class TokenModel(TensorModel[StepInputs]):
     """A model of tokens; a step in tensors gives their ids.
 
     Attributes:
@@ -57,3 +58,17 @@ class TokenModel(TensorModel[Inputs]):
             return Items(values, 0, state)
         pending = self._pending_ids(state.pending)
         return Items(np.concatenate([pending, values]), len(pending), state._replace(pending=b""))
+
+    async def _advance(
+        self, state: SequenceState, ids: Ids, keep: bool = False
+    ) -> tuple[SequenceState, NDArray[np.float32]]:
+        """Read tokens (T,).
+
+        Returns:
+            The state after them, and the logits after each of them, float32 (T, num_logits); no rows unless `keep`.
+        """
+        logits = np.empty((0, self.num_logits), dtype=np.float32)
+        if not len(ids):
+            return state, logits
+        advance = await self.engine.advance(ITEM_STAGE, state.row, {"x": ids}, len(ids), ["logits"] if keep else [])
+        return state.advanced(advance.row, len(ids)), advance.outputs.get("logits", logits)

@@ -128,7 +128,7 @@ class TranslationModel(ServedModel):
         weights = []
         while not search.is_over:
             inputs = [self._inputs(hypothesis, memory, length) for hypothesis in search.live]
-            advances = await self.engine.advance_all(STEP, rows, inputs, length, keep)
+            advances = await self.engine.advance_all(STEP, rows, inputs, [length] * len(rows), keep)
             if attention:
                 weights.append([advance.outputs["attention"][:length] for advance in advances])
             search.extend(

@@ -74,7 +74,7 @@ async def test_texts_of_many_words_are_judged_some_at_a_time(
         return together(some)
 
     monkeypatch.setattr("service.tasks.sentiment.together", counted)
-    monkeypatch.setattr("service.tasks.sentiment.WORDS_AT_ONCE", 10)
+    monkeypatch.setattr("service.tasks.sentiment.MAX_WORDS_IN_GRAPHS", 10)
     assert await questions.judge_sentiment(request) == at_once
     assert portions == [2, 2]
 

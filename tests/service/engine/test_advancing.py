@@ -1,10 +1,11 @@
 """Rows of one sequence that are waited for together."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from service.engine.advancing import RowsUnderWay
+from service.engine.advancing import finished
 from service.engine.job import RowJob
 from service.engine.state import Array
 
@@ -29,19 +30,21 @@ class Taker:
 
 async def test_a_failure_is_told_though_other_rows_are_done_in_the_same_turn() -> None:
     jobs = [RowJob("encode", 1), RowJob("encode", 1)]
-    advancing = RowsUnderWay(Taker(), jobs)
+    advancing = asyncio.create_task(finished(Taker(), jobs))
+    await asyncio.sleep(0)
     jobs[0].error = ValueError("the first row")
     for job in jobs:
         job.on_done(job)
     with pytest.raises(ValueError, match="the first row"):
-        await advancing.finished()
+        await advancing
 
 
 async def test_the_first_failure_is_told_at_once_and_the_other_rows_are_withdrawn() -> None:
     taker, jobs = Taker(), [RowJob("encode", 1), RowJob("encode", 1)]
-    advancing = RowsUnderWay(taker, jobs)
+    advancing = asyncio.create_task(finished(taker, jobs))
+    await asyncio.sleep(0)
     jobs[1].error = ValueError("the second row")
     jobs[1].on_done(jobs[1])
     with pytest.raises(ValueError, match="the second row"):
-        await advancing.finished()
+        await advancing
     assert jobs[0] in taker.withdrawn

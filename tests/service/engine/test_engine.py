@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine.engine import Engine
+from service.engine.graph_thread import GraphThread
 from service.engine.job import BatchBuilder, PreparedBatch, RowJob, StageLayout
+from service.engine.run_policy import RunPolicy
 from service.engine.scheduler import Batch
 from service.engine.state import Array
 from service.errors import OutOfResources, QueueFull, ShuttingDown, TooLarge
@@ -416,10 +419,10 @@ async def test_rows_of_one_sequence_are_admitted_together_or_not_at_all() -> Non
         waiting = asyncio.create_task(total(engine, 1))
         await turn()
         with pytest.raises(QueueFull):
-            await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([1])}] * 2, 1)
+            await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([1])}] * 2, [1, 1])
         graphs.gate.set()
         await waiting
-        advances = await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([n])} for n in (4, 5)], 1)
+        advances = await engine.advance_all("encode", [FRESH] * 2, [{"x": np.array([n])} for n in (4, 5)], [1, 1])
     assert [total_of(advance.row) for advance in advances] == [4, 5]
     assert graphs.runs == [("encode", 1, 1), ("encode", 1, 2)]
 
@@ -435,7 +438,7 @@ async def test_a_turn_that_stumbles_fails_its_jobs_and_the_next_turn_comes() -> 
 async def test_more_rows_than_the_queue_ever_takes_are_too_large() -> None:
     async with serving(SumGraphs(), max_queue_rows=2) as engine:
         with pytest.raises(TooLarge, match="takes 2 rows of a request at a time, and this needs 3"):
-            await engine.advance_all("encode", [FRESH] * 3, [{"x": np.array([1])}] * 3, 1)
+            await engine.advance_all("encode", [FRESH] * 3, [{"x": np.array([1])}] * 3, [1] * 3)
 
 
 async def test_rows_of_one_job_share_runs_with_others_and_are_told_once() -> None:
@@ -568,3 +571,57 @@ async def test_a_run_that_cannot_be_counted_ends_its_jobs_all_the_same(monkeypat
     monkeypatch.setattr(RecordingObserver, "ran", no_memory)
     async with serving(SumGraphs()) as engine, asyncio.timeout(10):
         assert await total(engine, 1, 2, 3) == 6
+
+
+class FailsOnce:
+    """In place of a method, for which there is no memory the first time."""
+
+    def __init__(self, owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.has_failed = False
+        method = getattr(owner, name)
+
+        def fail_once(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # any method's
+            if not self.has_failed:
+                self.has_failed = True
+                raise MemoryError("of ours")
+            return method(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, fail_once)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(BatchBuilder, "prepare"), (RunPolicy, "runs_inline"), (GraphThread, "submit"), (RunPolicy, "learn")],
+)
+async def test_without_memory_for_a_run_its_job_fails_and_the_next_one_runs(
+    owner: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(SumGraphs()) as engine, asyncio.timeout(10):
+        fails = FailsOnce(owner, name, monkeypatch)
+        with pytest.raises(MemoryError):
+            await total(engine, 1, 2)
+        assert fails.has_failed
+        assert engine.is_idle
+        assert await total(engine, 3, 4) == 7
+        assert await asyncio.gather(total(engine, 5), total(engine, 6)) == [5, 6]
+
+
+async def test_rows_whose_run_cannot_be_learned_from_consume_their_items_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [job(1, 2, 3, 4, 5, keep=("sums",)), job(5, 6, 7, 8, 9, keep=("sums",))]
+    async with serving(SumGraphs()) as engine:
+        fails = FailsOnce(RunPolicy, "learn", monkeypatch)
+        await run(engine, *jobs)
+        sums = [engine.outputs_of(each)["sums"].tolist() for each in jobs]
+    assert fails.has_failed
+    assert sums == [[1, 3, 6, 10, 15], [5, 11, 18, 26, 35]]
+
+
+async def test_an_engine_that_could_not_be_woken_is_woken_by_the_next_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(SumGraphs()) as engine, asyncio.timeout(10):
+        await turn()
+        with monkeypatch.context() as patched:
+            FailsOnce(type(asyncio.get_running_loop()), "call_soon", patched)
+            with pytest.raises(MemoryError):
+                engine.submit([job(1)])
+        assert engine.is_idle
+        assert await total(engine, 2) == 2

@@ -46,22 +46,22 @@ def test_rows_that_are_enough_for_two_runs_are_halved_where_none_is_under_way(
 
 
 def after_a_run_of(seconds: float, *, may_run_inline: bool = True) -> RunPolicy:
-    """A policy with its second run under way."""
+    """A policy that knows how long a run takes."""
     own = policy(1, may_run_inline=may_run_inline)
-    own.run_ended(BATCH, seconds)
-    own.run_started()
+    own.run_ended()
+    own.learn(BATCH, seconds)
     return own
 
 
-def test_a_short_run_is_for_the_loop_and_so_is_a_longer_one_of_a_row_that_is_alone() -> None:
+def test_a_short_run_is_inline_and_so_is_a_longer_one_of_a_row_that_is_alone() -> None:
     policies = [after_a_run_of(each) for each in (INLINE_SECONDS * 0.9, LONE_INLINE_SECONDS * 0.9, LONE_INLINE_SECONDS)]
-    assert [own.is_for_the_loop(BATCH, is_alone=False) for own in policies] == [True, False, False]
-    assert [own.is_for_the_loop(BATCH, is_alone=True) for own in policies] == [True, True, False]
+    assert [own.runs_inline(BATCH, is_alone=False) for own in policies] == [True, False, False]
+    assert [own.runs_inline(BATCH, is_alone=True) for own in policies] == [True, True, False]
 
 
 def test_a_run_is_for_the_thread_beside_another_or_where_nobody_knows_how_long_it_takes() -> None:
-    assert not policy(1).is_for_the_loop(BATCH, is_alone=True)
-    assert not after_a_run_of(0.0, may_run_inline=False).is_for_the_loop(BATCH, is_alone=True)
+    assert not policy().runs_inline(BATCH, is_alone=True)
+    assert not after_a_run_of(0.0, may_run_inline=False).runs_inline(BATCH, is_alone=True)
     beside = after_a_run_of(0.0)
     beside.run_started()
-    assert not beside.is_for_the_loop(BATCH, is_alone=True)
+    assert not beside.runs_inline(BATCH, is_alone=True)

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.scheduler import Batch, Job, Ladder, Lane, Scheduler
+from service.engine.ladder import Ladder
+from service.engine.scheduler import Batch, Job, Lane, Scheduler
 
 
 def scheduler(max_batch_rows: int = 3, max_queue_rows: int = 100) -> Scheduler[Job]:

@@ -43,6 +43,22 @@ async def test_who_asks_again_and_again_leaves_no_work_behind_while_writes_hang(
     assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "expired"}) == 3
 
 
+async def test_who_looks_at_what_is_over_is_told_before_and_after_it_is_buried(
+    process: Process, store: FaultyStore
+) -> None:
+    (session_id,) = await over(process, 1)
+    store.may_swap.clear()
+    for _ in range(3):
+        with pytest.raises(SessionGone, match="is over: expired"):
+            await process.sessions.get("ann", session_id)
+    await until(lambda: store.num_held == 1)
+    store.may_swap.set()
+    await until(lambda: not process._spawned)
+    assert (await store.stored(session_id)).ended == "expired"
+    with pytest.raises(SessionGone, match="is over: expired"):
+        await process.sessions.get("ann", session_id)
+
+
 async def test_many_are_buried_some_at_a_time(process: Process, store: FaultyStore) -> None:
     ids = await over(process, 2 * BURIED_AT_ONCE + 1)
     store.swaps.clear()

@@ -10,7 +10,7 @@ from service.stores.base import Count, Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb.store import LmdbStore
 from tests.fakes.clock import Clock
-from tests.fakes.process import Process, settle
+from tests.fakes.process import Process, settle, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +66,7 @@ async def test_an_idle_session_expires_and_says_so(process: Process, store: Faul
         with pytest.raises(SessionGone) as refused:
             await process.sessions.get("ann", session_id)
         assert refused.value.reason == "expired"
+        await until(lambda: not process._spawned)
     stored = await store.stored(session_id)
     assert (stored.ended, stored.body) == ("expired", b"")
 

@@ -14,7 +14,7 @@ from service.errors import (
 from service.forms.sessions import ForkRequest
 from service.stores.base import Record
 from tests.fakes.clock import Clock
-from tests.fakes.process import NEW, Process, settle, two_processes
+from tests.fakes.process import NEW, Process, settle, two_processes, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,9 @@ async def test_a_session_whose_lifetime_is_over_has_expired(store: FaultyStore) 
         process.clock.now += 7
         with pytest.raises(SessionGone) as refused:
             await process.sessions.get("ann", session_id)
-        assert refused.value.reason == (await store.stored(session_id)).ended == "expired"
+        assert refused.value.reason == "expired"
+        await until(lambda: not process._spawned)
+        assert (await store.stored(session_id)).ended == "expired"
 
 
 async def test_live_sessions_are_listed_in_pages(process: Process) -> None:

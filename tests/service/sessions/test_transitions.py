@@ -156,18 +156,18 @@ async def test_a_checkpoint_that_is_replaced_while_it_is_looked_for_is_found(mon
         session_id = await stepped(one, "ab")
         await one.transitions.save("ann", session_id, "here")
         await one.text(session_id, "c")
-        read = one.sessions.read
+        read = one.sessions.find_record
 
         async def read_late(record_id: str) -> Record | None:
-            monkeypatch.setattr(one.sessions, "read", read)
+            monkeypatch.setattr(one.sessions, "find_record", read)
             await other.transitions.save("ann", session_id, "here")
             return await read(record_id)
 
-        monkeypatch.setattr(one.sessions, "read", read_late)
+        monkeypatch.setattr(one.sessions, "find_record", read_late)
         fork = await one.transfers.fork("ann", session_id, ForkRequest(checkpoint="here"))
         assert (fork.step, await one.count(fork.session_id)) == (4, 3)
         await one.text(session_id, "d")
-        monkeypatch.setattr(one.sessions, "read", read_late)
+        monkeypatch.setattr(one.sessions, "find_record", read_late)
         assert (await one.transitions.roll_back("ann", session_id, back("here"))).step == 7
         assert await one.count(session_id) == 4
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from service.errors import DeadlineExceeded
-from service.steps.arrivals import CROWD, Arrivals
+from service.steps.arrivals import MIN_CROWD_TURNS, Arrivals
 from service.steps.open_turns import OpenTurns
 from service.steps.turn import Ask, Turn
 from tests.fakes.process import settle
@@ -59,13 +59,13 @@ async def test_one_that_is_over_by_then_does_not_begin() -> None:
 @pytest.mark.usefixtures("_patient")
 async def test_in_a_crowd_a_few_wait_until_they_are_half_of_those_under_way() -> None:
     moments = Moments()
-    crowd = [f"crowd {n}" for n in range(CROWD)]
+    crowd = [f"crowd {n}" for n in range(MIN_CROWD_TURNS)]
     moments.arrive(*crowd)
     await settle()
     moments.arrive("a")
     await settle()
     assert moments.begun == [crowd]
-    others = [f"other {n}" for n in range(CROWD)]
+    others = [f"other {n}" for n in range(MIN_CROWD_TURNS)]
     moments.arrive(*others)
     await settle()
     assert moments.begun == [crowd, ["a", *others]]
@@ -74,7 +74,7 @@ async def test_in_a_crowd_a_few_wait_until_they_are_half_of_those_under_way() ->
 async def test_in_a_crowd_nobody_waits_for_longer_than_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.steps.arrivals.GATHER_SECONDS", 0.0)
     moments = Moments()
-    moments.arrive(*map(str, range(CROWD)))
+    moments.arrive(*map(str, range(MIN_CROWD_TURNS)))
     await settle()
     moments.arrive("a")
     await settle()

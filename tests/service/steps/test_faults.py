@@ -186,10 +186,10 @@ async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
         ids = [await process.create() for _ in range(3)]
         put = process.steps._cache.put
 
-        def put_others(session_id: str, latest: CachedSession) -> None:
+        def put_others(session_id: str, session: CachedSession) -> None:
             if session_id == ids[0]:
                 raise ZeroDivisionError("a mistake of ours")
-            put(session_id, latest)
+            put(session_id, session)
 
         with monkeypatch.context() as patched:
             patched.setattr(process.steps._cache, "put", put_others)

@@ -4,9 +4,13 @@ import logging
 
 import pytest
 
+from service.errors import StepConflict, StoreUnavailable
 from service.steps.outage import QUIET_SECONDS, Outage
 from service.stores.base import Unavailable
 from tests.fakes.clock import Clock
+from tests.fakes.process import Process
+from tests.fakes.stores import FaultyStore
+from tests.service.steps.cohort.together import ask, known, taken
 
 GONE = Unavailable("it is gone")
 
@@ -57,3 +61,35 @@ def test_calls_that_are_answered_beside_others_that_fail_end_nothing(
         outage.answer()
         clock.now += QUIET_SECONDS / 20
     assert len(caplog.messages) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("first_answered", ["load", "swap", "advance"])
+async def test_its_end_is_told_though_clients_only_take_steps(
+    outage: Outage,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    first_answered: str,
+) -> None:
+    monkeypatch.setattr("service.steps.outage._outage", outage)
+    store = FaultyStore()
+    async with Process(store, max_recent=100) as process:
+        ids, unknown = await known(process), await process.create()
+        store.is_down = True
+        with pytest.raises(StoreUnavailable):
+            await process.text(unknown, "a")
+        store.is_down = False
+        clock.now += QUIET_SECONDS
+        match first_answered:
+            case "load":
+                with pytest.raises(StepConflict):
+                    await process.text(unknown, "a", step=7)
+            case "swap":
+                await process.text(ids[0], "a")
+            case "advance":
+                await taken(process, [ask(each, 1) for each in ids])
+    assert caplog.messages[-2:] == [
+        "the session store cannot be used: by a test",
+        "the session store can be used again",
+    ]

@@ -254,7 +254,7 @@ async def test_texts_of_too_many_words_are_refused(whole: WholeTaggingModel, str
 async def test_texts_of_many_words_are_tagged_some_at_a_time(
     whole: WholeTaggingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.tasks.tagging.WORDS_AT_ONCE", 5)
+    monkeypatch.setattr("service.tasks.tagging.MAX_WORDS_IN_GRAPHS", 5)
     monkeypatch.setattr("service.tasks.tagging.MANY_WORDS", 1)
     texts = [Words(["ab"] * n) for n in (2, 3, 1, 7, 4)]
     parts = []

@@ -44,6 +44,22 @@ async def test_what_goes_wrong_for_all_together_is_logged_unless_it_is_a_refusal
     )
 
 
+async def test_steps_whose_engine_stumbles_over_their_job_are_taken_once(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, pump = await known(process), process.model.engine._pump
+
+    def stumble() -> None:
+        monkeypatch.setattr(process.model.engine, "_pump", pump)
+        raise MemoryError("of ours")
+
+    monkeypatch.setattr(process.model.engine, "_pump", stumble)
+    assert [answer.step for answer in await taken(process, [ask(each, 5) for each in ids])] == [2] * NUM
+    assert process.model.engine.is_idle
+    assert sum(rows for _, _, rows in process.graphs["0"].runs) == 2 * NUM
+    assert [await process.count(each) for each in ids] == [6] * NUM
+
+
 async def test_inputs_that_cannot_be_read_are_logged_unless_they_are_refused(
     process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -159,10 +175,10 @@ async def drained(process: Process) -> None:
 async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def advance(latest: CachedSession, *parts: object) -> None:
-        if latest.record.session_id == ids[3]:
+    def advance(session: CachedSession, *parts: object) -> None:
+        if session.record.session_id == ids[3]:
             raise ZeroDivisionError("a mistake of ours")
-        advance_others(latest, *parts)
+        advance_others(session, *parts)
 
     ids, advance_others = await known(process), CachedSession.advance
     with monkeypatch.context() as patched:

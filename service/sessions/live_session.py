@@ -11,7 +11,7 @@ from service.record.expiry import idle_seconds_of, kept_idle_seconds, ttl_second
 from service.stores.base import Record
 
 
-class Loaded(NamedTuple):
+class LiveSession(NamedTuple):
     """A record and its decoded body.
 
     Attributes:
@@ -37,7 +37,7 @@ class Loaded(NamedTuple):
         """
         return min(self.record.expires_at, self.ends_at)
 
-    def used_at(self, now: int) -> "Loaded":
+    def used_at(self, now: int) -> "LiveSession":
         """Return the same session, last used at `now`, in wall-clock seconds since 1970."""
         record, body, ends_at = self
         ttl_seconds = ttl_seconds_at(now, self.idle_seconds, ends_at)

@@ -50,7 +50,7 @@ def until(holds: Callable[[], bool], seconds: float, what: str) -> float:
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
     """The caller's environment with a model store and a session store of its own and the given settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("UNROLLED_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("UNROLLED_", "OMP_"))}
     own = {
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",

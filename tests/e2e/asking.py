@@ -1,6 +1,7 @@
 """Asking the service: what was answered, or what it refused."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx
@@ -35,3 +36,13 @@ def last_step(client: httpx.Client, model: str, steps: Iterable[Json]) -> Json:
     for inputs in steps:
         outputs = step(client, session_id, inputs)
     return outputs
+
+
+def events(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:
+    """Server-sent events as they come."""
+    name = ""
+    for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))

@@ -15,6 +15,9 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from service.stores.base import Record
+from service.stores.limits import Limits
+from service.stores.lmdb.store import LmdbStore
 from tests.e2e.asking import Json, ask
 from tests.e2e.server import Server, until
 
@@ -169,6 +172,18 @@ class Load:
     async def _pause(self) -> None:
         self.failures += 1
         await asyncio.sleep(TRY_AGAIN_SECONDS)
+
+
+def stored_steps(server: Server, session_ids: list[str]) -> dict[str, int]:
+    """The next step of each session, as the store has it, whoever serves or does not."""
+
+    async def load() -> dict[str, int]:
+        store = LmdbStore(server.home / "sessions", Limits())
+        records = await store.load(session_ids)
+        await store.close()
+        return {record.session_id: record.step for record in records if isinstance(record, Record)}
+
+    return asyncio.run(load())
 
 
 def _opened(server: Server, count: int) -> list[Driven]:

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.e2e.server import ROOT, STOP_SECONDS, free_port, is_ready, until
+from tests.e2e.server import ROOT, STOP_SECONDS, is_ready, until
+from tests.ports import free_port
 
 BINARY = which("prometheus")
 START_SECONDS = 30

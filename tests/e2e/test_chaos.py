@@ -3,7 +3,6 @@
 CHAOS_KILLS says how often; `make chaos` is the long version.
 """
 
-import asyncio
 import logging
 import os
 import random
@@ -14,11 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from service.stores.base import Record
-from service.stores.limits import Limits
-from service.stores.lmdb.store import LmdbStore
 from tests.e2e.exposition import metrics
-from tests.e2e.load import Load
+from tests.e2e.load import Load, stored_steps
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
 from tests.e2e.workers import worker_of
 
@@ -39,18 +35,6 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service of two workers and a spare one, which the tests kill."""
     with Server(tmp_path_factory.mktemp("home"), settings=SETTINGS) as running:
         yield running
-
-
-def stored_steps(server: Server, session_ids: list[str]) -> dict[str, int]:
-    """The next step of each session, as the store has it, whoever serves or does not."""
-
-    async def load() -> dict[str, int]:
-        store = LmdbStore(server.home / "sessions", Limits())
-        records = await store.load(session_ids)
-        await store.close()
-        return {record.session_id: record.step for record in records if isinstance(record, Record)}
-
-    return asyncio.run(load())
 
 
 def served_steps(server: Server) -> dict[str, int]:

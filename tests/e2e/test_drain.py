@@ -9,11 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.e2e.asking import Json, open_session, step
-from tests.e2e.load import Load
+from tests.e2e.asking import Json, events, open_session, step
+from tests.e2e.load import Load, stored_steps
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
-from tests.e2e.test_chaos import stored_steps
-from tests.e2e.test_exactly_once import events
 from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e

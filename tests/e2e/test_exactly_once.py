@@ -1,6 +1,5 @@
 """Exactly once: whatever a network does and whoever races, a named step is taken once and answered for ever."""
 
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.asking import Json, ask, open_session, step
+from tests.e2e.asking import Json, ask, events, open_session, step
 from tests.e2e.proxy import Fate, network
 from tests.e2e.server import Server
 from tests.e2e.stream import open_stream
@@ -106,16 +105,6 @@ def test_unnamed_steps_of_two_writers_are_all_taken_one_after_the_other(pair: li
         answer.json()["step"] for _ in range(ROUNDS) for answer in race(pair, f"/sessions/{session_id}/steps", bodies)
     ]
     assert sorted(steps) == list(range(1, 2 * ROUNDS + 1))
-
-
-def events(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:
-    """Server-sent events as they come."""
-    name = ""
-    for line in lines:
-        if line.startswith("event: "):
-            name = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            yield name, json.loads(line.removeprefix("data: "))
 
 
 def streamed(client: httpx.Client, session_id: str, number: int, inputs: Json) -> tuple[str, Json]:

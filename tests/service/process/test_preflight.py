@@ -22,7 +22,7 @@ from service.process.preflight import (
     warn_of_no_quota,
 )
 from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, SessionSettings, Settings
-from tests.e2e.server import free_port
+from tests.ports import free_port
 
 BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
 LIMIT_BYTES = 800 * 2**20  # enough for workers that share their weights, and for no others

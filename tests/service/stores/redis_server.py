@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from service.process.parent import die_with_parent
+from tests.ports import free_port
 
 IS_INSTALLED = shutil.which("redis-server") is not None and shutil.which("redis-cli") is not None
 NOT_INSTALLED = "redis-server and redis-cli are not installed"
@@ -131,14 +131,6 @@ def stop_shared() -> None:
     _shared.close()
     _shared_server.cache_clear()
     _shared_cluster.cache_clear()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @cache

@@ -17,7 +17,8 @@ from service.stores.redis.script import Command
 from service.stores.redis.shard import encoded, shard_of
 from service.stores.redis.store import RedisStore
 from tests.fakes.stores import NO_LIMITS
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
+from tests.ports import free_port
+from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, redis_server
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 

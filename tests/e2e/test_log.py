@@ -1,8 +1,7 @@
-"""The log of a whole service that nobody reads, and a signal of who would have it opened anew."""
+"""The log of a whole service that nobody reads."""
 
 import os
 import select
-import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,15 +38,3 @@ def test_a_log_that_nobody_reads_stops_neither_answers_nor_replacements_nor_the_
         until(lambda: len({each.pid for each in server.workers()} - before) == 1, START_SECONDS, "another worker")
         assert server.stop() == 0
     os.close(reader)
-
-
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
-def test_a_signal_to_open_the_log_anew_ends_neither_service_nor_worker(home: Path, number: signal.Signals) -> None:
-    with Server(home, settings={"UNROLLED_BUNDLES": "sentiment:latest"}) as server:
-        workers = server.workers()
-        server.process.send_signal(number)
-        workers[0].send_signal(number)
-        told = f"{number.name} is ignored"
-        until(lambda: server.log.read_text().count(told) == len(server.processes()), 10, "both have told it")
-        assert server.is_ready()
-        assert server.workers() == workers

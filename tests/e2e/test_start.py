@@ -5,6 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -13,7 +16,8 @@ import pytest
 
 from tests.e2e.asking import open_session, step
 from tests.e2e.bundles import SENTIMENT, import_into
-from tests.e2e.server import ROOT, STOP_SECONDS, Server, environment, free_port, until
+from tests.e2e.server import ROOT, STOP_SECONDS, Server, environment, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -87,8 +91,36 @@ def _started(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home: Path) -> None:
-    with Server(home) as server:
+@contextmanager
+def _sighup(handler: signal.Handlers) -> Iterator[None]:
+    """What is started in this context inherits that handler."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_closes_ends_a_service(home: Path) -> None:
+    with _sighup(signal.SIG_DFL), Server(home) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(timeout=STOP_SECONDS) == 0
+        assert "received SIGHUP: stopping the service" in server.log.read_text()
+        assert "received SIGTERM" in server.log.read_text()
+
+
+def test_signals_that_are_ignored_end_nothing_and_sigterm_ends_all_whoever_has_hung_up(home: Path) -> None:
+    with _sighup(signal.SIG_IGN), Server(home) as server:
+        workers = server.workers()
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "SIGHUP is ignored" in server.log.read_text(), 10, "it is told that SIGHUP is ignored")
+        for number in (signal.SIGUSR1, signal.SIGUSR2):  # to have a log opened anew
+            server.process.send_signal(number)
+            workers[0].send_signal(number)
+            until(partial(_have_all_ignored, server, number), 10, f"both have told that they ignore {number.name}")
+        assert server.is_ready()
+        assert server.workers() == workers
+
         pids = [process.pid for process in server.processes()[1:]]
         assert pids
         with pytest.raises(httpx.ReadTimeout):
@@ -101,22 +133,8 @@ def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home
     assert [pid for pid in pids if _is_running(pid)] == []
 
 
-@pytest.mark.parametrize("is_ignored", [False, True])
-def test_a_terminal_that_closes_ends_a_service_unless_it_was_to_survive_it(home: Path, is_ignored: bool) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
-    try:
-        with Server(home) as server:
-            workers = {worker.pid for worker in server.workers()}
-            server.process.send_signal(signal.SIGHUP)
-            if is_ignored:
-                until(lambda: "SIGHUP is ignored" in server.log.read_text(), 10, "it is told")
-                assert {worker.pid for worker in server.workers()} == workers
-            else:
-                assert server.process.wait(timeout=STOP_SECONDS) == 0
-                assert "received SIGHUP: stopping the service" in server.log.read_text()
-                assert "received SIGTERM" in server.log.read_text()
-    finally:
-        signal.signal(signal.SIGHUP, before)
+def _have_all_ignored(server: Server, number: signal.Signals) -> bool:
+    return server.log.read_text().count(f"{number.name} is ignored") == len(server.processes())
 
 
 def _is_running(pid: int) -> bool:

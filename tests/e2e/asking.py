@@ -9,6 +9,11 @@ import httpx
 Json = dict[str, Any]
 
 
+def http_client(url: str, timeout: float = 60, **options: Any) -> httpx.Client:  # noqa: ANN401  whatever httpx takes
+    """A client of a service on this machine: it speaks no TLS, so it does without certificates, slow to load."""
+    return httpx.Client(base_url=url, timeout=timeout, verify=False, **options)  # noqa: S501  there is no TLS
+
+
 def ask(client: httpx.Client, path: str, body: Json) -> Json:
     """The answer to a request that must succeed."""
     response = client.post(path, json=body)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from service.keys.key_file import add_key
-from tests.e2e.asking import open_session
+from tests.e2e.asking import http_client, open_session
 from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient
 from tests.e2e.visitor import Visitor, browser_path
@@ -41,14 +41,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def client(server: Server) -> Iterator[httpx.Client]:
     """A client of the running service."""
-    with httpx.Client(base_url=server.url, timeout=60) as opened:
+    with http_client(server.url) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def fast(server: Server) -> Iterator[httpx.Client]:
     """A client of the running service's second port."""
-    with httpx.Client(base_url=server.fast_url, timeout=60) as opened:
+    with http_client(server.fast_url) as opened:
         yield opened
 
 

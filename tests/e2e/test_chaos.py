@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.e2e.asking import http_client
 from tests.e2e.exposition import metrics
 from tests.e2e.load import Load, stored_steps
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
@@ -41,7 +42,7 @@ def served_steps(server: Server) -> dict[str, int]:
     """The next step of each session, as the service lists them."""
     steps: dict[str, int] = {}
     after: str | None = ""
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+    with http_client(server.url) as client:
         while after is not None:
             response = client.get("/sessions", params={"after": after})
             assert response.is_success, response.text
@@ -65,7 +66,7 @@ def kill_worker(server: Server) -> psutil.Process:
 
 def is_answering(server: Server, pid: int) -> bool:
     """Whether a connection to the second port reaches that process, and is answered."""
-    with httpx.Client(base_url=server.fast_url, timeout=5) as client:
+    with http_client(server.fast_url, timeout=5) as client:
         try:
             return worker_of(server, client) == pid
         except (httpx.TransportError, StopIteration):
@@ -74,7 +75,7 @@ def is_answering(server: Server, pid: int) -> bool:
 
 def num_workers_started(server: Server) -> float:
     """How many workers have begun to serve, as the metrics have it."""
-    with httpx.Client(base_url=server.url) as client:
+    with http_client(server.url) as client:
         return metrics(client)["rnn_workers_started_total"]
 
 

@@ -11,7 +11,7 @@ import pytest
 from service.stores.limits import Limits
 from service.stores.lmdb.rows import key_of
 from service.stores.lmdb.store import LmdbStore
-from tests.e2e.asking import Json, ask, open_session
+from tests.e2e.asking import Json, ask, http_client, open_session
 from tests.e2e.server import Server, until
 from tests.e2e.stream import open_stream
 from tests.e2e.surfaces import over_http, whole
@@ -40,6 +40,7 @@ def test_a_full_disk_refuses_harms_nobody_and_is_forgotten_once_there_is_room(
     with (
         Server(tmp_path_factory.mktemp("home"), settings=settings) as server,
         client_of_each(server) as clients,
+        http_client(server.url) as client,
     ):
         pair = list(clients.values())
         processes = [process.pid for process in server.processes()]
@@ -58,7 +59,7 @@ def test_a_full_disk_refuses_harms_nobody_and_is_forgotten_once_there_is_room(
         for worker in pair:
             assert worker.get(f"/sessions/{early[0]}").json()["step"] == 1
             assert worker.get("/readyz").is_success
-        assert httpx.post(f"{server.url}/sentiment", json={"text": "fine"}).is_success
+        assert client.post("/sentiment", json={"text": "fine"}).is_success
         # Sessions go on and end, and the room of those that have ended is taken by others.
         for n in range(20):
             session_id = opened[-1 - n]

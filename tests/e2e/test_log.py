@@ -5,9 +5,9 @@ import select
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.e2e.asking import http_client
 from tests.e2e.bundles import SENTIMENT, import_into
 from tests.e2e.conftest import SHARED
 from tests.e2e.server import START_SECONDS, Server, until
@@ -32,7 +32,7 @@ def test_a_log_that_nobody_reads_stops_neither_answers_nor_replacements_nor_the_
                 os.write(reader, b"x" * select.PIPE_BUF)
         before = {worker.pid for worker in server.workers()}
         for url in (server.url, server.fast_url):
-            with httpx.Client(base_url=url, timeout=10) as client:
+            with http_client(url, timeout=10) as client:
                 assert {client.get("/livez").status_code for _ in range(100)} == {200}
         server.workers()[0].kill()
         until(lambda: len({each.pid for each in server.workers()} - before) == 1, START_SECONDS, "another worker")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from tests.e2e.asking import open_session, step
+from tests.e2e.asking import http_client, open_session, step
 from tests.e2e.server import ROOT, Server
 from tests.e2e.surfaces import over_http, whole
 
@@ -215,7 +215,7 @@ def test_a_sequence_outlives_the_death_of_every_process(home: Path) -> None:
                 logits.append(result.as_numpy("logits")[0])
             server.kill()
             server.start()
-        with httpx.Client(base_url=server.url, timeout=60) as client:
+        with http_client(server.url) as client:
             expected = whole(client, "generation", ids)
         with opened(server.port) as triton, pytest.raises(InferenceServerException, match="is over: ended"):
             infer(triton, "generation", [[1]], sequence_id="killed")

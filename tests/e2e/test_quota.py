@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.asking import open_session, step
+from tests.e2e.asking import http_client, open_session, step
 from tests.e2e.conftest import SHARED
 from tests.e2e.server import Server, until
 from tests.e2e.workers import client_of_each
@@ -48,7 +48,7 @@ def ann(limited: Server, url: str, tokens: dict[str, str]) -> Iterator[list[http
 
 @pytest.fixture
 def bob(url: str, tokens: dict[str, str]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=bearer(tokens["bob"]), timeout=60) as client:
+    with http_client(url, headers=bearer(tokens["bob"])) as client:
         yield client
         end_all(client)
 

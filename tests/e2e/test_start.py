@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.asking import open_session, step
+from tests.e2e.asking import http_client, open_session, step
 from tests.e2e.bundles import SENTIMENT, import_into
 from tests.e2e.server import ROOT, STOP_SECONDS, Server, environment, until
 from tests.ports import free_port
@@ -123,10 +123,11 @@ def test_signals_that_are_ignored_end_nothing_and_sigterm_ends_all_whoever_has_h
 
         pids = [process.pid for process in server.processes()[1:]]
         assert pids
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/generate", json={"max_tokens": 4096}, timeout=0.05)
-        with httpx.stream("POST", f"{server.url}/generate", json={"max_tokens": 4096, "stream": True}) as response:
-            assert next(response.iter_lines()) == "event: text"
+        with http_client(server.url) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                client.post("/generate", json={"max_tokens": 4096}, timeout=0.05)
+            with client.stream("POST", "/generate", json={"max_tokens": 4096, "stream": True}) as response:
+                assert next(response.iter_lines()) == "event: text"
         server.stop()
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", server.port)) != 0

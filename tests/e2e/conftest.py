@@ -1,4 +1,7 @@
-"""One real service of two workers, with the shipped bundles, for all tests of this folder that do not end it."""
+"""Two real services of two workers, with the shipped bundles, for all tests of this folder that do not end them.
+
+One of them asks for keys.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,18 +20,6 @@ from tests.service.stores.redis_server import RedisServer, redis_server
 
 EXPORT_KEY = "0123456789abcdef" * 2
 SHARED = {"UNROLLED_WORKERS": "2", "UNROLLED_EXPORT_KEY": EXPORT_KEY}
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of keys, empty until somebody has one."""
-    return tmp_path_factory.mktemp("keys") / "keys"
-
-
-@pytest.fixture(scope="module")
-def tokens(keys: Path) -> dict[str, str]:
-    """A key of each owner, in that file."""
-    return {owner: add_key(keys, owner) for owner in ("ann", "bob")}
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +41,26 @@ def fast(server: Server) -> Iterator[httpx.Client]:
     """A client of the running service's second port."""
     with http_client(server.fast_url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of keys, empty until somebody has one."""
+    return tmp_path_factory.mktemp("keys") / "keys"
+
+
+@pytest.fixture(scope="session")
+def tokens(keys: Path) -> dict[str, str]:
+    """A key of each owner, in that file."""
+    return {owner: add_key(keys, owner) for owner in ("ann", "bob")}
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory, keys: Path, tokens: dict[str, str]) -> Iterator[Server]:
+    """A service that asks who calls."""
+    assert tokens
+    with Server(tmp_path_factory.mktemp("home"), settings={**SHARED, "UNROLLED_API_KEYS": str(keys)}) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

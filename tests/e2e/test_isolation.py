@@ -12,7 +12,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.keys.key_file import add_key, read_keys, remove_key
 from tests.e2e.asking import Json, ask, http_client, open_session, step
-from tests.e2e.conftest import SHARED
 from tests.e2e.server import ROOT, Server, until
 from tests.e2e.stream import open_stream
 
@@ -21,14 +20,6 @@ REVOKED_SECONDS = 20
 SEGMENT: int = json.loads((ROOT / "models/forecasting/manifest.json").read_text())["task"]["segment"]
 OPEN = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/docs.json")
 UNKNOWN = "urn:unrolled:problem:session-unknown"
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory, keys: Path, tokens: dict[str, str]) -> Iterator[Server]:
-    """A service that asks who calls."""
-    assert tokens
-    with Server(tmp_path_factory.mktemp("home"), settings={**SHARED, "UNROLLED_API_KEYS": str(keys)}) as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=["url", "fast_url"])

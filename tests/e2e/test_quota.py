@@ -13,7 +13,7 @@ from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e
 QUOTA = 2
-EXPIRY_SECONDS = 5
+EXPIRY_SECONDS = 20
 
 Opening = Callable[[httpx.Client, str], httpx.Response]
 """Asks for one more session, given one that lives."""

@@ -13,7 +13,7 @@ from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer
 
 pytestmark = [pytest.mark.e2e, NEEDS_REDIS]
 NUM_SESSIONS = 4
-DRAIN_SECONDS = 3
+DRAIN_SECONDS = 6
 
 
 def test_sessions_go_on_where_a_machine_that_drains_has_left_them(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx
+import orjson
 
 Json = dict[str, Any]
 
@@ -18,7 +19,7 @@ def ask(client: httpx.Client, path: str, body: Json) -> Json:
     """The answer to a request that must succeed."""
     response = client.post(path, json=body)
     assert response.is_success, response.text
-    answer: Json = response.json()
+    answer: Json = orjson.loads(response.content)  # an answer may have many megabytes
     return answer
 
 

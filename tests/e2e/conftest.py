@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from service.keys.key_file import add_key
 from tests.e2e.asking import http_client, open_session
+from tests.e2e.bundles import SENTIMENT, import_into
 from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient
 from tests.e2e.visitor import Visitor, browser_path
@@ -90,6 +91,14 @@ def silent(server: Server, client: httpx.Client) -> Iterator[SilentClient]:
 def home(tmp_path: Path) -> Path:
     """A home for a service that a test starts itself."""
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a service of one small bundle, to be copied: to import one takes seconds."""
+    home = tmp_path_factory.mktemp("small")
+    import_into(home, SENTIMENT)
+    return home
 
 
 @pytest.fixture(scope="module")

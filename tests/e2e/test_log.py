@@ -2,13 +2,13 @@
 
 import os
 import select
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.asking import http_client
-from tests.e2e.bundles import SENTIMENT, import_into
 from tests.e2e.conftest import SHARED
 from tests.e2e.server import START_SECONDS, Server, until
 
@@ -16,10 +16,9 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(small_home: Path, tmp_path: Path) -> Path:
     """With one small bundle."""
-    import_into(tmp_path, SENTIMENT)
-    return tmp_path
+    return shutil.copytree(small_home, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_log_that_nobody_reads_stops_neither_answers_nor_replacements_nor_the_end(home: Path) -> None:

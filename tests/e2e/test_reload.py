@@ -1,5 +1,6 @@
 """Versions: a new one is taken up by every worker while all go on serving, and no live session leaves its own."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.asking import Json, ask, http_client, open_session
-from tests.e2e.bundles import SENTIMENT, another_version, import_into
+from tests.e2e.bundles import another_version, import_into
 from tests.e2e.server import Server, until
 from tests.e2e.surfaces import Logits, over_http, whole
 from tests.e2e.workers import client_of_each
@@ -21,10 +22,9 @@ IDS = np.random.default_rng(9).integers(0, 1000, 24).tolist()
 
 
 @pytest.fixture(scope="module")
-def following(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def following(small_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service of two workers that follows the newest version of a bundle."""
-    home = tmp_path_factory.mktemp("home")
-    import_into(home, SENTIMENT)
+    home = shutil.copytree(small_home, tmp_path_factory.mktemp("home"), dirs_exist_ok=True)
     with Server(home, settings={"UNROLLED_WORKERS": "2", "UNROLLED_BUNDLES": "sentiment:latest"}) as running:
         yield running
 

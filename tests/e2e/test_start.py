@@ -1,6 +1,7 @@
 """How the service starts, refuses to, and stops."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,8 +16,7 @@ import psutil
 import pytest
 
 from tests.e2e.asking import http_client, open_session, step
-from tests.e2e.bundles import SENTIMENT, import_into
-from tests.e2e.server import ROOT, STOP_SECONDS, Server, environment, until
+from tests.e2e.server import ROOT, START_SECONDS, STOP_SECONDS, Server, environment, until
 from tests.ports import free_port
 
 pytestmark = pytest.mark.e2e
@@ -67,8 +67,8 @@ def test_a_second_service_on_the_same_second_port_is_refused_and_hurts_nobody(
     assert 'rnn_requests_total{code="200",endpoint="/models"}' in fast.get("/metrics").text
 
 
-def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(home: Path) -> None:
-    import_into(home, SENTIMENT)
+def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(small_home: Path, home: Path) -> None:
+    shutil.copytree(small_home, home, dirs_exist_ok=True)
     (weights,) = (home / "models" / "sentiment").glob("*/weights.bin")
     content = bytearray(weights.read_bytes())
     content[1000] ^= 1
@@ -86,7 +86,7 @@ def _started(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
         env=environment(home, **settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=START_SECONDS,
         check=False,
     )
 

@@ -11,13 +11,13 @@ def share(
     name: str, loads: Sequence[Load], raw: Sequence[Load], limit: float | None, unit: str = "rows/s"
 ) -> list[Figure]:
     """Return the rate of a load as a percentage of onnxruntime alone, and the rate itself."""
-    percent = 100 * ratio(rates(loads), rates(raw)).median
+    percent = 100 * ratio(rates(loads), rates(raw))
     return [Figure(f"{name}, of raw onnxruntime", percent, "%", at_least=limit), rate(name, loads, unit)]
 
 
-def times(name: str, loads: Sequence[Load], baseline: Sequence[Load], limit: float | None) -> Figure:
+def multiple(name: str, loads: Sequence[Load], baseline: Sequence[Load], limit: float | None) -> Figure:
     """Return the rate of a load as a multiple of a baseline's."""
-    return Figure(name, ratio(rates(loads), rates(baseline)).median, "x", at_least=limit)
+    return Figure(name, ratio(rates(loads), rates(baseline)), "x", at_least=limit)
 
 
 def rate(name: str, loads: Sequence[Load], unit: str = "rows/s") -> Figure:
@@ -33,7 +33,7 @@ def client(name: str, loads: Sequence[Load]) -> Figure:
 def latency(name: str, loads: Sequence[Load], raw: Sequence[Load], limit: float | None) -> Figure:
     """Return the median time of a request as a multiple of a raw run's."""
     p50, raw_p50 = ([load.latency.p50 for load in side] for side in (loads, raw))
-    return Figure(f"{name}: p50, of a raw run", ratio(p50, raw_p50).median, "x", at_most=limit)
+    return Figure(f"{name}: p50, of a raw run", ratio(p50, raw_p50), "x", at_most=limit)
 
 
 def milliseconds(name: str, loads: Sequence[Load]) -> Figure:

@@ -54,8 +54,8 @@ def measure(device: Device, batches: Sequence[int] = BATCHES, seconds: float = S
             inputs = draw(bundle, stage.name, size, num_rows, np.random.default_rng(0))
             steps = {side: host_step(runtime, stage, size) for side, runtime in hosts.items()}
             device_run = device_step(on_device, stage, size)
-            strange, initial = strange_rows(bundle, num_rows), [on_device.pool.layout.initial] * num_rows
-            steps["uploaded"] = lambda fed, _, run=device_run, rows=strange: run(fed, rows)  # type: ignore[misc]
+            uncached, initial = uncached_rows(bundle, num_rows), [on_device.pool.layout.initial] * num_rows
+            steps["uploaded"] = lambda fed, _, run=device_run, rows=uncached: run(fed, rows)  # type: ignore[misc]
             steps["cached"] = device_run
             for side, step in steps.items():
                 rate = num_rows / seconds_a_run(step, inputs, initial, seconds)
@@ -109,7 +109,7 @@ def seconds_a_run(step: Step, inputs: Mapping[str, Array], rows: Rows, seconds: 
     return float(np.median(durations))
 
 
-def strange_rows(bundle: Bundle, num_rows: int) -> Rows:
+def uncached_rows(bundle: Bundle, num_rows: int) -> Rows:
     """Return rows that no run has written, so that they are not cached."""
     length = RowLayout(bundle.manifest.state).num_bytes // 4
     generator = np.random.default_rng(1)

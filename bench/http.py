@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from bench.baselines import BARE_STEP_SERVICE, GENERATION, STEP_SERVICE
-from bench.baselines.serving import BentoServer
-from bench.clients.steps import baseline_step
+from bench.baselines import BARE_STEP_SERVICE, GENERATION, STEP_SERVICE, BentoServer
 from bench.clients.wrk import Wrk
-from bench.compare import client, rate, share, times
+from bench.compare import client, multiple, rate, share
 from bench.figure import Figure
 from bench.load import Load, alternate
 from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.raw import STEP, RawLoop
-from bench.requests import step_lines
+from bench.requests import baseline_step, step_lines
 from bench.service import Service
 
 CONNECTIONS = 64
@@ -38,8 +36,8 @@ def measure(options: Options) -> list[Figure]:
     name = f"POST /sessions/{{id}}/steps, {CONNECTIONS} connections"
     return [
         *share(name, fast, raw, LIMIT_PERCENT),
-        times(f"{name}, of a plain BentoML API", fast, plain, FAST_LIMIT),
-        times(f"{name}, BentoML's port, of a plain BentoML API", slow, plain, BENTOML_LIMIT),
+        multiple(f"{name}, of a plain BentoML API", fast, plain, FAST_LIMIT),
+        multiple(f"{name}, BentoML's port, of a plain BentoML API", slow, plain, BENTOML_LIMIT),
         rate(f"{name}, BentoML's port", slow),
         rate("plain BentoML batchable API, one step", plain),
         rate("the same without its metrics, access log and tracing", bare_plain),

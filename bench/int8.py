@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.baselines import GENERATION
-from bench.compare import rate, times
+from bench.compare import multiple, rate
 from bench.figure import Figure, Unavailable
 from bench.load import alternate
 from bench.options import Options
@@ -35,7 +35,7 @@ def measure(options: Options) -> list[Figure]:
     figures: list[Figure] = []
     for size in SIZES:
         float32, int8 = loads[f"float32, T = {size}"], loads[f"int8, T = {size}"]
-        figures.append(times(f"POST /steps, int8 of float32, T = {size}", int8, float32, LIMIT))
+        figures.append(multiple(f"POST /steps, int8 of float32, T = {size}", int8, float32, LIMIT))
         figures.append(rate(f"POST /steps, int8, T = {size}", int8))
     return figures
 

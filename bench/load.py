@@ -59,24 +59,15 @@ class Stopwatch:
         return Load(completed, seconds, _cpu_seconds() - self._cpu, quantiles(latencies))
 
 
-class Ratio(NamedTuple):
-    """The ratio of two things measured in turn: its median over the rounds, the lowest and the highest."""
-
-    median: float
-    low: float
-    high: float
-
-
 def quantiles(times: Sequence[float]) -> Quantiles:
     """Return median, 99th percentile and worst of some times."""
     p50, p99, worst = np.quantile(times, (0.5, 0.99, 1.0)).tolist()
     return Quantiles(p50, p99, worst)
 
 
-def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Ratio:
-    """Compute the ratio round by round, so that a slowdown of the machine affects both sides."""
-    ratios = [over / under for over, under in zip(numerators, denominators, strict=True)]
-    return Ratio(statistics.median(ratios), min(ratios), max(ratios))
+def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """Return the median of the rounds' ratios: a slowdown of the machine affects both sides of a round."""
+    return statistics.median(over / under for over, under in zip(numerators, denominators, strict=True))
 
 
 def rates(loads: Sequence[Load]) -> list[float]:

@@ -11,7 +11,7 @@ def descendants(pid: int) -> list[int]:
         return []
 
 
-def heaviest(pid: int) -> int:
+def busiest(pid: int) -> int:
     """Return the process, or its descendant, that has used the most processor time."""
     return max([pid, *descendants(pid)], key=cpu_seconds)
 

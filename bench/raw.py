@@ -12,7 +12,7 @@ import numpy as np
 from bench.load import Load, Stopwatch
 from service.bundle.graph import graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle, read_bundle
-from service.bundle.stage import TensorSpec
+from service.bundle.stage import StateSpec
 from service.engine.state import Array
 
 NUM_DRAWS = 16  # inputs drawn beforehand and used in turn
@@ -36,9 +36,7 @@ class RawLoop:
         self._names = [spec.name for spec in graph_outputs(bundle, self._stage)]
         self._weight = rung * num_rows
         self._state = {
-            spec.name: zeros(spec, num_rows, rung, spec.initial)
-            for spec in bundle.manifest.state
-            if spec.name in self._stage.reads
+            spec.name: filled(spec, num_rows, rung) for spec in bundle.manifest.state if spec.name in self._stage.reads
         }
         generator = np.random.default_rng(0)
         self._inputs = [draw(bundle, stage, rung, num_rows, generator) for _ in range(NUM_DRAWS)]
@@ -88,6 +86,6 @@ def draw(bundle: Bundle, stage: str, rung: int, num_rows: int, generator: np.ran
     return {spec.name: drawn[spec.name] for spec in graph_inputs(bundle, found) if spec.name not in state}
 
 
-def zeros(spec: TensorSpec, num_rows: int, rung: int, fill: float = 0.0) -> Array:
-    """Return a batch of a tensor, filled with one value, with the spec's shape and dtype."""
-    return np.full(spec.sized(num_rows, rung), fill, dtype=spec.dtype)
+def filled(spec: StateSpec, num_rows: int, rung: int) -> Array:
+    """Return a batch of a state tensor, filled with its initial value."""
+    return np.full(spec.sized(num_rows, rung), spec.initial, dtype=spec.dtype)

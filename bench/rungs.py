@@ -1,10 +1,9 @@
-"""`python -m bench.rungs`: unrolled rungs, float32 and int8, against the fused LSTM operator, in turn in one process.
+"""`python -m bench rungs`: unrolled rungs, float32 and int8, against the fused LSTM operator, in turn in one process.
 
 All three read the same characters from the same state with the weights of the shipped character model. Each turn takes
 a few milliseconds. A ratio is the median of the ratios of consecutive turns.
 """
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 
@@ -13,15 +12,14 @@ import onnx
 import onnxruntime as ort
 
 from bench.baselines import GENERATION
-from bench.command import run_command
 from bench.figure import Figure
 from bench.fused_rung import fused_rung
-from bench.options import Options, read_options
-from bench.raw import draw, zeros
-from bench.report import machine, table
+from bench.options import Options
+from bench.raw import draw, filled
 from export.quantize import RANGES, quantize_graph
-from service.bundle.graph import CPU_PROVIDER, open_graph, session_options
+from service.bundle.graph import open_graph
 from service.bundle.manifest import Bundle, read_bundle
+from service.bundle.session_options import CPU_PROVIDER, session_options
 from service.engine.state import Array
 
 STAGE = "encode"
@@ -61,7 +59,7 @@ def open_rungs(bundle: Bundle, T: int) -> dict[str, ort.InferenceSession]:
 def feeds(bundle: Bundle, T: int, N: int) -> dict[str, Array]:
     """Draw characters, with a fresh state."""
     reads = bundle.manifest.stage(STAGE).reads
-    state = {spec.name: zeros(spec, N, T) for spec in bundle.manifest.state if spec.name in reads}
+    state = {spec.name: filled(spec, N, T) for spec in bundle.manifest.state if spec.name in reads}
     return {**draw(bundle, STAGE, T, N, np.random.default_rng(0)), **state}
 
 
@@ -96,14 +94,3 @@ def _figures(seconds: Mapping[str, Array], T: int, N: int) -> Iterator[Figure]:
 
 def _open(model: bytes) -> ort.InferenceSession:
     return ort.InferenceSession(model, session_options(), providers=[CPU_PROVIDER])
-
-
-def main() -> int:
-    """Measure and print. Returns the exit status."""
-    print(machine())
-    print(table(measure(read_options())))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_command(main))

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench.processes import descendants, heaviest
+from bench.processes import busiest, descendants
 from bench.progress import waiting
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +81,7 @@ class Server:
     @property
     def worker(self) -> int:
         """Process id of the worker: of all that the command started, the one with the most processor time."""
-        return heaviest(self._process.pid)
+        return busiest(self._process.pid)
 
     def _whole_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("UNROLLED_")}

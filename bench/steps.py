@@ -5,14 +5,13 @@ from contextlib import ExitStack
 from bench.baselines import GENERATION
 from bench.clients.http import request
 from bench.clients.loop import http_loop
-from bench.clients.steps import BINARY, binary_steps, json_steps
 from bench.compare import client, share
 from bench.figure import Figure
 from bench.load import Load, alternate
 from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.raw import STEP, RawLoop
-from bench.requests import tokens
+from bench.requests import BINARY, binary_steps, json_steps, tokens
 from bench.service import Service
 
 ROWS = 64

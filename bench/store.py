@@ -19,14 +19,13 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from bench.clients.http import request
 from bench.clients.loop import http_loop
-from bench.clients.steps import single_step
 from bench.compare import milliseconds, rate
 from bench.figure import Figure, Unavailable
 from bench.load import Load, alternate, ratio
 from bench.measurement_process import MeasurementProcess
 from bench.options import Options
 from bench.processes import anonymous_bytes
-from bench.requests import V, step_path
+from bench.requests import V, single_step, step_path
 from bench.service import Service
 from service.record.body import decode
 from service.record.ids import new_session_id
@@ -76,7 +75,7 @@ def measure(options: Options) -> list[Figure]:
         memory = many.memory_bytes / few.memory_bytes
         own = many.memory_bytes
     title = f"steps of {options.sessions:,} sessions"
-    p99 = ratio(*([load.latency.p99 for load in loads] for loads in (many_loads, few_loads))).median
+    p99 = ratio(*([load.latency.p99 for load in loads] for loads in (many_loads, few_loads)))
     return [
         Figure(f"{title}: p99, of that of {FEW:,}", p99, "x", at_most=P99_LIMIT),
         Figure(f"{title}: p99", _p99(many_loads), "ms"),

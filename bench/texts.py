@@ -16,11 +16,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from bench.baselines import GENERATION, MODELS, TEXT_SERVICE
+from bench.baselines import GENERATION, MODELS, TEXT_SERVICE, BentoServer
 from bench.baselines.fused import FusedModel
-from bench.baselines.serving import BentoServer
 from bench.clients.wrk import Wrk
-from bench.compare import rate, times
+from bench.compare import multiple, rate
 from bench.figure import Figure
 from bench.load import Load, Stopwatch, alternate
 from bench.measurement_process import MeasurementProcess
@@ -112,7 +111,7 @@ def _in_process(texts: Sequence[str], options: Options) -> list[Figure]:
             runs = {"padded": padded.run, "engine": engine.run}
             padded_loads, loads = alternate(f"texts, {name}", runs, options.rounds, options.seconds).values()
         title = f"texts through the engine, {name}"
-        figures += [times(f"{title}, of padded", loads, padded_loads, limit), rate(title, loads, UNIT)]
+        figures += [multiple(f"{title}, of padded", loads, padded_loads, limit), rate(title, loads, UNIT)]
     return figures
 
 
@@ -137,7 +136,7 @@ def _over_http(texts: Sequence[str], options: Options) -> list[Figure]:
         ("POST /sentiment, BentoML's port, a text each", slow, None),
         ("POST /sessions/{id}/steps, second port, a text each", step, None),
     ):
-        figures += [times(f"{title}, of a plain BentoML API", own, plain, limit), rate(title, own, UNIT)]
+        figures += [multiple(f"{title}, of a plain BentoML API", own, plain, limit), rate(title, own, UNIT)]
     return figures
 
 

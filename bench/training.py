@@ -16,14 +16,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, logsigmoid, relu
 
 from bench.command import run_command
 from bench.figure import Figure
 from bench.report import line
 from training import settings
 from training.models.generation import GenerationModel, GenerationModelSettings
-from training.models.mingru import MinGRUModel, Recurrence, step_by_step
+from training.models.mingru import MinGRUModel, Recurrence
 from training.recurrence.mingru import MinGRUCell
 from training.tasks.generation import GenerationSettings
 
@@ -31,10 +31,40 @@ CONFIG = Path("training/configs/generation-mingru.toml")
 V = 65
 RUNS = 5
 Sides = dict[str, Callable[[], Tensor]]
+
+
+def log_space_scan(log_a: Tensor, log_b: Tensor, log_h_0: Tensor) -> Tensor:
+    """All states of a linear recurrence whose numbers are positive, from their logarithms.
+
+        log h_t = A_t + log(h_0 + sum_{k<=t} exp(log b_k - A_k))     with A_t = sum_{k<=t} log a_k
+
+    Heinsen 2023 (arXiv:2311.06281), as in Feng et al. 2024 (arXiv:2410.01201), appendix B.2. Two cumulative operators
+    of torch; see docs/log.md for how fast they are.
+
+    Args:
+        log_a: (T, N, H).
+        log_b: (T, N, H).
+        log_h_0: (N, H). Minus infinity for a state of zero.
+
+    Returns:
+        The states after each step, (T, N, H), not their logarithms.
+    """
+    A = log_a.cumsum(dim=0)
+    summands = torch.cat([log_h_0.unsqueeze(0), log_b - A])
+    return (A + summands.logcumsumexp(dim=0)[1:]).exp()
+
+
+def scan_in_log_space(cell: MinGRUCell, x: Tensor, h_0: Tensor) -> Tensor:
+    """Compute the hidden states of `MinGRUCell.scan` by the paper's own scan (appendix B.2)."""
+    k, v = torch.split(cell.project(x), cell.hidden_size, dim=-1)
+    log_n = torch.where(v >= 0, (relu(v) + 0.5).log(), logsigmoid(v))
+    return log_space_scan(logsigmoid(-k), logsigmoid(k) + log_n, h_0.log())
+
+
 RECURRENCES: dict[str, Recurrence] = {
     "scan in blocks": MinGRUCell.scan,
-    "scan in log space": MinGRUCell.scan_in_log_space,
-    "step by step": step_by_step,
+    "scan in log space": scan_in_log_space,
+    "step by step": MinGRUCell.step_by_step,
 }
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from export import card
-from export.directory import check_destination, checksums, finish, new_directory, replace
+from export.directory import check_destination, checksums, new_directory, replace, write_manifest
 from export.errors import ParityFailed
 from export.figures import measured
 from export.manifest import TOKENIZER, describe, graph_file
@@ -92,11 +92,35 @@ def export(
         if not report.passed:
             raise ParityFailed(f"the graphs do not match the model; nothing was written to {destination}\n{report}")
         manifest = draft.model_copy(update={"figures": measured(checkpoint, others)})
-        (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
-        (directory / CARD).write_text(card.render(manifest, report, directory), encoding="utf-8")
-        summaries = summarise(directory, manifest, nodes, rungs)
-        finish(directory, manifest)
-        replace(directory, destination)
+        return publish(directory, destination, manifest, report, nodes, rungs)
+
+
+def publish(
+    directory: Path,
+    destination: Path,
+    manifest: Manifest,
+    report: Report,
+    nodes: Mapping[tuple[str, int], int],
+    rungs: Rungs,
+) -> Export:
+    """Complete a directory of proved graphs to a bundle, and move it to its destination.
+
+    Args:
+        directory: A `new_directory` with all graphs and the tokenizer.
+        destination: Directory of the bundle.
+        manifest: Its manifest. The checksums are replaced.
+        report: The proof of its graphs.
+        nodes: Number of nodes of each rung.
+        rungs: The opened graphs.
+
+    Raises:
+        BundleTooLarge: The bundle exceeds MAX_BYTES.
+    """
+    (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
+    (directory / CARD).write_text(card.render(manifest, report, directory), encoding="utf-8")
+    summaries = summarise(directory, manifest, nodes, rungs)
+    write_manifest(directory, manifest)
+    replace(directory, destination)
     return Export(read_bundle(destination), report, summaries)
 
 

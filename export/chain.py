@@ -41,21 +41,21 @@ def repeat(step: ir.Model, steps: int, each: str, carried: Mapping[str, int], le
         initializers=list(weights.values()),
         opset_imports=step.opset_imports,
     )
-    glue = Glue(graph)
+    writer = NodeWriter(graph)
     current, results, passed = dict(inputs), [], {name: [inputs[name]] for name in carried}
-    for k, column in enumerate(glue.columns(inputs[each], steps)):
+    for k, column in enumerate(writer.columns(inputs[each], steps)):
         result, *nexts = _append(graph, step.graph, {**current, **weights, each: column}, k)
         current.update(zip(carried, nexts, strict=True))
         results.append(result)
         for name in carried:
             passed[name].append(current[name])
-    graph.outputs.append(glue.mask_after(lengths, results, frozen))
-    stops = glue.op("Clip", [lengths, glue.number(0), glue.number(steps)])
-    graph.outputs.extend(glue.gather_at(stops, passed[name], axis) for name, axis in carried.items())
+    graph.outputs.append(writer.mask_after(lengths, results, frozen))
+    stops = writer.op("Clip", [lengths, writer.number(0), writer.number(steps)])
+    graph.outputs.extend(writer.gather_at(stops, passed[name], axis) for name, axis in carried.items())
     return ir.Model(graph, ir_version=step.ir_version)
 
 
-class Glue:
+class NodeWriter:
     """Appends to a graph the nodes that connect its steps."""
 
     def __init__(self, graph: ir.Graph) -> None:

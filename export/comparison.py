@@ -8,11 +8,11 @@ from export.bundle import CARD
 from export.card import FIGURES, number, shown
 from export.errors import CardDisagrees
 from export.quality import SPLIT, measure, measure_for
+from export.recipes.registry import plan_of_bundle
 from export.rungs import Rungs
-from export.served import plans
 from service.bundle.manifest import Bundle, Figure
 from training.data.source import DataError
-from training.published import Own
+from training.published import OurFigure
 
 # Relative: about one of SST-2's 872 sentences, and far more than float32 sums differ between machines.
 TOLERANCE = 2e-3
@@ -46,13 +46,13 @@ class Claim:
         return f"{self.bundle}: {claimed.split} {claimed.metric} {found}: {verdict}"
 
 
-def own_figures(bundle: Bundle) -> Iterator[Own]:
+def own_figures(bundle: Bundle) -> Iterator[OurFigure]:
     """Yield a bundle's figures for a comparison with published ones: of its graphs, and over several seeds."""
     data = tuple(source.name for source in bundle.manifest.data)
     for figure in bundle.manifest.figures:
         if figure.of in COMPARED:
             name = f"{bundle.manifest.name}, {COMPARED[figure.of]}"
-            yield Own(name, data, figure.metric, figure.split, figure.value, figure.deviation)
+            yield OurFigure(name, data, figure.metric, figure.split, figure.value, figure.deviation)
 
 
 def claimed(bundle: Bundle) -> Figure | None:
@@ -68,7 +68,7 @@ def check(bundle: Bundle, figure: Figure) -> Claim:
     Raises:
         DataError: The data are not available.
     """
-    return Claim(bundle.manifest.name, figure, measure(bundle, Rungs(bundle, plans(bundle))).value)
+    return Claim(bundle.manifest.name, figure, measure(bundle, Rungs(bundle, plan_of_bundle(bundle))).value)
 
 
 def check_cards(bundles: Iterable[Bundle]) -> None:

@@ -39,7 +39,7 @@ def checksums(directory: Path) -> dict[str, str]:
     return {path.name: sha256_of(path) for path in sorted(directory.iterdir()) if path.name != MANIFEST_FILE}
 
 
-def finish(directory: Path, draft: Manifest) -> None:
+def write_manifest(directory: Path, draft: Manifest) -> None:
     """Write the manifest with the checksums of all files, then read the bundle as the service will.
 
     Args:

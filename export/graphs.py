@@ -71,7 +71,7 @@ class StageGraph(nn.Module):
         return (outputs[self.output], *(next_state[name] for name in self.carried))
 
 
-class SpeltStageGraph(StageGraph):
+class WordStageGraph(StageGraph):
     """A `StageGraph` with two inputs: words, and the features of their characters."""
 
     def forward(self, x: Tensor, characters: Tensor, *state: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]

@@ -3,24 +3,22 @@
 Needs only the bundle, no checkpoint. Tokenizer, state, stages and ladder are kept, so the int8 bundle can replace it.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
 
 import onnx
 
-from export import card
-from export.bundle import CARD, PARITY, WEIGHTS, Export, summarise
-from export.directory import check_destination, checksums, finish, new_directory, replace
+from export.bundle import WEIGHTS, Export, publish
+from export.directory import check_destination, checksums, new_directory
 from export.errors import NotFloat32, NotQuantizable, ParityFailed
 from export.parity import prove
 from export.quality import measure, measure_for
 from export.quantize import RANGES, quantize_graph
+from export.recipes.registry import plan_of_bundle
 from export.rungs import Rungs
-from export.served import plans
 from export.weight_file import WeightFile, save_proto
-from service.bundle.manifest import Bundle, Figure, read_bundle
+from service.bundle.manifest import Bundle, Figure
 from training.data.source import DataError
 
 
@@ -40,7 +38,7 @@ def quantize(source: Bundle, destination: Path) -> Export:
     """
     _check_source(source, destination)
     check_destination(destination)
-    stages = plans(source)
+    stages = plan_of_bundle(source)
     with new_directory(destination) as directory:
         nodes = _write_graphs(source, directory)
         _copy_tokenizer(source, directory)
@@ -54,12 +52,7 @@ def quantize(source: Bundle, destination: Path) -> Export:
             )
         figures = (*_of_checkpoint(source), *_measured(source, float32, draft, rungs))
         manifest = draft.manifest.model_copy(update={"figures": figures})
-        (directory / PARITY).write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
-        (directory / CARD).write_text(card.render(manifest, report, directory), encoding="utf-8")
-        summaries = summarise(directory, manifest, nodes, rungs)
-        finish(directory, manifest)
-        replace(directory, destination)
-    return Export(read_bundle(destination), report, summaries)
+        return publish(directory, destination, manifest, report, nodes, rungs)
 
 
 def _check_source(source: Bundle, destination: Path) -> None:

@@ -20,7 +20,7 @@ from export.chain import repeat
 from export.errors import NotDynamic
 from export.graphs import NO_TOKEN, DecodeGraph
 from export.lean_operators import OPERATORS
-from export.stacks import join_stacks
+from export.stacks import bypass_stacks
 from export.stages import Arrays, StagePlan, as_tensors
 from training.models.streaming import StreamingModel
 
@@ -84,7 +84,7 @@ class GraphBuilder:
             length="remaining",
             frozen=NO_TOKEN,
         )
-        join_stacks(chain)
+        bypass_stacks(chain)
         return chain
 
 

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from export import directions
 from export.errors import QualityLost
-from export.rungs import Rungs, cut
-from export.stages import Arrays, as_tensors
+from export.forecaster import GraphForecaster
+from export.rungs import Rungs
+from export.stages import Arrays
 from export.tagger import GraphTagger
 from export.translator import GraphTranslator
 from service.bundle.manifest import Bundle, Figure, TrainingData
@@ -29,10 +28,9 @@ from training.data import digits, etth1, ewt, multi30k, polyphony, sst2, sst_tre
 from training.data.multi30k import Language
 from training.data.source import DataError, DataSource
 from training.forecasts.backtest import Backtest, Channels
-from training.models.forecaster import Forecaster, StaticFeatures
-from training.models.streaming import Tensors
+from training.models.forecaster import Forecaster
 from training.tasks import translation_scores
-from training.tasks.caption import place_everywhere
+from training.tasks.caption import with_all_shifts
 from training.tasks.sentiment import group_by_length
 from training.text import bio
 
@@ -104,7 +102,7 @@ def nats_per_frame(bundle: Bundle, rungs: Rungs) -> float:
 
 def caption_accuracy(bundle: Bundle, rungs: Rungs) -> float:
     """Return the share of images whose greedily decoded sentence has every attribute right."""
-    images, labels = place_everywhere(*digits.load(SPLIT))
+    images, labels = with_all_shifts(*digits.load(SPLIT))
     look, decode = rungs.stages["look"], rungs.stages["decode"]
     N, K = len(images), max(decode.sizes)
     state = rungs.run(look, 1, {"x": images}, rungs.initial_state(N)).state
@@ -191,36 +189,6 @@ def bleu(bundle: Bundle, rungs: Rungs) -> float:
     return translation_scores.tokenized_bleu(found, [pair.translation for pair in pairs], cast(Language, language))
 
 
-class GraphForecaster:
-    """A forecaster's graphs behind the interface of its torch model, as far as windowed backtests use it."""
-
-    def __init__(self, bundle: Bundle, rungs: Rungs) -> None:
-        self._rungs = rungs
-        task = cast(ForecastingTask, bundle.manifest.task)
-        self.segment = task.segment
-        self.widening = torch.ones(())
-
-    def known_state(self, static_features: StaticFeatures) -> Tensors:
-        """Return the state of N channels before their first reading, with their static features."""
-        known, fresh = static_features._asdict(), as_tensors(self._rungs.initial_state(len(static_features.unit)))
-        return {name: known.get(name, values) for name, values in fresh.items()}
-
-    def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Advance by whole segments, (N, T, S)."""
-        stage = self._rungs.stages["encode"]
-        known = {spec.name: state[spec.name] for spec in self._rungs.state_specs}
-        answer = self._rungs.run_cut(stage, {"x": x.numpy()}, _as_arrays(known), cut(stage.sizes, x.shape[1]))
-        return {}, as_tensors(answer.state)
-
-    def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
-        """Forecast the next readings: mean (N, M * S) and quantiles (N, M * S, Q)."""
-        stage = self._rungs.stages["forecast"]
-        size = min(size for size in stage.sizes if size >= segments)
-        inputs = {"partial": partial.numpy(), "filled": filled.numpy()}
-        outputs = as_tensors(self._rungs.run(stage, size, inputs, _as_arrays(state)).outputs)
-        return {name: values[:, :segments].flatten(1, 2) for name, values in outputs.items()}
-
-
 MULTI30K = (*multi30k.sources("de"), *multi30k.sources("fr"))
 MEASURES = {
     "generation": Measure(
@@ -272,7 +240,3 @@ def _learned_from(bundle: Bundle, source: DataSource) -> bool:
 
 def _names(data: Sequence[DataSource | TrainingData]) -> str:
     return " or ".join(dict.fromkeys(source.name for source in data))
-
-
-def _as_arrays(tensors: Tensors) -> dict[str, NDArray[np.generic]]:
-    return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -5,7 +5,7 @@ import shutil
 
 from export import card
 from export.bundle import CARD, PARITY
-from export.directory import finish, new_directory, replace
+from export.directory import new_directory, replace, write_manifest
 from export.report import Report
 from service.bundle.manifest import Bundle, Manifest, read_bundle
 
@@ -22,6 +22,6 @@ def rewritten(source: Bundle, manifest: Manifest) -> Bundle:
         for name in source.manifest.files:
             shutil.copyfile(source.file(name), directory / name)
         (directory / CARD).write_text(rendered(source, manifest), encoding="utf-8")
-        finish(directory, manifest)
+        write_manifest(directory, manifest)
         replace(directory, source.path)
     return read_bundle(source.path)

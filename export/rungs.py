@@ -12,6 +12,7 @@ from export.stages import Arrays, StagePlan
 from service.bundle.graph import open_graph
 from service.bundle.manifest import Bundle
 from service.bundle.stage import TensorSpec
+from service.engine.ladder import covering_rung
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,7 @@ class Rungs:
 
     def initial_state(self, N: int) -> Arrays:
         """Return the state of N fresh sequences."""
-        shapes = {spec.name: [N if axis == "N" else int(axis) for axis in spec.shape] for spec in self.state_specs}
-        return {spec.name: np.full(shapes[spec.name], spec.initial, dtype=spec.dtype) for spec in self.state_specs}
+        return {spec.name: np.full(spec.sized(N, 1), spec.initial, dtype=spec.dtype) for spec in self.state_specs}
 
     def run(self, stage: StagePlan, size: int, inputs: Arrays, state: Arrays) -> Answer:
         """Run one rung. State tensors that the stage does not write are returned unchanged."""
@@ -91,7 +91,7 @@ def cut_inputs(stage: StagePlan, inputs: Arrays, start: int, length: int) -> tup
     """
     if stage.kind != "samples":
         return length, take_time(stage.inputs, inputs, start, length)
-    size = min(size for size in stage.sizes if size >= length)
+    size = covering_rung(length, stage.sizes)
     piece = take_time(stage.inputs, inputs, start, length)
     piece["uniforms"] = np.pad(piece["uniforms"], [(0, 0), (0, size - length)])
     piece["remaining"] = np.clip(inputs["remaining"] - start, 0, length)

@@ -7,7 +7,7 @@ them: two copies of the state and half a dozen nodes.
 import onnx_ir as ir
 
 
-def join_stacks(model: ir.Model) -> None:
+def bypass_stacks(model: ir.Model) -> None:
     """Replace the parts of a stack by the values that were stacked. Nodes that become unused stay in the graph.
 
     Unsqueeze(a), Unsqueeze(b) -> Concat -> Reshape -> Split -> a, b

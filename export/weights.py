@@ -4,7 +4,7 @@ import copy
 
 from torch import nn
 
-from training.recurrence.cells import GRUCell, LSTMCell, VanillaCell
+from training.recurrence.cells import cell_of
 
 
 def prepare(model: nn.Module) -> nn.Module:
@@ -26,20 +26,6 @@ def rounded(model: nn.Module) -> nn.Module:
 def _replace_torch_modules(model: nn.Module) -> None:
     """Convert the weights to cells once. Otherwise every graph would contain the conversion."""
     for name, module in list(model.named_modules()):
-        cell = _cell(module)
-        if cell is not None:
+        if isinstance(module, nn.RNNBase):
             parent, _, attribute = name.rpartition(".")
-            setattr(model.get_submodule(parent), attribute, cell.requires_grad_(False))
-
-
-def _cell(module: nn.Module) -> nn.Module | None:
-    if not isinstance(module, nn.RNNBase) or module.num_layers > 1 or module.bidirectional:
-        return None
-    match module:
-        case nn.RNN():
-            return VanillaCell.from_torch(module)
-        case nn.GRU():
-            return GRUCell.from_torch(module)
-        case nn.LSTM():
-            return LSTMCell.from_torch(module)
-    return None
+            setattr(model.get_submodule(parent), attribute, cell_of(module).requires_grad_(False))

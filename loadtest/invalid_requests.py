@@ -1,38 +1,23 @@
 """Requests that must be refused, each with the status that says why. None of them may be answered 5xx."""
 
-import json
-from dataclasses import dataclass
 from typing import Any
 
-from loadtest.question import JSON
+from loadtest.answers import Problem
+from loadtest.question import JSON, Question, json_body
 
 MEBIBYTE = 2**20
 NO_SESSION = "/sessions/there-is-no-such-session"
 
 
-@dataclass(frozen=True)
-class InvalidRequest:
-    """A request that must be refused.
-
-    Attributes:
-        name: What is wrong with it.
-        path: Path of the request.
-        body: Its body: JSON, or bytes that claim to be JSON.
-        status: Status of the refusal.
-        method: HTTP method.
-        content_type: Content type of the body.
-    """
-
-    name: str
-    path: str
-    body: bytes | None
-    status: int = 422
-    method: str = "POST"
-    content_type: str = JSON
+def _request(
+    case: str, path: str, body: bytes | None, status: int = 422, method: str = "POST", content_type: str = JSON
+) -> Question[Problem]:
+    """Make a request that must be refused with a status. Its body claims to be JSON, but may be no such thing."""
+    return Question(Problem, method, path, f"{path} (invalid)", body, status, content_type=content_type, case=case)
 
 
-def _wrong(name: str, path: str, inputs: object, status: int = 422) -> InvalidRequest:
-    return InvalidRequest(name, path, json.dumps(inputs).encode(), status)
+def _wrong(case: str, path: str, inputs: object, status: int = 422) -> Question[Problem]:
+    return _request(case, path, json_body(inputs), status)
 
 
 SENTIMENT = (
@@ -60,7 +45,7 @@ GENERATION = (
     _wrong("true for a number", "/generate", {"prompt": "A", "max_tokens": True}),
     _wrong("negative temperature", "/generate", {"prompt": "A", "temperature": -1}),
     _wrong("a text for a number", "/generate", {"prompt": "A", "temperature": "0.5"}),
-    InvalidRequest("temperature NaN", "/generate", b'{"prompt": "A", "temperature": NaN}'),
+    _request("temperature NaN", "/generate", b'{"prompt": "A", "temperature": NaN}'),
     _wrong("top_p 0", "/generate", {"prompt": "A", "top_p": 0}),
     _wrong("top_k 0", "/generate", {"prompt": "A", "top_k": 0}),
     _wrong("top_k of more characters than there are", "/generate", {"prompt": "A", "top_k": 100_000}),
@@ -73,9 +58,9 @@ GENERATION = (
     _wrong("half a surrogate pair", "/generate", {"prompt": "A\ud800"}, 400),
 )
 FORECASTING = (
-    InvalidRequest("NaN", "/forecast", b'{"series": {"OT": [1.5, NaN]}}'),
-    InvalidRequest("infinity", "/forecast", b'{"series": {"OT": [1.5, -Infinity]}}'),
-    InvalidRequest("a number beyond float64", "/forecast", b'{"series": {"OT": [1e999]}}'),
+    _request("NaN", "/forecast", b'{"series": {"OT": [1.5, NaN]}}'),
+    _request("infinity", "/forecast", b'{"series": {"OT": [1.5, -Infinity]}}'),
+    _request("a number beyond float64", "/forecast", b'{"series": {"OT": [1e999]}}'),
     _wrong("a reading that is too large", "/forecast", {"series": {"OT": [1e300]}}),
     _wrong("ragged series", "/forecast", {"series": {"OT": [1.5, 2.5], "load": [1.5]}}),
     _wrong("no channels", "/forecast", {"series": {}}),
@@ -94,29 +79,29 @@ SESSIONS = (
     _wrong("ttl_seconds 0", "/sessions", {"model": "sentiment", "ttl_seconds": 0}),
     _wrong("ttl_seconds of a century", "/sessions", {"model": "sentiment", "ttl_seconds": 3_155_760_000}),
     _wrong("step of an unknown session", f"{NO_SESSION}/steps", {"inputs": {"text": "Good."}}, 404),
-    InvalidRequest("unknown session", NO_SESSION, None, 404, "GET"),
-    InvalidRequest("end of an unknown session", NO_SESSION, None, 404, "DELETE"),
-    InvalidRequest("a page of -1 sessions", "/sessions?limit=-1", None, 422, "GET"),
+    _request("unknown session", NO_SESSION, None, 404, "GET"),
+    _request("end of an unknown session", NO_SESSION, None, 404, "DELETE"),
+    _request("a page of -1 sessions", "/sessions?limit=-1", None, 422, "GET"),
 )
 HTTP = (
-    InvalidRequest("broken JSON", "/sentiment", b'{"text": "Go', 400),
-    InvalidRequest("broken JSON", "/generate", b"{", 400),
-    InvalidRequest("broken JSON", "/forecast", b'{"series": {"OT": [1.5,]}}', 400),
-    InvalidRequest("broken JSON", "/sessions", b"model=sentiment", 400),
-    InvalidRequest("bytes that are no text", "/sentiment", b'{"text": "\xff\xfe"}', 400),
-    InvalidRequest("no body", "/sentiment", b""),
-    InvalidRequest("no body", "/sessions", b""),
-    InvalidRequest(
+    _request("broken JSON", "/sentiment", b'{"text": "Go', 400),
+    _request("broken JSON", "/generate", b"{", 400),
+    _request("broken JSON", "/forecast", b'{"series": {"OT": [1.5,]}}', 400),
+    _request("broken JSON", "/sessions", b"model=sentiment", 400),
+    _request("bytes that are no text", "/sentiment", b'{"text": "\xff\xfe"}', 400),
+    _request("no body", "/sentiment", b""),
+    _request("no body", "/sessions", b""),
+    _request(
         "a form instead of JSON", "/sentiment", b"text=Good.", 415, content_type="multipart/form-data; boundary=x"
     ),
-    InvalidRequest("deep nesting", "/sentiment", b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
-    InvalidRequest("brackets without end", "/sentiment", b"[" * 100_000, 400),
+    _request("deep nesting", "/sentiment", b'{"text": ' + b"[" * 20_000 + b"]" * 20_000 + b"}", 400),
+    _request("brackets without end", "/sentiment", b"[" * 100_000, 400),
     _wrong("null for a body", "/sentiment", None),
     _wrong("a list for a body", "/forecast", [1.5, 2.5]),
     _wrong("unknown path", "/sentiments", {"text": "Good."}, 404),
-    InvalidRequest("unknown path", "/favicon.ico", None, 404, "GET"),
-    InvalidRequest("wrong method", "/sentiment", None, 405, "GET"),
-    InvalidRequest("wrong method", "/sessions", None, 405, "PUT"),
+    _request("unknown path", "/favicon.ico", None, 404, "GET"),
+    _request("wrong method", "/sentiment", None, 405, "GET"),
+    _request("wrong method", "/sessions", None, 405, "PUT"),
     _wrong("wrong method", "/models", {}, 405),
 )
 INVALID_REQUESTS = (*SENTIMENT, *GENERATION, *FORECASTING, *SESSIONS, *HTTP)

@@ -17,9 +17,9 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from service.process.bentoml_directories import unusable_home
+from service.process.bentoml_home import create_home
 from service.process.graceful import GRACEFUL_SECONDS
-from service.process.memory_limit import memory_limit, shortage
+from service.process.memory_limit import memory_limit, memory_shortage
 
 HEALTH_SECONDS = 5
 
@@ -32,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def serve(_: argparse.Namespace) -> None:
     """Replace this process with BentoML's server, which checks all that can be checked before it starts workers."""
-    missing = shortage(memory_limit(), num_workers=1, num_bundle_bytes=0)
-    if missing:  # checked here already: a process that loads more than it may have is killed without a message
-        sys.exit(f"unrolled: {missing}")
-    if unusable := unusable_home():
-        sys.exit(f"unrolled: {unusable}")
+    shortage = memory_shortage(memory_limit(), num_workers=1, num_bundle_bytes=0)
+    if shortage:  # checked here already: a process that loads more than it may have is killed without a message
+        sys.exit(f"unrolled: {shortage}")
+    if error := create_home():
+        sys.exit(f"unrolled: {error}")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
     command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]

@@ -6,6 +6,7 @@ BentoML worker ─┬─► sessions, steps, streams, models, metrics      the p
 
 import os
 import sys
+from functools import partial
 from typing import Any, cast
 
 import bentoml
@@ -14,8 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api import endpoints
 from service.api.log import leave_out_client_errors, log_once
 from service.api.problem import answers_problems
-from service.fast_port.guarded import guard_uvicorn
-from service.fast_port.messages import limit_messages
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.generation import GenerateAnswer, GenerateRequest
@@ -23,25 +22,29 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
-from service.process import service_directory
-from service.process.arbiter import take_no_orders
-from service.process.beats import watch_beats
 from service.process.deaths import watch_deaths
-from service.process.hangup import end_on_hangup
-from service.process.metric_files import MetricFiles
+from service.process.metric_files import merge_ended, reserve_totals
 from service.process.open_files import raise_limit
-from service.process.outlet import wait_for_no_reader, write_out_before_sigterm
-from service.process.parent import be_parent
+from service.process.output import flush_on_sigterm, install_nonblocking_output
+from service.process.parent import mark_as_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
-from service.process.service_directory import NoRoom, room_in
-from service.process.starts import failures_told, tell_ready, watch_starts
+from service.process.process_manager import end_on_hangup, listen_privately
+from service.process.service_directory import (
+    DirectoryUnusable,
+    create_service_directory,
+    directory_errors,
+    service_directory,
+)
 from service.process.user_signals import ignore_user_signals
-from service.process.wall_clock import hand_down_clock
+from service.process.wall_clock import export_clock
+from service.process.watch import report_failures, report_ready, watch_workers
+from service.protocols.http import use_guarded_http
+from service.protocols.websocket import use_guarded_websocket
 from service.worker import Worker
 
-if service_directory.service_directory() is not None:  # in a worker
-    wait_for_no_reader()
-    write_out_before_sigterm()
+if service_directory() is not None:  # in a worker
+    install_nonblocking_output()
+    flush_on_sigterm()
     ignore_user_signals()
 try:
     settings = checked_settings()
@@ -49,17 +52,16 @@ except CannotStart as error:
     # In BentoML's first process, since it restarts a worker that cannot start for ever.
     sys.exit(f"unrolled: {error}")
 server = settings.server
-num_workers = server.workers + server.spare_workers
 
 
-def _refused(status: int) -> None:
+def _count_refused(status: int) -> None:
     """Count a request that BentoML's server has refused."""
     if Surfaces.worker:
-        Surfaces.worker.refused(status)
+        Surfaces.worker.count_refused(status)
 
 
-guard_uvicorn(_refused)
-limit_messages(_refused, server.max_body_bytes)
+use_guarded_http(_count_refused)
+use_guarded_websocket(_count_refused, server.max_body_bytes)
 
 
 class Surfaces:
@@ -83,7 +85,7 @@ class Surfaces:
 
 @bentoml.service(
     name="unrolled",
-    workers=num_workers,
+    workers=server.num_processes,
     http={"host": server.host, "port": server.port},
     # Answers have a deadline of their own. BentoML's cannot be left out, and keeps a timer for every request.
     traffic={"timeout": server.request_timeout_seconds + 5},
@@ -102,38 +104,37 @@ class RNNService:
         try:
             for check in CHECKS:
                 check(settings)
-            directory = service_directory.begin(server.port)
-            metric_files = MetricFiles(directory)
-            with room_in(directory):
-                watch_starts(directory, num_workers)
-                watch_beats(directory)
-        except (CannotStart, NoRoom) as error:
+            directory = create_service_directory(server.port)
+            with directory_errors(directory):
+                reserve_totals(directory)
+                watch_workers(directory, server.num_processes)
+        except (CannotStart, DirectoryUnusable) as error:
             sys.exit(f"unrolled: {error}")
-        wait_for_no_reader()
+        install_nonblocking_output()
         # If this says that the runtime replaces containers, BentoML does not replace workers: the service would go on
         # with fewer of them, and end with the last.
         os.environ.pop("BENTOML_CONTAINERIZED", None)
         raise_limit()
         end_on_hangup()
         ignore_user_signals()
-        be_parent()
-        hand_down_clock()
-        take_no_orders(directory)
-        watch_deaths(metric_files.add_up)
+        mark_as_parent()
+        export_clock()
+        listen_privately(directory)
+        watch_deaths(partial(merge_ended, directory))
 
     def __init__(self) -> None:
         log_once()
         leave_out_client_errors()
-        with failures_told():
+        with report_failures():
             self._worker = Worker(settings, bentoml.server_context.worker_index or 1)
         Surfaces.worker = self._worker
 
     @bentoml.on_startup
     async def start(self) -> None:
         """Start what needs the worker's event loop."""
-        with failures_told():
+        with report_failures():
             await self._worker.start()
-        tell_ready()
+        report_ready()
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

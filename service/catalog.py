@@ -62,7 +62,7 @@ class Catalog(Mapping[str, ServedModel]):
         self._metrics = metrics
         self._current: dict[str, ServedModel] = {}
         self._by_tag: dict[str, ServedModel] = {}
-        self.widest = 0
+        self.max_num_logits = 0
         self._is_started = False
         self.numerics = fingerprint(self._provider)
         directory = bundle_settings.prepared_graphs_directory
@@ -104,7 +104,7 @@ class Catalog(Mapping[str, ServedModel]):
             model.engine.start()
         self._by_tag[model.bundle.tag] = model
         if isinstance(model, TensorModel):
-            self.widest = max(self.widest, model.num_logits)
+            self.max_num_logits = max(self.max_num_logits, model.num_logits)
         logger.info("serving %s on %s", model.bundle.tag, self._provider)
 
     def make_current(self, tag: str) -> None:
@@ -133,7 +133,7 @@ class Catalog(Mapping[str, ServedModel]):
             raise ModelUnknown(f"no model {name!r} is served; there are sessions on {names}")
         raise NotStreamable.of_model(name)
 
-    def on(self, tag: str) -> SequenceModel[Any]:
+    def by_tag(self, tag: str) -> SequenceModel[Any]:
         """Return the model of a bundle version, for the sessions on it.
 
         Raises:

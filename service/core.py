@@ -6,7 +6,7 @@ The parts call each other only through a few callbacks, which are connected here
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.metrics import Metrics
 from service.process.wall_clock import WallClock
 from service.sessions.burials import Burials
@@ -61,8 +61,8 @@ class Core:
         wall_clock = wall_clock or WallClock()
         earliest, latest = wall_clock.earliest, wall_clock.latest
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
-        self.answering = Answering(timeout_seconds)
-        self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.widest)
+        self.answering = OpenAnswers(timeout_seconds)
+        self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.max_num_logits)
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be cancelled.
         timed = store if store.is_immediate else store.limited(timeout_seconds)
         cache = SessionCache(max_recent)

@@ -51,14 +51,14 @@ from pydantic import ValidationError
 
 Location = tuple[str | int, ...]
 # Instead of pydantic's messages that mention Python or our classes, or mean something other than a client's `inputs`.
-_WORDS = {
+_MESSAGES = {
     "dict_type": "Input should be an object",
     "extra_forbidden": "there is no such field",
     "list_type": "Input should be a valid array",
     "model_type": "Input should be an object",
 }
 MAX_MISTAKES = 1000
-MAX_TOLD_MISTAKES = 20
+MAX_LISTED_MISTAKES = 20
 
 
 class ServiceError(Exception):
@@ -267,9 +267,9 @@ class InvalidInput(ServiceError):
 
     @classmethod
     def of_fields(cls, errors: Sequence[Mapping[str, Any]]) -> Self:
-        """Return one refusal for pydantic's errors. It lists the first MAX_TOLD_MISTAKES and counts the others."""
+        """Return one refusal for pydantic's errors. It lists the first MAX_LISTED_MISTAKES and counts the others."""
         refusal = cls("")
-        listed = errors[:MAX_TOLD_MISTAKES]
+        listed = errors[:MAX_LISTED_MISTAKES]
         refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in listed]
         if len(errors) > len(listed):
             refusal.errors.append(((), f"and {len(errors) - len(listed)} more mistakes"))
@@ -286,7 +286,7 @@ class InvalidInput(ServiceError):
 
 def _in_words(error: Mapping[str, Any]) -> str:
     """Return an error's message in a client's words."""
-    message: str = _WORDS.get(error["type"], error["msg"])
+    message: str = _MESSAGES.get(error["type"], error["msg"])
     return message.removeprefix("Value error, ")
 
 
@@ -357,6 +357,9 @@ class ShuttingDown(ServiceError):
     """This worker accepts no more work; the next attempt reaches another one."""
 
     status, title, code, retry_after_seconds = 503, "Shutting down", "shutting-down", 1
+
+    def __init__(self, message: str = "the service is shutting down; try again, or ask another replica") -> None:
+        super().__init__(message)
 
 
 class StoreFull(ServiceError):

@@ -8,8 +8,8 @@ from contextlib import ExitStack, aclosing
 from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Catalog
-from service.concurrency.answering import Answering
-from service.concurrency.streams import timed, wait_for_first
+from service.concurrency.answering import OpenAnswers
+from service.concurrency.streams import time_to_first, wait_for_first
 from service.decoding.sampling import drawn_seed
 from service.errors import InvalidInput, Location, ModelUnknown
 from service.forms.caption import CaptionAnswer, CaptionRequest
@@ -69,7 +69,7 @@ class Questions:
         DeadlineExceeded: The answer took too long.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, answering: Answering, answer_room: AnswerRoom) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics, answering: OpenAnswers, answer_room: AnswerRoom) -> None:
         self._catalog = catalog
         self._metrics = metrics
         self._answering = answering
@@ -169,7 +169,7 @@ class Questions:
 
     def _written(self, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
         written = _continued(self._model(GenerationModel, request), request)
-        return timed(written, self._metrics.time_to_first_token.observe)
+        return time_to_first(written, self._metrics.time_to_first_token.observe)
 
 
 async def _continued(model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:

@@ -12,19 +12,18 @@ import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from bentoml.exceptions import BentoMLException
 
+from service.bundle import store as bundle_store
 from service.bundle.errors import BundleError
 from service.bundle.manifest import Bundle
-from service.bundle.store import stored_bundle
 from service.catalog import Catalog
-from service.concurrency.failures import Failures
+from service.concurrency.failures import FailureLog
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
 from service.stores.base import Store, Unavailable
-from service.tasks.task import ServedModel
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +41,16 @@ _SERVED = "served:"
 _WORKER = "worker:"
 
 
+class ModelStore(Protocol):
+    """Finds bundles, as `service.bundle.store` does."""
+
+    def stored_bundle(self, tag: str) -> Bundle:
+        """Return the bundle with a tag, or raise BentoMLException (there is none) or BundleError (it is damaged)."""
+
+    def newest_tag(self, name: str) -> str:
+        """Return the tag of a bundle's newest version, or raise BentoMLException."""
+
+
 class Reloader:
     """Keeps a worker's catalog in line with the notes.
 
@@ -51,7 +60,7 @@ class Reloader:
         worker_id: Identifies this worker among all that share the store.
         configured: The bundles that the service was started with.
         followed: Names of models whose newest version in the model store becomes current.
-        find: Returns the bundle with a tag, or raises BentoMLException (there is none) or BundleError (it is damaged).
+        model_store: Finds their bundles.
         answer_seconds: How long a question may take.
         clock: Wall-clock seconds since 1970.
     """
@@ -63,7 +72,7 @@ class Reloader:
         worker_id: str,
         configured: Iterable[Bundle],
         followed: Iterable[str] = (),
-        find: Callable[[str], Bundle] = stored_bundle,
+        model_store: ModelStore = bundle_store,
         answer_seconds: float = LINGER_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -72,13 +81,13 @@ class Reloader:
         self._worker = f"{_WORKER}{worker_id}"
         self._configured = {bundle.manifest.name: bundle for bundle in configured}
         self._followed = frozenset(followed)
-        self._find = find
+        self._model_store = model_store
         self._linger_seconds = max(LINGER_SECONDS, answer_seconds)
         self._clock = clock
         self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
         self._missing: set[str] = set()
         self._retry_at: dict[str, float] = {}
-        self._awaited: set[str] = set()
+        self._pending: set[str] = set()
         self._unused_since: dict[str, float] = {}
         self._lock = asyncio.Lock()
 
@@ -93,7 +102,7 @@ class Reloader:
         for model in await asyncio.gather(*loads):
             self._catalog.add(model)
             self._catalog.make_current(model.bundle.tag)
-        await self._forget_the_silent()
+        await self._delete_stale_notes()
         await self.follow()
 
     async def follow(self) -> None:
@@ -107,15 +116,15 @@ class Reloader:
             live = await self._store.bundles()
             for tag in (*wanted.values(), *live):
                 if self._retry_at.get(tag, 0.0) <= self._clock():
-                    await self._has(tag)
+                    await self._ensure_loaded(tag)
             await self._note_worker()
             coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
-            self._awaited = coming & self._catalog.loaded_tags
-            for tag in [tag for tag in self._awaited if await self._all_have(tag)]:
+            self._pending = coming & self._catalog.loaded_tags
+            for tag in [tag for tag in self._pending if await self._is_loaded_everywhere(tag)]:
                 self._catalog.make_current(tag)
-                self._awaited.discard(tag)
+                self._pending.discard(tag)
                 await self._note_worker()
-            await self._let_go(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
+            await self._remove_unused(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
 
     async def _note_worker(self) -> None:
         """Write this worker's note: which versions it has loaded, and which of them are current."""
@@ -123,7 +132,7 @@ class Reloader:
         note = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
         await self._store.note(self._worker, orjson.dumps(note))
 
-    async def _let_go(self, unused: AbstractSet[str]) -> None:
+    async def _remove_unused(self, unused: AbstractSet[str]) -> None:
         """Remove the versions that have been unused for long enough."""
         now = self._clock()
         self._unused_since = {tag: self._unused_since.get(tag, now) for tag in unused}
@@ -133,18 +142,18 @@ class Reloader:
 
     async def follow_forever(self) -> None:
         """Follow the notes and the model store until cancelled: once a second, or sooner while workers are awaited."""
-        failures = Failures("checking for new bundle versions failed; it will be tried again")
+        failures = FailureLog("checking for new bundle versions failed; it will be tried again")
         while True:
-            await asyncio.sleep(AWAIT_SECONDS if self._awaited else FOLLOW_SECONDS)
+            await asyncio.sleep(AWAIT_SECONDS if self._pending else FOLLOW_SECONDS)
             try:
                 await self._follow_model_store()
                 await self.follow()
             except Unavailable as error:
                 logger.warning("cannot check for new bundle versions: %s", error)
             except Exception as error:
-                failures.tell(error)
+                failures.log(error)
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Note that this worker is alive, whatever it is loading. To be called every FOLLOW_SECONDS."""
         with suppress(Unavailable):  # which `follow_forever` logs
             await self._note_worker()
@@ -156,7 +165,7 @@ class Reloader:
         except Unavailable as error:
             logger.warning("cannot tell other workers that this one stops, so they may wait for it: %s", error)
 
-    async def _forget_the_silent(self) -> None:
+    async def _delete_stale_notes(self) -> None:
         """Delete the notes of workers that have been silent for an hour."""
         long_ago = self._clock() - FORGET_NOTE_SECONDS
         for name, content in (await self._store.notes(_WORKER)).items():
@@ -176,7 +185,7 @@ class Reloader:
             Unavailable: The store cannot be reached.
         """
         try:
-            bundle = await asyncio.to_thread(self._find, f"{name}:{version}")
+            bundle = await asyncio.to_thread(self._model_store.stored_bundle, f"{name}:{version}")
         except BentoMLException as error:
             raise ModelUnknown(f"the model store has no {name}:{version}") from error
         except BundleError as error:
@@ -184,13 +193,13 @@ class Reloader:
         if bundle.manifest.name != name:
             raise InvalidInput(f"{name}:{version} is a bundle of {bundle.manifest.name!r}")
         async with self._lock:
-            if not await self._has(bundle.tag):
+            if not await self._ensure_loaded(bundle.tag):
                 raise InvalidInput(f"{bundle.tag} cannot be served; the service's log says why")
         await self._note(bundle)
         await self.follow()
         try:
             async with asyncio.timeout(RELOAD_SECONDS):
-                while not await self._all_serve(name, bundle.tag):
+                while not await self._is_current_everywhere(name, bundle.tag):
                     await asyncio.sleep(AWAIT_SECONDS)
                     await self.follow()
         except TimeoutError:
@@ -216,47 +225,45 @@ class Reloader:
         for name in self._followed:
             latest = f"{name}:latest"
             try:
-                newest = await asyncio.to_thread(self._find, latest)
+                newest = await asyncio.to_thread(self._model_store.newest_tag, name)
+                # Only a version that is new since the last look, or one that was chosen by name would be overruled.
+                if newest != self._newest.setdefault(name, newest):
+                    bundle = await asyncio.to_thread(self._model_store.stored_bundle, newest)
+                    logger.info("found new version %s in the model store", newest)
+                    await self._note(bundle)
+                    self._newest[name] = newest
             except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
-                self._miss(latest, error)
-                continue
-            self._missing.discard(latest)
-            # Only a version that is new since the last look, or one that was chosen by name would be overruled.
-            if newest.tag != self._newest.setdefault(name, newest.tag):
-                logger.info("found new version %s in the model store", newest.tag)
-                await self._note(newest)
-                self._newest[name] = newest.tag
+                self._log_once_unservable(latest, error)
+            else:
+                self._missing.discard(latest)
 
-    async def _has(self, tag: str) -> bool:
+    async def _ensure_loaded(self, tag: str) -> bool:
         """Load a version if it is not loaded yet. Return False, and log it once, if that fails."""
         if tag in self._catalog.loaded_tags:
             return True
         try:
-            self._catalog.add(await asyncio.to_thread(self._loaded, tag))
+            bundle = await asyncio.to_thread(self._model_store.stored_bundle, tag)
+            self._retry_at[tag] = self._clock() + RETRY_SECONDS
+            self._catalog.add(await asyncio.to_thread(self._catalog.load, bundle))
         except Exception as error:  # onnxruntime's errors, a damaged bundle, or none of that tag
-            self._miss(tag, error)
+            self._log_once_unservable(tag, error)
             return False
         self._missing.discard(tag)
         self._retry_at.pop(tag, None)
         return True
 
-    def _miss(self, tag: str, error: Exception) -> None:
+    def _log_once_unservable(self, tag: str, error: Exception) -> None:
         if tag not in self._missing:
             logger.error("%s cannot be served: %s", tag, error)
         self._missing.add(tag)
 
-    def _loaded(self, tag: str) -> ServedModel:
-        bundle = self._find(tag)
-        self._retry_at[tag] = self._clock() + RETRY_SECONDS
-        return self._catalog.load(bundle)
-
-    async def _all_serve(self, name: str, tag: str) -> bool:
+    async def _is_current_everywhere(self, name: str, tag: str) -> bool:
         """Whether a version is current for all workers."""
         return all(worker["tags"].get(name) == tag for worker in await self._workers())
 
-    async def _all_have(self, tag: str) -> bool:
+    async def _is_loaded_everywhere(self, tag: str) -> bool:
         """Whether all workers have a version loaded."""
-        return all(tag in worker.get("loaded", worker["tags"].values()) for worker in await self._workers())
+        return all(tag in worker["loaded"] for worker in await self._workers())
 
     async def _workers(self) -> list[dict[str, Any]]:
         """Return the notes of all workers that have written one within FORGET_WORKER_SECONDS."""

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.process.directories import cache_directory
+from service.process.xdg import cache_directory
 
 PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
@@ -55,7 +55,7 @@ def _listed(names: str) -> list[str]:
     return list(filter(None, map(str.strip, names.split(","))))
 
 
-def _as_browsers_write(origin: str) -> str:
+def _normalized_origin(origin: str) -> str:
     """Return an origin in lower case, without the port that its scheme implies."""
     lower = origin.lower()
     default_port = {"http": ":80", "https": ":443"}.get(lower.partition("://")[0], "")
@@ -83,9 +83,14 @@ class ServerSettings(_Settings):
     access_log: bool = False
 
     @property
+    def num_processes(self) -> int:
+        """Number of worker processes, spare ones included."""
+        return self.workers + self.spare_workers
+
+    @property
     def origins(self) -> frozenset[str]:
         """Origins named by `allowed_origins`, comma separated, as browsers write them."""
-        return frozenset(map(_as_browsers_write, _listed(self.allowed_origins)))
+        return frozenset(map(_normalized_origin, _listed(self.allowed_origins)))
 
     @property
     def is_loopback(self) -> bool:
@@ -99,7 +104,7 @@ class ServerSettings(_Settings):
 
     @field_validator("allow_unauthenticated", mode="wrap")
     @classmethod
-    def _is_told_in_three_words(cls, value: object, check: ValidatorFunctionWrapHandler) -> object:
+    def _check_allow_unauthenticated(cls, value: object, check: ValidatorFunctionWrapHandler) -> object:
         try:
             return check(value)
         except ValidationError:
@@ -240,6 +245,16 @@ class SessionSettings(_Settings):
     allow_numerics_change: bool = False
     remember_ended_seconds: int = Field(86400, ge=0, le=MAX_SECONDS)
 
+    @property
+    def is_lmdb(self) -> bool:
+        """Whether the store is an LMDB file of this machine."""
+        return self.store.startswith("lmdb:")
+
+    @property
+    def is_memory(self) -> bool:
+        """Whether the store is the memory of one process."""
+        return self.store.startswith("memory:")
+
     @model_validator(mode="after")
     def _default_within_limit(self) -> Self:
         if self.session_ttl_seconds > self.max_session_ttl_seconds:
@@ -248,7 +263,7 @@ class SessionSettings(_Settings):
 
     @model_validator(mode="after")
     def _within_what_a_store_may_grow_to(self) -> Self:
-        if self.store.startswith("lmdb:") and self.max_store_bytes > MAX_STORE_BYTES:
+        if self.is_lmdb and self.max_store_bytes > MAX_STORE_BYTES:
             raise ValueError(f"UNROLLED_MAX_STORE_BYTES exceeds {MAX_STORE_BYTES}, the most that lmdb:// can grow to")
         return self
 

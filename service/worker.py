@@ -18,15 +18,16 @@ from service.fast_port.server import FastPort
 from service.keys.keys import open_keys
 from service.metrics import Metrics
 from service.process.allocator import Growth, keep_freed_memory, return_freed_memory
-from service.process.beats import BEAT_SECONDS, beat, take_leave
 from service.process.collector import collect_when_idle
+from service.process.heartbeats import BEAT_SECONDS
 from service.process.metric_files import join_service
-from service.process.outlet import write_out
+from service.process.output import flush_output
 from service.process.parent import die_with_parent
 from service.process.seats import Seats
 from service.process.service_directory import service_directory
-from service.process.sigterm import Draining, comes_before_sigterm
+from service.process.sigterm import Draining, finishes_before_sigterm
 from service.process.wall_clock import WallClock
+from service.process.watch import report_alive, report_stopping
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
@@ -53,15 +54,12 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, worker_index: int) -> None:
-        die_with_parent()
-        keep_freed_memory()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        _set_up_process()
         self._server = server = settings.server
         self._provider = settings.bundles.provider
         self._background = BackgroundTasks()
         self._draining = Draining(server.drain_seconds, self._answer_all, self._background)
         self._has_started = False
-        join_service()
         self.metrics = Metrics()
         self._keys = open_keys(settings.keys)
         directory = service_directory()
@@ -70,15 +68,7 @@ class Worker:
         self._has_servers_clock = self.store.clock is not time.time
         self._wall_clock = WallClock(self.store.clock) if self._has_servers_clock else WallClock.inherited()
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
-        self.reloader = Reloader(
-            self.catalog,
-            self.store,
-            f"{os.uname().nodename}:{server.port}:{worker_index}",
-            configured_bundles(settings.bundles),
-            followed=settings.bundles.followed,
-            answer_seconds=server.request_timeout_seconds,
-            clock=self.store.clock,
-        )
+        self.reloader = self._new_reloader(settings, worker_index)
         self._core = Core(
             self.store,
             self.catalog,
@@ -100,7 +90,7 @@ class Worker:
             settings,
             lambda: self.is_serving,
         )
-        self._fast_port = self._second_port() if server.fast_port else None
+        self._fast_port = self._new_fast_port() if server.fast_port else None
         self._growth = Growth()
         self._seats = None if directory is None else Seats(directory, server.workers)
 
@@ -111,19 +101,19 @@ class Worker:
             self._wall_clock.trust()  # only now is the server's clock known
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
-        self._background.repeat(FOLLOW_SECONDS, self.reloader.beat)
-        await self._beat()
-        self._background.repeat(BEAT_SECONDS, self._beat)
+        self._background.repeat(FOLLOW_SECONDS, self.reloader.heartbeat)
+        report_alive()
+        self._background.repeat(BEAT_SECONDS, report_alive)
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
             self._fast_port.start()
         self._background.spawn(collect_when_idle(lambda: self.is_idle))
         self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
-        self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.look_again)
+        self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.check_quietly)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)
-        self._background.repeat(FLUSH_SECONDS, self._flush)
+        self._background.repeat(FLUSH_SECONDS, self.metrics.flush)
         self._draining.begin_on_sigterm()
         self.metrics.workers_started.inc()
         self.metrics.build_info.labels(own_version(), ort.__version__, self._provider, self.catalog.numerics.hex()).set(
@@ -138,7 +128,7 @@ class Worker:
         if self._fast_port is not None:
             await self._fast_port.stop()
         await self._background.cancel()
-        take_leave()
+        report_stopping()
         self.metrics.flush()
         await self.reloader.leave()
         await self.catalog.stop()
@@ -151,7 +141,7 @@ class Worker:
         """Whether it has started and was not asked to stop."""
         return self._has_started and not self._draining.has_begun
 
-    def refused(self, status: int) -> None:
+    def count_refused(self, status: int) -> None:
         """Count a request that was refused on its connection, before any application saw it."""
         self.metrics.requests_tally.add(OTHER, status, 0.0)
 
@@ -163,9 +153,20 @@ class Worker:
     async def _open_store(self) -> None:
         """Reach the store, which checks it after a crash of the machine, and log what it may lose."""
         await self.store.count()
-        await self._store_watch.look()
+        await self._store_watch.check()
 
-    def _second_port(self) -> FastPort:
+    def _new_reloader(self, settings: Settings, worker_index: int) -> Reloader:
+        return Reloader(
+            self.catalog,
+            self.store,
+            f"{os.uname().nodename}:{settings.server.port}:{worker_index}",
+            configured_bundles(settings.bundles),
+            followed=settings.bundles.followed,
+            answer_seconds=settings.server.request_timeout_seconds,
+            clock=self.store.clock,
+        )
+
+    def _new_fast_port(self) -> FastPort:
         server = self._server
         application, tally = self.application, self.metrics.requests_tally
         single_steps = SingleSteps(
@@ -174,7 +175,7 @@ class Worker:
         return FastPort(
             application.plain,
             None if server.access_log else single_steps,  # the application logs what it answers
-            self.refused,
+            self.count_refused,
             server.host,
             server.fast_port,
             server.max_body_bytes,
@@ -182,18 +183,12 @@ class Worker:
 
     async def _take_seat(self) -> None:
         """Wait until another worker is needed. A worker that is asked to stop meanwhile has nothing to finish."""
-        if self._seats is not None and not await comes_before_sigterm(self._seats.wait()):
+        if self._seats is not None and not await finishes_before_sigterm(self._seats.wait()):
             await self.stop()
-            write_out()
+            flush_output()
             os._exit(0)
 
-    async def _beat(self) -> None:
-        beat()
-
-    async def _flush(self) -> None:
-        self.metrics.flush()
-
-    async def _return_memory(self) -> None:
+    def _return_memory(self) -> None:
         if self.is_idle and (self._core.answer_room.has_emptied() or self._growth.is_large):
             gc.collect()  # a request that was broken off leaves its answer in a cycle of exception and frame
             return_freed_memory()
@@ -207,5 +202,13 @@ class Worker:
     @property
     def is_serving(self) -> bool:
         """Whether questions and steps are answered."""
-        has_failed = self.store.is_lost or (self._fast_port is not None and self._fast_port.has_failed)
+        has_failed = self.store.is_moved or (self._fast_port is not None and self._fast_port.has_failed)
         return self.is_ready and self.catalog.is_serving and not has_failed
+
+
+def _set_up_process() -> None:
+    """Set what holds for the whole process. It must count in the service's files before any metric is made."""
+    die_with_parent()
+    keep_freed_memory()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    join_service()

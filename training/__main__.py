@@ -14,7 +14,7 @@ from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
 from training.exit_status import INTERRUPTED
-from training.loop.output import BEST, LAST, check_resumable, check_unused, is_resumable, written
+from training.loop.output import BEST, LAST, check_resumable, check_unused, is_resumable, modification_times
 from training.loop.run import TrainingError
 from training.loop.train import train
 from training.own import registry as own
@@ -97,10 +97,10 @@ def _add_training(parser: argparse.ArgumentParser, name: str, training: Training
 def _train(options: argparse.Namespace) -> int:
     task_type = registry.task_type(options.task)
     command = _typed_command(options)
-    own_words = own.typed(options.task, options)
-    options.output = options.output or own.run_directory(options.name, is_own=bool(own_words))
+    own_arguments = own.typed(options.task, options)
+    options.output = options.output or own.run_directory(options.name, is_own=bool(own_arguments))
     if options.resume:
-        if options.config != registry.trainings()[options.name].config or options.overrides or own_words:
+        if options.config != registry.trainings()[options.name].config or options.overrides or own_arguments:
             raise SettingsError(
                 f"--resume uses the settings and data of the run and takes no others; type: {_resume_command(options)}"
             )
@@ -121,11 +121,11 @@ def _train(options: argparse.Namespace) -> int:
     if options.show_settings:
         print("\n".join(settings.describe(task.settings)))
         return 0
-    former = written(options.output)
+    former = modification_times(options.output)
     try:
         is_first = train(task, options.output, command, resume=options.resume, overwrite=options.overwrite)
     except KeyboardInterrupt:
-        print(_how_to_go_on(options, former), file=sys.stderr)
+        print(_interruption_message(options, former), file=sys.stderr)
         return INTERRUPTED
     return _finish(options.output / BEST, task) if is_first else 0
 
@@ -188,9 +188,9 @@ def _typed_command(options: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def _how_to_go_on(options: argparse.Namespace, former: dict[str, int]) -> str:
-    """Return the message after an interruption. `former` is what was `written` before the run."""
-    if options.overwrite and former and written(options.output) == former:
+def _interruption_message(options: argparse.Namespace, former: dict[str, int]) -> str:
+    """Return the message after an interruption. `former` is the `modification_times` before the run."""
+    if options.overwrite and former and modification_times(options.output) == former:
         return f"\ninterrupted before training began: the previous run is still in {options.output}"
     if not is_resumable(options.output):
         return "\ninterrupted before the first epoch ended: nothing was saved"

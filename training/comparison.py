@@ -10,7 +10,7 @@ from pathlib import Path
 
 from training import checkpoint, published
 from training.checkpoint import Checkpoint
-from training.published import Own
+from training.published import OurFigure
 
 RUNS = Path("runs")
 
@@ -45,9 +45,9 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def own_figures(source: Checkpoint) -> Iterator[Own]:
+def own_figures(source: Checkpoint) -> Iterator[OurFigure]:
     """Yield every measured figure of a checkpoint, for comparison with published tables."""
     data = tuple(origin.name for origin in source.sources)
     for split, values in source.figures.items():
         for metric, value in values.items():
-            yield Own(str(source.path), data, metric, split, value)
+            yield OurFigure(str(source.path), data, metric, split, value)

@@ -58,14 +58,14 @@ class Table(Part):
     rows: Annotated[tuple[Published, ...], Field(min_length=1)]
     note: str = ""
 
-    def fits(self, own: "Own") -> bool:
+    def fits(self, own: "OurFigure") -> bool:
         """Whether a figure of ours may be compared with this table's."""
         is_of_data = any(source.startswith(name) for name in self.data for source in own.data)
         return is_of_data and own.metric == self.metric
 
 
 @dataclass(frozen=True)
-class Own:
+class OurFigure:
     """A figure of ours.
 
     Args:
@@ -91,7 +91,7 @@ def load(file: Path = FILE) -> tuple[Table, ...]:
     return tuple(Table.model_validate(table) for table in content["table"])
 
 
-def compare(own: Iterable[Own], tables: Iterable[Table]) -> Iterator[str]:
+def compare(own: Iterable[OurFigure], tables: Iterable[Table]) -> Iterator[str]:
     """Yield the lines of every table that a figure of ours fits, best figure first. Ours are marked by a star."""
     figures = list(own)
     for table in tables:
@@ -100,7 +100,7 @@ def compare(own: Iterable[Own], tables: Iterable[Table]) -> Iterator[str]:
             yield from _lines(table, ours)
 
 
-def _lines(table: Table, ours: Iterable[Own]) -> Iterator[str]:
+def _lines(table: Table, ours: Iterable[OurFigure]) -> Iterator[str]:
     rows = [
         (row.value, f"  {_number(row.value):>8}  {row.model}, {table.split}: {row.source} [{row.seen}]")
         for row in table.rows
@@ -117,5 +117,5 @@ def _number(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 
-def _deviation(own: Own) -> str:
+def _deviation(own: OurFigure) -> str:
     return "" if own.deviation is None else f", ± {_number(own.deviation)} over seeds"

@@ -16,8 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from service.bundle.graph import session_options
 from service.bundle.manifest import Bundle, read_bundle
+from service.bundle.session_options import session_options
 
 OPSET, IR_VERSION = 20, 9
 # Columns of our gates in ONNX's order: i f o g becomes i o f g, r z n becomes z r n.

@@ -1,14 +1,25 @@
-"""Realistic random inputs for the stages of several recipes.
+"""What the stages of several recipes share: the ladder and vocabulary of texts, and realistic random inputs.
 
-Parameters that a stage fixes come first, so that `partial` turns a function into a `Draw`.
+Parameters that a stage fixes come first, so that `partial` turns a function that draws into a `Draw`.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
+from tokenizers import Tokenizer
 
-from export.stages import Array, Arrays
+from export.stages import Array, Arrays, Sizes
+from service.bundle.manifest import Bundle
 from service.bundle.stage import TensorSpec
+
+# Each call costs a hop to the engine's thread, which takes longer than the graph itself if there are few rows. With
+# every power of two, 13 words are 3 calls, not 6 (docs/log.md).
+TEXT_SIZES: Sizes = (1, 2, 4, 8, 16, 32)
+
+
+def num_words(bundle: Bundle) -> int:
+    """Return V, the number of words or subwords that a bundle's tokenizer knows."""
+    return int(Tokenizer.from_file(str(bundle.file("tokenizer.json"))).get_vocab_size())
 
 
 def draw_items(inputs: Iterable[TensorSpec], V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:

@@ -123,4 +123,4 @@ def _draw_unfinished(segment: int, rng: np.random.Generator, N: int, _: int) -> 
 
 
 RECIPE = ForecastingRecipe()
-VARIANTS = {"forecasting-window": WindowRecipe()}
+WINDOW = WindowRecipe()

@@ -8,9 +8,8 @@ import numpy as np
 from torch import nn
 
 from export.graphs import DecodeGraph, UnrolledGraph
-from export.recipes.draws import draw_sampling
+from export.recipes.draws import TEXT_SIZES, draw_sampling
 from export.recipes.recipe import Recipe, Stages
-from export.recipes.texts import TEXT_SIZES
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage

@@ -11,7 +11,8 @@ from export.recipes.recipe import Stages
 from export.stages import Arrays
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.tasks import MusicTask
-from training.data.polyphony import CHORALES, FOLK, HIGHEST, LOWEST, Collection
+from training.data import polyphony
+from training.data.polyphony import HIGHEST, LOWEST, Collection
 from training.music import END_OF_FRAME, PITCHES, VOCABULARY_SIZE
 
 
@@ -56,5 +57,5 @@ def _draw_frames(rng: np.random.Generator, T: int) -> NDArray[np.int64]:
     return np.array([*ids[: T - 1], END_OF_FRAME])
 
 
-RECIPE = MusicRecipe(CHORALES)
-VARIANTS = {"chorales": RECIPE, "folk": MusicRecipe(FOLK)}
+CHORALES = MusicRecipe(polyphony.CHORALES)
+FOLK = MusicRecipe(polyphony.FOLK)

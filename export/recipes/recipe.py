@@ -11,7 +11,7 @@ from export.stages import Arrays, Draw, Sizes, StagePlan
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import Task
-from training.data.source import OWN
+from training.data.source import is_own
 
 Stages = tuple[StagePlan, ...]
 
@@ -71,4 +71,4 @@ class Recipe(ABC):
 
 def own_files(manifest: Manifest) -> str:
     """Return the names of the user's own files that a model was trained on. Empty if its data is published."""
-    return ", ".join(data.name for data in manifest.data if data.address.startswith(OWN))
+    return ", ".join(data.name for data in manifest.data if is_own(data.address))

@@ -1,29 +1,40 @@
-"""The recipes by task."""
+"""The recipes by task, and the plans of stages that they make."""
 
 from importlib import import_module
+from typing import NoReturn
 
 from torch import nn
 
 from export.errors import WrongLadder
 from export.recipes.recipe import Recipe
 from export.stages import Sizes, StagePlan
+from service.bundle.manifest import Bundle
 from service.bundle.stage import MAX_RUNG
 
-# Each is a module of this package with a `RECIPE`, imported at first use.
-RECIPES = ("sentiment", "generation", "forecasting", "music", "tagging", "translation", "caption")
-# Tasks whose recipes are in the module of their kind.
-VARIANTS = {
-    "chorales": "music",
-    "folk": "music",
-    "sentiment-bidirectional": "sentiment",
-    "entities": "tagging",
-    "forecasting-window": "forecasting",
+# By task, and by kind where no task has its name: a module of this package, imported at first use, and a name in it.
+RECIPES = {
+    "sentiment": "sentiment:RECIPE",
+    "sentiment-bidirectional": "sentiment:BIDIRECTIONAL",
+    "generation": "generation:RECIPE",
+    "forecasting": "forecasting:RECIPE",
+    "forecasting-window": "forecasting:WINDOW",
+    "music": "music:CHORALES",
+    "chorales": "music:CHORALES",
+    "folk": "music:FOLK",
+    "tagging": "tagging:RECIPE",
+    "entities": "tagging:ENTITIES",
+    "translation": "translation:RECIPE",
+    "caption": "caption:RECIPE",
 }
 
 
 def kind_of(task: str) -> str:
-    """Return the kind of a task, under which the service knows it."""
-    return VARIANTS.get(task, task)
+    """Return the kind of a task, under which the service knows it.
+
+    Raises:
+        KeyError: There is no such task.
+    """
+    return RECIPES[task].partition(":")[0]
 
 
 def recipe(task: str) -> Recipe:
@@ -32,12 +43,36 @@ def recipe(task: str) -> Recipe:
     Raises:
         KeyError: There is no such task.
     """
-    kind = kind_of(task)
-    if kind not in RECIPES:
-        raise KeyError(task)
-    module = import_module(f"export.recipes.{kind}")
-    found: Recipe = module.RECIPE if task == kind else module.VARIANTS[task]
+    module, _, name = RECIPES[task].partition(":")
+    found: Recipe = getattr(import_module(f"export.recipes.{module}"), name)
     return found
+
+
+def plan_of_bundle(bundle: Bundle) -> tuple[StagePlan, ...]:
+    """Plan the stages of a finished bundle from its manifest, so that its graphs can be run without a model.
+
+    Their `build` raises NotImplementedError, since a bundle has no torch model.
+    """
+    draw = recipe(bundle.manifest.task.kind).draw
+    return tuple(
+        StagePlan(
+            name=stage.name,
+            sizes=tuple(sorted(stage.rungs)),
+            inputs=stage.inputs,
+            outputs=stage.outputs,
+            reads=stage.reads,
+            writes=stage.writes,
+            build=_cannot_build,
+            draw=draw(bundle, stage),
+            fit=stage.fit,
+            direction=stage.direction,
+        )
+        for stage in bundle.manifest.stages
+    )
+
+
+def _cannot_build(size: int) -> NoReturn:
+    raise NotImplementedError(f"a bundle holds no model to build the rung {size} of")
 
 
 def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> tuple[StagePlan, ...]:

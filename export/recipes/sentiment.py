@@ -7,9 +7,8 @@ from typing import cast
 from torch import nn
 
 from export.graphs import StageGraph, UnrolledGraph
-from export.recipes.draws import draw_items
+from export.recipes.draws import TEXT_SIZES, draw_items, num_words
 from export.recipes.recipe import Recipe, Stages, own_files
-from export.recipes.texts import TEXT_SIZES, num_words
 from export.stages import Draw, Sizes, StagePlan, spec, state_names, state_of
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
@@ -89,4 +88,4 @@ class BidirectionalSentimentRecipe(SentimentRecipe):
 
 
 RECIPE = SentimentRecipe()
-VARIANTS = {"sentiment-bidirectional": BidirectionalSentimentRecipe()}
+BIDIRECTIONAL = BidirectionalSentimentRecipe()

@@ -6,10 +6,9 @@ from typing import Literal, cast
 
 from torch import nn
 
-from export.graphs import SpeltStageGraph, StageGraph
-from export.recipes.draws import draw_items
+from export.graphs import StageGraph, WordStageGraph
+from export.recipes.draws import draw_items, num_words
 from export.recipes.recipe import Recipe, Stages
-from export.recipes.texts import num_words
 from export.stages import Draw, Sizes, StagePlan, spec, state_of
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
@@ -60,7 +59,7 @@ class TaggingRecipe(Recipe):
         graph = StageGraph
         if reads_words:
             inputs.append(spec("characters", "float32", "N", "T", directions * Hc))
-            graph = SpeltStageGraph
+            graph = WordStageGraph
         num_features = len(self._tags) if is_head else Hc if over_characters else H
         output = spec("logits" if is_head else "features", "float32", "N", "T", num_features)
         num_ids = len(CHARACTERS) + 1 if over_characters else model.embedding.num_embeddings
@@ -86,4 +85,4 @@ class TaggingRecipe(Recipe):
 
 
 RECIPE = TaggingRecipe(ewt.UPOS, "words")
-VARIANTS = {"entities": TaggingRecipe(wnut17.TAGS, "bio")}
+ENTITIES = TaggingRecipe(wnut17.TAGS, "bio")

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from export.graphs import StageGraph
-from export.recipes.draws import draw_features, draw_items
+from export.recipes.draws import draw_features, draw_items, num_words
 from export.recipes.recipe import Recipe, Stages
-from export.recipes.texts import num_words
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_of
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage

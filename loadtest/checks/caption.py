@@ -10,8 +10,3 @@ def check_caption(answer: CaptionAnswer, seed: object) -> str | None:
     if not answer.words or f"{' '.join(answer.words)}." != answer.caption[:1].lower() + answer.caption[1:]:
         return "words: not those of the sentence"
     return None if answer.caption[0].isupper() else "caption: no sentence"
-
-
-def check_same_caption(answer: CaptionAnswer, first: CaptionAnswer) -> str | None:
-    """Check that the same question has the same answer."""
-    return None if answer == first else "repetition: another sentence for the same seed"

@@ -36,16 +36,6 @@ def _check_end(answer: Continuation, max_tokens: int, stops: Sequence[str]) -> s
     return None
 
 
-def check_same_text(answer: Continuation, first: Continuation) -> str | None:
-    """Check that the same question with the same seed has the same answer."""
-    return None if answer == first else "seed: the same seed gave another text"
-
-
-def check_greedy(answer: Continuation, first: Continuation) -> str | None:
-    """Check that the seed does not matter at temperature 0."""
-    return None if answer.text == first.text else "temperature 0: another seed gave another text"
-
-
 def check_next(answer: NextCharacters) -> str | None:
     """Check for different single characters, most probable first, and for a valid log-probability of the text."""
     characters = [character for character, _ in answer.next]

@@ -22,11 +22,6 @@ def check_composition(answer: ComposeAnswer, given: Frames, num_frames: int) -> 
     return _check_midi(answer.midi)
 
 
-def check_same_piece(answer: ComposeAnswer, first: ComposeAnswer) -> str | None:
-    """Check that the same question with the same seed has the same answer."""
-    return None if answer == first else "seed: the same seed composed another piece"
-
-
 def _sounding(answer: ComposeAnswer) -> list[list[int]] | None:
     """Return the pitches that the notes make in each frame. None if a note is outside the piece."""
     frames: list[list[int]] = [[] for _ in answer.frames]

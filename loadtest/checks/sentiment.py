@@ -57,13 +57,6 @@ def check_results(answer: SentimentAnswer, num_texts: int, is_trajectory: bool =
     return next(filter(None, map(check_judgement, answer.results)), None)
 
 
-def check_place(answer: SentimentAnswer, place: int, alone: Judgement) -> str | None:
-    """Check that a text in a list gets the same result as alone: lists keep their order and texts do not mix."""
-    if answer.results[place] != alone:
-        return "order: a text in a list is not judged as it is alone"
-    return None
-
-
 def without_blanks(text: str) -> str:
     """Remove white space and zero-width spaces, which pasted text may contain."""
     return "".join(text.replace(ZERO_WIDTH_SPACE, " ").split())

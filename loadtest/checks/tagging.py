@@ -5,27 +5,10 @@ from collections.abc import Sequence
 from loadtest.answers import TagAnswer, Tagged, TaggedPiece, TaggedToken
 from loadtest.checks.sentiment import without_blanks
 
-PARTS_OF_SPEECH = frozenset(
-    {
-        "ADJ",
-        "ADP",
-        "ADV",
-        "AUX",
-        "CCONJ",
-        "DET",
-        "INTJ",
-        "NOUN",
-        "NUM",
-        "PART",
-        "PRON",
-        "PROPN",
-        "PUNCT",
-        "SCONJ",
-        "SYM",
-        "VERB",
-        "X",
-    }
-)
+PARTS_OF_SPEECH = frozenset({
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
+    "VERB", "X",
+})  # fmt: skip
 
 
 def check_tagged(answer: TagAnswer, texts: Sequence[str]) -> str | None:
@@ -55,11 +38,6 @@ def check_entities(answer: TagAnswer, text: str) -> str | None:
         if text[entity.start : entity.end] != entity.text:
             return "entities: not the text of their words"
     return _check_words(result, text)
-
-
-def check_place(answer: TagAnswer, place: int, alone: Tagged) -> str | None:
-    """Check that a text in a list gets the same result as alone: lists keep their order and texts do not mix."""
-    return None if answer.results[place] == alone else "order: a text in a list is not tagged as it is alone"
 
 
 class TaggedSoFar:

@@ -32,11 +32,6 @@ def check_attention(translation: Translation, text: str) -> str | None:
     return None
 
 
-def check_place(answer: TranslateAnswer, place: int, alone: Translation) -> str | None:
-    """Check that a text in a list is translated as it is alone: lists keep their order and texts do not mix."""
-    return None if answer.translations[place] == alone else "order: a text in a list is not translated as it is alone"
-
-
 def _check(translation: Translation) -> str | None:
     if not translation.text or translation.text[0].islower():
         return "text: no sentence"

@@ -3,7 +3,8 @@
 from locust import task
 
 from loadtest.answers import CaptionAnswer
-from loadtest.checks.caption import check_caption, check_same_caption
+from loadtest.checks.caption import check_caption
+from loadtest.checks.same import check_same
 from loadtest.inputs.images import image
 from loadtest.inputs.prompts import MAX_SEED
 from loadtest.question import Question, post
@@ -23,7 +24,8 @@ class CaptionUser(CheckedUser):
         }
         first = self.ask(_question(request), lambda answer: check_caption(answer, request["seed"]))
         if self.rng.random() < 0.5:
-            self.ask(_question(request, "again"), lambda answer: check_same_caption(answer, first))
+            failure = "repetition: another sentence for the same seed"
+            self.ask(_question(request, "again"), lambda answer: check_same(answer, first, failure))
 
 
 def _question(request: dict[str, object], note: str = "") -> Question[CaptionAnswer]:

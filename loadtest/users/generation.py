@@ -3,7 +3,8 @@
 from locust import task
 
 from loadtest.answers import GenerateAnswer
-from loadtest.checks.generation import check_continuation, check_greedy, check_same_text, check_stream
+from loadtest.checks.generation import check_continuation, check_stream
+from loadtest.checks.same import check_same
 from loadtest.inputs.prompts import MAX_SEED, Sampling, prompt, sampling
 from loadtest.question import Question, post
 from loadtest.text_stream import stream
@@ -21,7 +22,8 @@ class GenerationUser(CheckedUser):
         text, how = prompt(self.rng), sampling(self.rng)
         first = self.generate(text, how)
         if self.rng.random() < 0.5:
-            self.ask(_question(text, how, "again"), lambda answer: check_same_text(answer, first))
+            failure = "seed: the same seed gave another text"
+            self.ask(_question(text, how, "again"), lambda answer: check_same(answer, first, failure))
 
     @task(1)
     def greedy(self) -> None:
@@ -29,7 +31,11 @@ class GenerationUser(CheckedUser):
         text, how = prompt(self.rng), Sampling(max_tokens=self.rng.randint(1, 80), temperature=0)
         first = self.generate(text, how)
         seed = self.rng.randrange(MAX_SEED)
-        self.ask(_question(text, {**how, "seed": seed}, "greedy"), lambda answer: check_greedy(answer, first))
+        failure = "temperature 0: another seed gave another text"
+        self.ask(
+            _question(text, {**how, "seed": seed}, "greedy"),
+            lambda answer: check_same(answer.text, first.text, failure),
+        )
 
     @task(3)
     def streamed(self) -> None:

@@ -2,10 +2,8 @@
 
 from locust import task
 
-from loadtest.answers import Problem
 from loadtest.checks.problem import check_problem
 from loadtest.invalid_requests import INVALID_REQUESTS, INVALID_STEPS
-from loadtest.question import Question
 from loadtest.users.checked import CheckedUser
 from loadtest.users.session import Session
 
@@ -16,18 +14,8 @@ class InvalidRequestUser(CheckedUser):
     @task(8)
     def invalid_request(self) -> None:
         """Send one invalid request."""
-        wrong = self.rng.choice(INVALID_REQUESTS)
-        question = Question(
-            Problem,
-            wrong.method,
-            wrong.path,
-            f"{wrong.path} (invalid)",
-            wrong.body,
-            wrong.status,
-            content_type=wrong.content_type,
-            case=wrong.name,
-        )
-        self.ask(question, lambda problem: check_problem(problem, wrong.status))
+        question = self.rng.choice(INVALID_REQUESTS)
+        self.ask(question, lambda problem: check_problem(problem, question.status))
 
     @task(2)
     def invalid_step(self) -> None:

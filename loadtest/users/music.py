@@ -3,7 +3,8 @@
 from locust import task
 
 from loadtest.answers import ComposeAnswer
-from loadtest.checks.music import check_composition, check_same_piece
+from loadtest.checks.music import check_composition
+from loadtest.checks.same import check_same
 from loadtest.inputs.prompts import MAX_SEED
 from loadtest.question import Question, post
 from loadtest.users.checked import CheckedUser
@@ -31,7 +32,8 @@ class MusicUser(CheckedUser):
         }
         first = self.ask(_question(request), lambda answer: check_composition(answer, given, num_frames))
         if self.rng.random() < 0.5:
-            self.ask(_question(request, "again"), lambda answer: check_same_piece(answer, first))
+            failure = "seed: the same seed composed another piece"
+            self.ask(_question(request, "again"), lambda answer: check_same(answer, first, failure))
 
 
 def _question(request: dict[str, object], note: str = "") -> Question[ComposeAnswer]:

@@ -3,12 +3,15 @@
 from locust import task
 
 from loadtest.answers import SentimentAnswer
-from loadtest.checks.sentiment import check_place, check_results, check_trajectory
+from loadtest.checks.same import check_same
+from loadtest.checks.sentiment import check_results, check_trajectory
 from loadtest.inputs.reviews import review, reviews
 from loadtest.question import Question, post
 from loadtest.users.checked import CheckedUser
 
 MAX_TEXTS = 12
+
+MOVED = "order: a text in a list is not judged as it is alone"
 
 
 class SentimentUser(CheckedUser):
@@ -30,7 +33,7 @@ class SentimentUser(CheckedUser):
         self.ask(
             _question(texts, "list"),
             lambda answer: check_results(answer, len(texts)),
-            lambda answer: check_place(answer, place, alone),
+            lambda answer: check_same(answer.results[place], alone, MOVED),
         )
 
     @task(2)

@@ -16,7 +16,7 @@ PATH = "/sessions"
 NAME = "/sessions/{id}"
 TTL_SECONDS = 600
 DISTURBANCE = 0.2
-NUMBERLESS = 0.1
+WITHOUT_NUMBER_SHARE = 0.1
 # Inputs that users never send otherwise.
 OTHER_INPUTS: dict[str, dict[str, Any]] = {
     "sentiment": {"text": "Something else."},
@@ -46,7 +46,7 @@ class Session:
         """Take a step, usually with its number, and check its outputs."""
         number = self._next_step
         answer = self._user.ask(
-            self._step_question(form, None if self._user.rng.random() < NUMBERLESS else number, inputs),
+            self._step_question(form, None if self._user.rng.random() < WITHOUT_NUMBER_SHARE else number, inputs),
             lambda answer: check_step(answer, self._id, number),
             lambda answer: check(answer.outputs),
         )
@@ -74,13 +74,13 @@ class Session:
 
     def _disturb(self, form: type[StepAnswer[O]], inputs: dict[str, Any], last: StepAnswer[O]) -> None:
         """Act like a client with a bad connection or a wrong count. This must not change the session."""
-        deed = self._user.rng.randrange(4)
-        if deed == 0:
+        action = self._user.rng.randrange(4)
+        if action == 0:
             self.look()
-        elif deed == 1:
+        elif action == 1:
             again = self._step_question(form, self._next_step - 1, inputs, f"{self._model}, again")
             self._user.ask(again, lambda answer: check_replay(answer, last))
-        elif deed == 2:
+        elif action == 2:
             self._conflict(self._next_step + self._user.rng.randint(1, 3), inputs)
         else:
             self._conflict(self._next_step - 1, OTHER_INPUTS[self._model])

@@ -3,13 +3,16 @@
 from locust import task
 
 from loadtest.answers import TagAnswer
-from loadtest.checks.tagging import check_entities, check_place, check_tagged
+from loadtest.checks.same import check_same
+from loadtest.checks.tagging import check_entities, check_tagged
 from loadtest.inputs.reviews import review, reviews
 from loadtest.question import Question, post
 from loadtest.users.checked import CheckedUser
 
 MAX_TEXTS = 6
 WORDS, ENTITIES = "tagging", "entities"
+
+MOVED = "order: a text in a list is not tagged as it is alone"
 
 
 class TaggingUser(CheckedUser):
@@ -31,7 +34,7 @@ class TaggingUser(CheckedUser):
         self.ask(
             tag_question(texts, WORDS, "list"),
             lambda answer: check_tagged(answer, texts),
-            lambda answer: check_place(answer, place, alone),
+            lambda answer: check_same(answer.results[place], alone, MOVED),
         )
 
     @task(1)

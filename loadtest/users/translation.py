@@ -3,13 +3,16 @@
 from locust import task
 
 from loadtest.answers import TranslateAnswer
-from loadtest.checks.translation import check_attention, check_place, check_translations
+from loadtest.checks.same import check_same
+from loadtest.checks.translation import check_attention, check_translations
 from loadtest.inputs.captions import caption
 from loadtest.question import Question, post
 from loadtest.users.checked import CheckedUser
 
 LANGUAGES = ("de", "fr")
 MAX_TEXTS = 8
+
+MOVED = "order: a text in a list is not translated as it is alone"
 
 
 class TranslationUser(CheckedUser):
@@ -30,7 +33,7 @@ class TranslationUser(CheckedUser):
         self.ask(
             _question(texts, to, "list"),
             lambda answer: check_translations(answer, len(texts)),
-            lambda answer: check_place(answer, place, alone),
+            lambda answer: check_same(answer.translations[place], alone, MOVED),
         )
 
     @task(1)

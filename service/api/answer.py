@@ -3,6 +3,7 @@
 import logging
 import weakref
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 from pydantic import BaseModel
@@ -11,11 +12,20 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientSlow
 from service.api.media_types import JSON
-from service.api.request_id import of_this_request
+from service.api.request_id import log_suffix
 from service.api.wire import respond
 from service.steps.answer_room import Holding
 
 logger = logging.getLogger(__name__)
+
+
+def json_of(form: BaseModel, **options: Any) -> bytes:  # noqa: ANN401  those of `BaseModel.model_dump_json`
+    """Return a form as JSON.
+
+    Not by way of a str, as `model_dump_json` makes it, which would take up to four bytes a character: the width of its
+    widest.
+    """
+    return form.__pydantic_serializer__.to_json(form, **options)
 
 
 def form_response(form: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -33,8 +43,7 @@ class LargeAnswer(Response):
 
     def __init__(self, form: BaseModel, holding: Holding) -> None:
         weakref.finalize(self, holding.leave)
-        # Without `model_dump_json`, whose str would take up to four bytes a character: the width of its widest.
-        super().__init__(form.__pydantic_serializer__.to_json(form), media_type=JSON)
+        super().__init__(json_of(form), media_type=JSON)
         self._holding = holding
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,4 +52,4 @@ class LargeAnswer(Response):
                 await respond(send, bytes(self.body))
             except ClientSlow:
                 self.status_code = CLIENT_CLOSED_REQUEST
-                logger.warning("a client does not read its answer; its connection ends%s", of_this_request())
+                logger.warning("a client does not read its answer; its connection ends%s", log_suffix())

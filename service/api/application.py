@@ -2,7 +2,7 @@
 
 second port ──► log, id, origin, slash ───► key ─► plain application
 BentoML's ──► log, id, origin, slash ─┬─► key ─► plain application
-                                      └─► key ─► measure, query, body, disconnect, refusals ─► BentoML
+                                      └─► key ─► measure, query, body, refusals ─► BentoML
 
 In the plain application, the layers from measure to refusals surround all routes but the hot paths.
 """
@@ -14,11 +14,10 @@ from starlette.types import ASGIApp
 from service.api.access_log import AccessLogMiddleware
 from service.api.auth import AuthMiddleware
 from service.api.body import BodyMiddleware
-from service.api.client_watch import DisconnectMiddleware
+from service.api.body_reader import BodyReader
 from service.api.cors import OriginMiddleware
 from service.api.endpoint import Endpoint
 from service.api.endpoints import ENDPOINTS, PAGE, PAGE_FILES, PLAYGROUND, STREAM
-from service.api.large_bodies import LargeBodyMiddleware
 from service.api.measure import MeasureMiddleware
 from service.api.models import ModelRoutes
 from service.api.open_inference.infer import InferRoute
@@ -49,7 +48,7 @@ from service.sessions.sequences import Sequences
 from service.settings import Settings
 
 # A WebSocket, files, and the page of BentoML's port, which have no handlers here.
-_ELSEWHERE = frozenset({STREAM, PLAYGROUND, PAGE, PAGE_FILES})
+_WITHOUT_HANDLERS = frozenset({STREAM, PLAYGROUND, PAGE, PAGE_FILES})
 
 
 class Application:
@@ -88,17 +87,15 @@ class Application:
         self.origins = Origins(server, needs_key=keys is not None)
         self._tally = metrics.requests_tally
         self._logs_access = server.access_log
-        self._max_body_bytes = server.max_body_bytes
+        self._bodies = BodyReader(server.max_body_bytes)
         sequences = Sequences(core.sessions, core.openings, core.steps, core.answering, catalog.numerics)
-        self.question_routes = QuestionRoutes(questions, server.max_body_bytes)
-        self.stream = Stream(core.steps, core.answer_room, self._tally, server.max_body_bytes)
-        openai = OpenAI(catalog, metrics, core.answering, server.max_body_bytes)
+        self.question_routes = QuestionRoutes(questions, self._bodies)
+        self.stream = Stream(core.steps, core.answer_room, self._tally, self._bodies)
+        openai = OpenAI(catalog, metrics, core.answering, self._bodies)
         hot = joined(
             self.question_routes.handlers(),
-            StepRoutes(
-                core.steps, core.answer_room, server.max_body_bytes, metrics.time_to_first_token.observe
-            ).handlers(),
-            InferRoute(catalog, sequences, core.answer_room, server.max_body_bytes).handlers(),
+            StepRoutes(core.steps, core.answer_room, self._bodies, metrics.time_to_first_token.observe).handlers(),
+            InferRoute(catalog, sequences, core.answer_room, self._bodies).handlers(),
             openai.handlers(),
         )
         handlers = joined(
@@ -108,7 +105,7 @@ class Application:
             RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
             OperatorRoutes(metrics, core.housekeeping.measure, is_serving, keys is not None).handlers(),
         )
-        _check(joined(hot, handlers, dict.fromkeys(_ELSEWHERE)))
+        _check(joined(hot, handlers, dict.fromkeys(_WITHOUT_HANDLERS)))
         routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
         plain = PlainApp(hot, self.stream, openai.refuse, self._layered(routed(routes)), self._tally)
         self._plain = self._keyed(plain)
@@ -127,7 +124,7 @@ class Application:
 
     def _layered(self, app: ASGIApp) -> ASGIApp:
         """Add the layers that all routes need except the hot paths, which do this work themselves."""
-        app = BodyMiddleware(DisconnectMiddleware(LargeBodyMiddleware(RefusalMiddleware(app))), self._max_body_bytes)
+        app = BodyMiddleware(RefusalMiddleware(app), self._bodies)
         return MeasureMiddleware(QueryMiddleware(app), self._tally)
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.endpoints import PUBLIC_PATHS
+from service.api.headers import header
 from service.api.paths import label_of
 from service.api.refusals import refusal_response
 from service.api.stream.handshake import POLICY_VIOLATION, refuse
@@ -123,10 +124,8 @@ class _Revocable:
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return the token of a request's Authorization header, empty if there is none."""
-    for name, value in headers:
-        if name == b"authorization":
-            return value[7:].strip() if value[:7].lower() == b"bearer " else b""
-    return b""
+    value = header(headers, b"authorization")
+    return value[7:].strip() if value[:7].lower() == b"bearer " else b""
 
 
 def _offered_token(subprotocols: Sequence[str]) -> bytes:

@@ -1,6 +1,8 @@
 """Bodies: how large they may be, and how they become forms."""
 
+import asyncio
 import codecs
+from contextlib import ExitStack
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -8,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone
+from service.api.body_reader import LARGE_BYTES, BodyReader, check_parts
+from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone, ClientWatch
 from service.api.endpoint import Endpoint
 from service.api.endpoints import IMPORT_SESSION
-from service.api.large_bodies import LARGE_BYTES, check_parts
 from service.api.paths import endpoint_for
 from service.api.refusals import refusal_response
 from service.api.wire import check_encoding, check_media_type, media_type, read_body
-from service.errors import InvalidInput, Malformed, MediaTypeUnknown, TooLarge
+from service.errors import InvalidInput, Malformed, MediaTypeUnknown, QueueFull, TooLarge
 
 F = TypeVar("F", bound=BaseModel)
 _MARK = codecs.BOM_UTF8.decode()
@@ -26,36 +28,72 @@ BLOBS = tuple(IMPORT_SESSION.request_types)
 class BodyMiddleware:
     """Refuses bodies that are too large or not sent as JSON before anything reads them.
 
-    A body that passes is handed on as one message. Without an endpoint, any type passes: the answer is a 404 or 405.
+    A body that passes is handed on as one message, in turn if it is large. Without an endpoint, any type passes: the
+    answer is a 404 or 405. The handler of a POST is cancelled when its client disconnects.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, bodies: BodyReader) -> None:
         self._app = app
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self._app(scope, receive, send)
             return
+        with ExitStack() as waiting:
+            try:
+                body = await self._read(scope, receive)
+                is_large = len(body) > LARGE_BYTES and scope["path"] != IMPORT_SESSION.path
+                if is_large:
+                    check_parts(body)
+                    waiting.enter_context(self._bodies.waiting(len(body)))
+            except (Malformed, MediaTypeUnknown, QueueFull, TooLarge) as error:
+                await refusal_response(scope["path"], error)(scope, receive, send)
+                return
+            except ClientGone:
+                await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
+                return
+            pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+            del body
+            client = ClientWatch(receive) if scope["method"] == "POST" else None
+
+            async def replay() -> Message:
+                if not pending:
+                    return await (receive() if client is None else asyncio.shield(client.gone))
+                if is_large:
+                    await self._bodies.wait_to_parse()
+                    waiting.close()
+                return pending.pop()
+
+            if client is None:
+                await self._app(scope, replay, send)
+            else:
+                await self._watched(client, scope, replay, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        endpoint = endpoint_for(scope["method"], scope["path"])
+        if endpoint is not None:
+            _check_type(scope, endpoint)
+        body = await read_body(scope, receive, self._bodies.max_bytes)
+        # BentoML's message would not name the mark.
+        if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):
+            raise Malformed.of_json(_MARKED)
+        return body
+
+    async def _watched(self, client: ClientWatch, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application, and cancel it when its client disconnects."""
+
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                client.end()
+            await send(message)
+
         try:
-            endpoint = endpoint_for(scope["method"], scope["path"])
-            if endpoint is not None:
-                _check_type(scope, endpoint)
-            body = await read_body(scope, receive, self._max_body_bytes)
-            if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):  # BentoML does not say so
-                raise Malformed.of_json(_MARKED)
-        except (Malformed, MediaTypeUnknown, TooLarge) as error:
-            await refusal_response(scope["path"], error)(scope, receive, send)
-            return
+            with client:
+                await self._app(scope, receive, watch)
         except ClientGone:
+            # Nobody reads it, but the layers around this one wait for an answer and count it.
             await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)
-            return
-        pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return pending.pop() if pending else await receive()
-
-        await self._app(scope, replay, send)
 
 
 def _check_type(scope: Scope, endpoint: Endpoint) -> None:

@@ -4,8 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for it
 # A client may take this long to read an answer, and longer by what its bytes take at this speed.
@@ -59,31 +58,3 @@ class ClientWatch:
         if self._worker is not None and not self._is_over and not gone.cancelled():
             self._is_cancelled = True
             self._worker.cancel()
-
-
-class DisconnectMiddleware:
-    """Cancels a request's handler when its client disconnects. Expects the body as one message."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        pending = [await receive()]
-        try:
-            with ClientWatch(receive) as client:
-
-                async def replay() -> Message:
-                    return pending.pop() if pending else await asyncio.shield(client.gone)
-
-                async def watch(message: Message) -> None:
-                    if message["type"] == "http.response.body" and not message.get("more_body", False):
-                        client.end()
-                    await send(message)
-
-                await self._app(scope, replay, watch)
-        except ClientGone:
-            # Nobody reads it, but the layers around this one wait for an answer and count it.
-            await Response(status_code=CLIENT_CLOSED_REQUEST)(scope, receive, send)

@@ -30,6 +30,7 @@ class Endpoint:
         refusals: Descriptions of refusals by status.
         tag: Its heading in the document. None if it is left out.
         is_public: Whether it needs no key.
+        checks_query: Whether query parameters that it does not declare are refused.
         is_left_to_bentoml: Whether BentoML, not the plain application, answers it on BentoML's port.
     """
 
@@ -48,6 +49,7 @@ class Endpoint:
     refusals: Mapping[int, str] = field(default_factory=dict)
     tag: str | None = None
     is_public: bool = False
+    checks_query: bool = False
     is_left_to_bentoml: bool = False
 
     @cached_property

@@ -75,7 +75,7 @@ _PAGING = (
         "description": "Maximum number of sessions on the page",
     },
 )
-_ONCE = (
+_IDEMPOTENCY = (
     {
         "name": "Idempotency-Key",
         "in": "header",
@@ -91,7 +91,7 @@ _HEADER_LENGTH = (
         "description": "Length of the JSON in a binary body, in bytes. A binary answer has this header too",
     },
 )
-_NAMED_STEP = (
+_CHECKPOINT_PARAMETERS = (
     {
         "name": "name",
         "in": "path",
@@ -107,7 +107,7 @@ _NAMED_STEP = (
     },
 )
 
-_question = partial(Endpoint, "POST", tag=QUESTIONS, is_left_to_bentoml=True)
+_question = partial(Endpoint, "POST", tag=QUESTIONS, checks_query=True, is_left_to_bentoml=True)
 JUDGE_SENTIMENT = _question(
     "/sentiment",
     "judge_sentiment",
@@ -144,8 +144,8 @@ CAPTION = _question(
     "/caption", "caption", "Describe the image of a digit in a sentence", request=CaptionRequest, answer=CaptionAnswer
 )
 
-_session = partial(Endpoint, tag=SESSIONS)
-_opens = partial(_session, "POST", answer=SessionView, status=201, parameters=_ONCE)
+_session = partial(Endpoint, tag=SESSIONS, checks_query=True)
+_opens = partial(_session, "POST", answer=SessionView, status=201, parameters=_IDEMPOTENCY)
 _ONE = "/sessions/{session_id}"
 _CHECKPOINT = _ONE + "/checkpoints/{name}"
 OPEN_SESSION = _opens("/sessions", "open_session", "Open a session", request=SessionRequest)
@@ -175,7 +175,7 @@ SAVE_CHECKPOINT = _session(
     "save_checkpoint",
     "Save the state as a checkpoint (a step)",
     answer=StepAnswer,
-    parameters=_NAMED_STEP,
+    parameters=_CHECKPOINT_PARAMETERS,
 )
 FORGET_CHECKPOINT = _session(
     "DELETE",
@@ -183,7 +183,7 @@ FORGET_CHECKPOINT = _session(
     "forget_checkpoint",
     "Delete a checkpoint (a step)",
     answer=StepAnswer,
-    parameters=_NAMED_STEP,
+    parameters=_CHECKPOINT_PARAMETERS,
 )
 ROLL_BACK = _session(
     "POST",
@@ -285,8 +285,10 @@ SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION = (
     )
     for of_model in (SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL)
 )
-LIST_MODELS = _service("GET", "/models", "list_models", "List the served models", answer=ModelList)
-SHOW_SERVED_MODEL = _service("GET", "/models/{name}", "show_served_model", "Show a served model", answer=ModelView)
+LIST_MODELS = _service("GET", "/models", "list_models", "List the served models", answer=ModelList, checks_query=True)
+SHOW_SERVED_MODEL = _service(
+    "GET", "/models/{name}", "show_served_model", "Show a served model", answer=ModelView, checks_query=True
+)
 LIST_VERSIONS = _service(
     "POST",
     "/v2/repository/index",
@@ -317,30 +319,7 @@ PLAYGROUND = Endpoint("GET", "/ui", is_public=True)  # with all files below it
 PAGE = Endpoint("GET", "/", is_public=True, is_left_to_bentoml=True)
 PAGE_FILES = Endpoint("GET", "/static_content", is_public=True, is_left_to_bentoml=True)
 
-ENDPOINTS = (
-    *(JUDGE_SENTIMENT, TAG, TRANSLATE, GENERATE, COMPOSE, FORECAST, CAPTION),
-    *(
-        OPEN_SESSION,
-        LIST_SESSIONS,
-        IMPORT_SESSION,
-        SHOW_SESSION,
-        END_SESSION,
-        TAKE_STEP,
-        FORK_SESSION,
-        SAVE_CHECKPOINT,
-        FORGET_CHECKPOINT,
-        ROLL_BACK,
-        MIGRATE_SESSION,
-        EXPORT_SESSION,
-        TAKE_STEPS,
-        STREAM,
-    ),
-    *(COMPLETE, LIST_GENERATORS, SHOW_GENERATOR),
-    *(SHOW_SERVER, SERVER_LIVE, SERVER_READY, SHOW_MODEL, MODEL_READY, SHOW_MODEL_CONFIG, INFER_MODEL),
-    *(SHOW_VERSION, VERSION_READY, SHOW_VERSION_CONFIG, INFER_VERSION),
-    *(LIST_MODELS, SHOW_SERVED_MODEL, LIST_VERSIONS, LOAD_VERSION),
-    *(METRICS, HEALTHZ, LIVEZ, READYZ, DOCUMENT, PLAYGROUND, PAGE, PAGE_FILES),
-)
+ENDPOINTS = tuple(each for each in list(globals().values()) if isinstance(each, Endpoint))  # all of the above, in order
 DOCUMENTED = tuple(endpoint for endpoint in ENDPOINTS if endpoint.tag is not None)
 # Probes reveal no secrets. Nor do the playground's files and the API page, whose own requests need a key.
 PUBLIC_PATHS = frozenset(endpoint.path for endpoint in ENDPOINTS if endpoint.is_public)

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.problem import problem_of, refusal_of
-from service.api.request_id import of_this_request
+from service.api.request_id import log_suffix
 from service.api.steps.items import refusal
 from service.api.wire import cancel_on_disconnect
 from service.concurrency.streams import wait_for_first
@@ -65,7 +65,7 @@ async def with_error_event(
                 yield each
         except Exception as error:
             if not isinstance(error, ServiceError):
-                logger.exception("a stream of server-sent events failed%s", of_this_request())
+                logger.exception("a stream of server-sent events failed%s", log_suffix())
             yield refused(refusal_of(error))
 
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 _BENTOML_LOGGER = "bentoml._internal.server.http_app"
 _UVICORN_LOGGER = "uvicorn.error"
 # Logged after a refused handshake, and after a response that a slow client did not read to its end: both on purpose.
-_LEFT = "ASGI callable returned without completing"
+_ENDED_EARLY = "ASGI callable returned without completing"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -15,8 +15,8 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], ValidationError))
 
 
-def _is_mistake(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_LEFT)
+def _is_reported(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_ENDED_EARLY)
 
 
 def log_once() -> None:
@@ -28,4 +28,4 @@ def log_once() -> None:
 def leave_out_client_errors() -> None:
     """Keep clients' mistakes out of the log: they could flood it, with texts of their own."""
     logging.getLogger(_BENTOML_LOGGER).addFilter(_is_ours)
-    logging.getLogger(_UVICORN_LOGGER).addFilter(_is_mistake)
+    logging.getLogger(_UVICORN_LOGGER).addFilter(_is_reported)

@@ -136,8 +136,8 @@ def _optional_field(field: Mapping[str, Any]) -> dict[str, Any]:
     if field.get("default", ...) is not None:
         return {key: value for key, value in field.items() if key != "default"}
     kinds = [kind for kind in field["anyOf"] if kind != {"type": "null"}]
-    told = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
-    return {**(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}), **told}
+    kept = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
+    return {**(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}), **kept}
 
 
 def _described(endpoint: Endpoint) -> dict[str, Any]:

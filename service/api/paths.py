@@ -23,7 +23,7 @@ _LABELS = {endpoint.path: endpoint.label for endpoint in ENDPOINTS}
 _TEMPLATES = [path for path in _LABELS if "{" in path]
 _BY_REQUEST = {(method, endpoint.label): endpoint for endpoint in ENDPOINTS for method in endpoint.methods}
 OTHER = "other"
-_ELSEWHERE = PathMatch(OTHER)
+_UNKNOWN = PathMatch(OTHER)
 _FILES = {endpoint.path: PathMatch(endpoint.label) for endpoint in (PLAYGROUND, PAGE_FILES)}
 _WITHOUT_IDS = {path: PathMatch(label) for path, label in _LABELS.items() if path not in _TEMPLATES}
 # Each template is a named group, with an unnamed group for each of its ids.
@@ -39,7 +39,7 @@ def match_path(path: str) -> PathMatch:
         return found
     match = _PATTERN.fullmatch(path)
     if match is None:
-        return _FILES.get(first_segment(path), _ELSEWHERE)
+        return _FILES.get(first_segment(path), _UNKNOWN)
     _, *ids = filter(None, match.groups())  # the template's own group, and those of its ids
     return PathMatch(_BY_GROUP[match.lastgroup], tuple(ids))
 

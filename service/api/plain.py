@@ -6,28 +6,30 @@ request ─► key ─┬─► StepRoutes, Stream, InferRoute, QuestionRoutes, 
 
 import logging
 import time
-from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
 from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone, ClientSlow
+from service.api.endpoint import Endpoint
 from service.api.openai.errors import V1
-from service.api.paths import first_segment, match_path
+from service.api.paths import PathMatch, first_segment, match_path
 from service.api.problem import failure, plain_problem
 from service.api.refusals import refusal_response
-from service.api.request_id import of_this_request
+from service.api.request_id import log_suffix
 from service.api.routes import HotHandler, HotHandlers
 from service.api.stream.handshake import refuse
 from service.api.stream.stream import Stream
-from service.api.wire import respond
+from service.api.wire import check_query, respond
 from service.errors import ServiceError
 from service.metrics import RequestTally
 
 logger = logging.getLogger(__name__)
 
-_HERE = frozenset(first_segment(endpoint.path) for endpoint in endpoints.ENDPOINTS if not endpoint.is_left_to_bentoml)
+_PLAIN_SEGMENTS = frozenset(
+    first_segment(endpoint.path) for endpoint in endpoints.ENDPOINTS if not endpoint.is_left_to_bentoml
+)
 
 
 class PlainApp:
@@ -50,7 +52,9 @@ class PlainApp:
         tally: RequestTally,
     ) -> None:
         self._hot = {
-            (method, endpoint.label): handler for endpoint, handler in hot.items() for method in endpoint.methods
+            (method, endpoint.label): (endpoint, handler)
+            for endpoint, handler in hot.items()
+            for method in endpoint.methods
         }
         self._stream = stream
         self._refuse_v1 = refuse_v1
@@ -59,13 +63,13 @@ class PlainApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        label, ids = match_path(path)
+        match = match_path(path)
         if scope["type"] == "websocket":
-            await self._connect(label, scope, receive, send)
-        elif answer := self._hot.get((scope["method"], label)):
-            await self._answer(answer, label, ids, scope, receive, send)
+            await self._connect(match.label, scope, receive, send)
+        elif found := self._hot.get((scope["method"], match.label)):
+            await self._answer(*found, match, scope, receive, send)
         elif path.startswith(V1):
-            await self._answer(self._refuse_v1, label, (), scope, receive, send)
+            await self._answer(None, self._refuse_v1, PathMatch(match.label), scope, receive, send)
         else:
             await self._routes(scope, receive, send)
 
@@ -78,11 +82,19 @@ class PlainApp:
         await refuse(refused, f"streams are at {endpoints.STREAM.path}", scope, receive, send)
 
     async def _answer(
-        self, answer: HotHandler, label: str, ids: Sequence[str], scope: Scope, receive: Receive, send: Send
+        self,
+        endpoint: Endpoint | None,
+        answer: HotHandler,
+        match: PathMatch,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
-        started = time.perf_counter()
+        started, label = time.perf_counter(), match.label
         try:
-            status = await answer(scope, receive, send, *ids)
+            if endpoint is not None:
+                check_query(scope, endpoint)
+            status = await answer(scope, receive, send, *match.ids)
         except ServiceError as error:
             response = refusal_response(scope["path"], error)
             status = response.status_code
@@ -92,11 +104,9 @@ class PlainApp:
             await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer
         except ClientSlow:
             status = CLIENT_CLOSED_REQUEST
-            logger.warning(
-                "a client does not read its answer to %s; closing its connection%s", label, of_this_request()
-            )
+            logger.warning("a client does not read its answer to %s; closing its connection%s", label, log_suffix())
         except Exception:
-            logger.exception("%s failed%s", label, of_this_request())
+            logger.exception("%s failed%s", label, log_suffix())
             status = 500
             await refusal_response(scope["path"], failure())(scope, receive, send)
         self._tally.add(label, status, time.perf_counter() - started)
@@ -111,5 +121,5 @@ class PlainFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        is_plain = kind == "websocket" or (kind == "http" and first_segment(scope["path"]) in _HERE)
+        is_plain = kind == "websocket" or (kind == "http" and first_segment(scope["path"]) in _PLAIN_SEGMENTS)
         await (self._plain if is_plain else self._app)(scope, receive, send)

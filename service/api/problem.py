@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 import orjson
 from starlette.responses import Response
 
-from service.api.request_id import of_this_request
+from service.api.request_id import log_suffix
 from service.errors import ServiceError, ShuttingDown
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ async def answer_or_refusal(
     except ServiceError as error:
         return refused(error)
     except Exception:
-        logger.exception("%s failed%s", name, of_this_request())
+        logger.exception("%s failed%s", name, log_suffix())
         return refused(failure())
 
 
@@ -138,5 +138,5 @@ def detail_of(status: int) -> str:
     """Return the detail of a problem that only has a status."""
     if status >= 500:
         return str(failure())
-    told = {404: "there is nothing at this path", 405: "this path does not take this method"}
-    return told.get(status, HTTPStatus(status).phrase)
+    details = {404: "there is nothing at this path", 405: "this path does not take this method"}
+    return details.get(status, HTTPStatus(status).phrase)

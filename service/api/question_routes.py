@@ -17,14 +17,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.answer import LargeAnswer
+from service.api.answer import LargeAnswer, json_of
 from service.api.body import parsed_body
+from service.api.body_reader import BodyReader
 from service.api.endpoint import Endpoint
 from service.api.events import EventStream, error_event, event, piece_event, with_error_event
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
-from service.api.wire import cancel_on_disconnect, check_json, check_query, read_body, respond
+from service.api.wire import cancel_on_disconnect, check_json, respond
 from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.music import ComposeAnswer, ComposeRequest, PlayedNote
 from service.forms.tagging import TagAnswer, TagRequest
@@ -33,7 +33,7 @@ from service.media.music import note_events
 from service.questions import Composed, Questions
 from service.tasks.task import Piece
 
-Asked = Callable[[Any], Coroutine[Any, Any, BaseModel | Response]]
+QuestionHandler = Callable[[Any], Coroutine[Any, Any, BaseModel | Response]]
 
 MIDI_NAME = 'attachment; filename="composition.mid"'
 
@@ -41,13 +41,13 @@ MIDI_NAME = 'attachment; filename="composition.mid"'
 class QuestionRoutes:
     """Answers questions."""
 
-    def __init__(self, questions: Questions, max_body_bytes: int) -> None:
+    def __init__(self, questions: Questions, bodies: BodyReader) -> None:
         self._questions = questions
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
 
     def handlers(self) -> HotHandlers:
         """The handler of each endpoint on the plain application."""
-        asked: Mapping[Endpoint, Asked] = {
+        handlers: Mapping[Endpoint, QuestionHandler] = {
             endpoints.JUDGE_SENTIMENT: self._questions.judge_sentiment,
             endpoints.TAG: self.tag,
             endpoints.TRANSLATE: self._questions.translate,
@@ -56,21 +56,18 @@ class QuestionRoutes:
             endpoints.COMPOSE: self.compose,
             endpoints.FORECAST: self._questions.forecast,
         }
-        return {one: partial(self._answer, one, form, answer) for one, answer in asked.items() if (form := one.request)}
+        return {one: partial(self._answer, form, handler) for one, handler in handlers.items() if (form := one.request)}
 
     async def _answer(
-        self, endpoint: Endpoint, form: type[BaseModel], asked: Asked, scope: Scope, receive: Receive, send: Send
+        self, form: type[BaseModel], handler: QuestionHandler, scope: Scope, receive: Receive, send: Send
     ) -> int:
-        check_query(scope, endpoint)
         check_json(scope)
-        body = await read_body(scope, receive, self._max_body_bytes)
-        if len(body) > LARGE_BYTES:
-            await wait_to_parse_for(body, receive)
-        answer = await cancel_on_disconnect(receive, asked(parsed_body(form, body)))
+        body = await self._bodies.read(scope, receive)
+        answer = await cancel_on_disconnect(receive, handler(parsed_body(form, body)))
         if isinstance(answer, Response):
             await answer(scope, receive, send)
             return answer.status_code
-        await respond(send, answer.model_dump_json().encode())
+        await respond(send, json_of(answer))
         return 200
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer | Response:

@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.headers import header
 from service.api.problem import not_ready
 from service.api.refusals import plain_refusal, refusal_form, refusal_response
-from service.api.rewriting import rewriting
 from service.errors import InvalidInput, Malformed
 
 
@@ -20,19 +20,42 @@ class RefusalMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path = scope["path"]
-        ours = refusal_form(path).media_type.encode()
+        is_request = scope["type"] == "http"
+        await self._app(scope, receive, _Rewriter(scope, receive, send).send if is_request else send)
 
-        def is_foreign(status: int, content_type: bytes) -> bool:
-            return status >= HTTPStatus.BAD_REQUEST and not content_type.startswith(ours)
 
-        def rewritten(status: int, body: bytes) -> Response:
-            return _rewritten(path, status, body)
+class _Rewriter:
+    """Holds back an error response in another form until it is whole, and sends a refusal in its place."""
 
-        await self._app(scope, receive, rewriting(is_foreign, rewritten, scope, receive, send))
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._start: Message | None = None
+        self._body = b""
+
+    async def send(self, message: Message) -> None:
+        """Send a message, or hold it back."""
+        if self._start is not None:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                response = _rewritten(self._scope["path"], self._start["status"], self._body)
+                response.raw_headers.extend(_kept_headers(self._start))
+                await response(self._scope, self._receive, self._send)
+        elif message["type"] == "http.response.start" and self._is_foreign(message):
+            self._start = message
+        else:
+            await self._send(message)
+
+    def _is_foreign(self, start: Message) -> bool:
+        own = refusal_form(self._scope["path"]).media_type.encode()
+        is_error: bool = start["status"] >= HTTPStatus.BAD_REQUEST
+        return is_error and not header(start["headers"], b"content-type").startswith(own)
+
+
+def _kept_headers(start: Message) -> list[tuple[bytes, bytes]]:
+    """Return the headers that do not describe the old body, such as Allow."""
+    return [(name, value) for name, value in start["headers"] if not name.startswith(b"content-")]
 
 
 def _rewritten(path: str, status: int, body: bytes) -> Response:

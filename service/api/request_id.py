@@ -9,6 +9,8 @@ from contextvars import ContextVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.headers import header
+
 REQUEST_ID = b"x-request-id"
 _ID = re.compile(rb"[!-~]{1,128}")  # visible characters only: nothing that could break a line of the log
 _current: ContextVar[str] = ContextVar("request_id", default="")
@@ -16,13 +18,11 @@ _current: ContextVar[str] = ContextVar("request_id", default="")
 
 def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Return the id in a request's header fields. Empty if there is none, or it is not safe to repeat."""
-    for name, value in headers:
-        if name == REQUEST_ID:
-            return value if _ID.fullmatch(value) else b""
-    return b""
+    value = header(headers, REQUEST_ID)
+    return value if _ID.fullmatch(value) else b""
 
 
-def of_this_request() -> str:
+def log_suffix() -> str:
     """Return the end of a log line: the current request's id, to find it by. Empty if the request has none."""
     current = _current.get()
     return f" (request {current})" if current else ""

@@ -1,6 +1,5 @@
 """The `/sessions` resource, except for steps."""
 
-import functools
 import re
 
 from starlette.requests import Request
@@ -10,11 +9,9 @@ from service.api import endpoints
 from service.api.answer import form_response
 from service.api.auth import owner_of
 from service.api.body import read_form
-from service.api.endpoint import Endpoint
 from service.api.endpoints import MAX_PAGE
 from service.api.media_types import BLOB, JSON, OCTETS
-from service.api.routes import Handler, Handlers
-from service.api.wire import check_query
+from service.api.routes import Handlers
 from service.errors import InvalidInput
 from service.forms.sessions import (
     CheckpointRequest,
@@ -46,7 +43,7 @@ class SessionRoutes:
 
     def handlers(self) -> Handlers:
         """The handler of each endpoint."""
-        handlers = {
+        return {
             endpoints.OPEN_SESSION: self.open_session,
             endpoints.LIST_SESSIONS: self.list_sessions,
             endpoints.IMPORT_SESSION: self.import_session,
@@ -59,7 +56,6 @@ class SessionRoutes:
             endpoints.SAVE_CHECKPOINT: self.save_checkpoint,
             endpoints.FORGET_CHECKPOINT: self.forget_checkpoint,
         }
-        return {endpoint: _checking_query(endpoint, handler) for endpoint, handler in handlers.items()}
 
     async def open_session(self, request: Request) -> Response:
         """Open a session."""
@@ -128,15 +124,6 @@ def _blob_type(request: Request) -> str:
     """Return the media type of an exported session: its own, unless a client accepts only OCTETS."""
     named = {kind.partition(";")[0].strip().lower() for kind in ",".join(request.headers.getlist("accept")).split(",")}
     return OCTETS if OCTETS in named and BLOB not in named else BLOB
-
-
-def _checking_query(endpoint: Endpoint, handler: Handler) -> Handler:
-    @functools.wraps(handler)
-    async def answer(request: Request) -> Response:
-        check_query(request.scope, endpoint)
-        return await handler(request)
-
-    return answer
 
 
 async def _checkpoint(request: Request) -> CheckpointRequest:

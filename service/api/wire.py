@@ -15,8 +15,10 @@ from service.api.client_watch import (
     ClientWatch,
 )
 from service.api.endpoint import Endpoint
+from service.api.headers import header
 from service.api.media_types import JSON
 from service.errors import EncodingUnknown, InvalidInput, MediaTypeUnknown, TooLarge
+from service.steps.answer_room import Holding
 
 R = TypeVar("R")
 
@@ -55,6 +57,17 @@ async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, R]) -
     """
     with ClientWatch(receive):
         return await work
+
+
+async def enter_room(holding: Holding, receive: Receive) -> None:
+    """Wait for room for an answer.
+
+    Raises:
+        DeadlineExceeded: There was not enough in time.
+        ClientGone: The client hung up.
+    """
+    if not holding.is_in:
+        await cancel_on_disconnect(receive, holding.wait())
 
 
 async def respond(
@@ -105,18 +118,12 @@ async def respond_in_pieces(
         raise ClientSlow from None
 
 
-def header(scope: Scope, name: bytes) -> bytes:
-    """Return the value of a header, or b"" if there is none."""
-    for key, value in scope["headers"]:
-        if key == name:
-            found: bytes = value
-            return found
-    return b""
-
-
 def check_query(scope: Scope, endpoint: Endpoint) -> None:
-    """Raise InvalidInput for an unknown parameter: if a misspelt step number were ignored, a retry would step twice."""
-    if not scope["query_string"]:
+    """Raise InvalidInput for an unknown parameter: if a misspelt step number were ignored, a retry would step twice.
+
+    Endpoints in the form of other protocols, which do not check it, take any.
+    """
+    if not scope["query_string"] or not endpoint.checks_query:
         return
     names = {name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)}
     if unknown := sorted(names - endpoint.query_names):
@@ -141,20 +148,20 @@ def check_media_type(kind: str, instead: Collection[str] = ()) -> None:
 
 def check_encoding(scope: Scope) -> None:
     """Raise EncodingUnknown if a body is compressed."""
-    encoding = header(scope, b"content-encoding").decode(errors="replace").strip().lower()
+    encoding = header(scope["headers"], b"content-encoding").decode(errors="replace").strip().lower()
     if encoding not in ("", "identity"):
         raise EncodingUnknown(f"send the body as it is, not in {encoding!r}")
 
 
 def media_type(scope: Scope) -> str:
     """Return the media type of a request's body, in lower case, without parameters. JSON if there is no header."""
-    kind = header(scope, b"content-type").partition(b";")[0].strip().lower()
+    kind = header(scope["headers"], b"content-type").partition(b";")[0].strip().lower()
     return kind.decode(errors="replace") or JSON
 
 
 def _check_announced(scope: Scope, max_bytes: int) -> None:
     """Raise TooLarge if the body's announced length is too large."""
-    announced = header(scope, b"content-length")
+    announced = header(scope["headers"], b"content-length")
     if announced.isdigit() and int(announced) > max_bytes:
         raise too_large(max_bytes)
 

@@ -4,7 +4,7 @@ BundleError
 ├── BundleDamaged           a file is missing or differs from its checksum; the manifest is not valid
 ├── BundleFormatUnknown     written in a format that this version cannot read
 ├── BundleGraphMismatch     a graph's inputs or outputs differ from those in the manifest
-└── GraphNotOpenedNow       this process has no files or memory left to open a graph
+└── GraphUnavailable        this process has no files or memory left to open a graph
 """
 
 
@@ -24,5 +24,5 @@ class BundleGraphMismatch(BundleError):
     """A graph's inputs or outputs differ from what the manifest lists."""
 
 
-class GraphNotOpenedNow(BundleError):
+class GraphUnavailable(BundleError):
     """A graph could not be opened, since this process has as many files open as it may, or no memory left."""

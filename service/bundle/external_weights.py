@@ -15,7 +15,7 @@ _PACKED = "prepacked_"
 _PAGE_BYTES = 4096
 
 
-def files_of(model: bytes) -> set[str]:
+def weight_files(model: bytes) -> set[str]:
     """Return the names of the files that hold a model's weights.
 
     Raises:
@@ -24,7 +24,7 @@ def files_of(model: bytes) -> set[str]:
     return {entry.value.decode() for entries in _external(_parsed(model).graph) if (entry := entries.get("location"))}
 
 
-def with_a_file_each(model: bytes, weights: bytes) -> tuple[bytes, dict[str, bytes]]:
+def split_weights(model: bytes, weights: bytes) -> tuple[bytes, dict[str, bytes]]:
     """Give each tensor of a model its own file, named by its content.
 
     Args:
@@ -40,7 +40,7 @@ def with_a_file_each(model: bytes, weights: bytes) -> tuple[bytes, dict[str, byt
     parsed = _parsed(model)
     files = {}
     for entries in _external(parsed.graph):
-        content = _cut(weights, *_numbers(entries["offset"].value, entries["length"].value))
+        content = _slice(weights, *_numbers(entries["offset"].value, entries["length"].value))
         entries["offset"].value = b"0"
         for key, entry in entries.items():
             if key.startswith(_PACKED):
@@ -68,11 +68,11 @@ def _with_packed(content: bytes, packed: bytes, weights: bytes) -> tuple[bytes, 
         offset, length, checksum = part.split(b";")
         content += bytes(-len(content) % _PAGE_BYTES)
         renewed.append(b"%d;%b;%b" % (len(content), length, checksum))
-        content += _cut(weights, *_numbers(offset, length))
+        content += _slice(weights, *_numbers(offset, length))
     return content, b"|".join(renewed)
 
 
-def _cut(weights: bytes, offset: int, length: int) -> bytes:
+def _slice(weights: bytes, offset: int, length: int) -> bytes:
     if offset + length > len(weights):
         raise ValueError(f"{length} bytes from {offset} on are not in a file of {len(weights)}")
     return weights[offset : offset + length]

@@ -7,24 +7,14 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from service.bundle.errors import BundleGraphMismatch, GraphNotOpenedNow
+from service.bundle.errors import BundleGraphMismatch, GraphUnavailable
 from service.bundle.manifest import Bundle
 from service.bundle.prepared_graphs import PreparedGraphs
+from service.bundle.session_options import CPU_PROVIDER, session_options
 from service.bundle.stage import Stage, TensorSpec
 
 ORT_TYPES = {"float32": "tensor(float)", "float64": "tensor(double)", "int64": "tensor(int64)"}
-CPU_PROVIDER = "CPUExecutionProvider"
 Provider = str | tuple[str, Mapping[str, str]]  # its name, and its options if any
-
-
-def session_options() -> ort.SessionOptions:
-    """Return options for one thread without spinning: fastest for small models at any load (onnxruntime#16304)."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # errors are raised; written as well, they would wait for whoever reads the log
-    return options
 
 
 def open_graph(
@@ -44,17 +34,17 @@ def open_graph(
         prepared: Where to find its prepared form, for the CPU only. None to open the graph itself.
 
     Raises:
-        GraphNotOpenedNow: This process has no files or memory left for it.
+        GraphUnavailable: This process has no files or memory left for it.
         BundleGraphMismatch: onnxruntime cannot load it, or its inputs or outputs do not match the manifest.
     """
     name = stage.rungs[size]
     path = bundle.file(name)
-    session = None if prepared is None else prepared.open(bundle, name, session_options)
+    session = None if prepared is None else prepared.open(bundle, name)
     try:
         session = session or ort.InferenceSession(path, session_options(), providers=list(providers))
     except Exception as error:  # onnxruntime's own errors share no base class
-        if _is_for_now(error, path):
-            raise GraphNotOpenedNow(f"{path}: cannot be opened now: {error}") from error
+        if _is_resource_shortage(error, path):
+            raise GraphUnavailable(f"{path}: cannot be opened now: {error}") from error
         raise BundleGraphMismatch(f"{path}: onnxruntime cannot load it: {error}") from error
     _check(str(path), "input", session.get_inputs(), graph_inputs(bundle, stage), size)
     _check(str(path), "output", session.get_outputs(), graph_outputs(bundle, stage), size)
@@ -75,8 +65,8 @@ def graph_outputs(bundle: Bundle, stage: Stage) -> tuple[TensorSpec, ...]:
     )
 
 
-def _is_for_now(error: Exception, path: Path) -> bool:
-    """Whether files or memory were lacking, which onnxruntime tells in words alone."""
+def _is_resource_shortage(error: Exception, path: Path) -> bool:
+    """Whether files or memory were lacking, which onnxruntime says only in its message."""
     if isinstance(error, MemoryError) or "bad_alloc" in str(error):
         return True
     try:

@@ -25,8 +25,9 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from service.bundle.external_weights import file_name, files_of, with_a_file_each
+from service.bundle.external_weights import file_name, split_weights, weight_files
 from service.bundle.manifest import Bundle
+from service.bundle.session_options import CPU_PROVIDER, session_options
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _WITH_PACKED = "session.save_external_prepacked_constant_initializers"
 _DIGEST_CHARACTERS = 16
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
-State = tuple[int, int, int]  # of a file: inode, size and modification time
+FileState = tuple[int, int, int]  # of a file: inode, size and modification time
 
 
 class LockHeld(Exception):
@@ -58,44 +59,35 @@ class PreparedGraphs:
     def __init__(self, directory: Path, on_prepared: Callable[[], None] = lambda: None) -> None:
         self._directory = directory / f"format-{FORMAT}"
         self._on_prepared = on_prepared
-        self._intact: dict[Path, State] = {}  # files of weights that this process has read and found intact
+        self._intact: dict[Path, FileState] = {}  # files of weights that this process has read and found intact
         self._paused_until = 0.0
 
-    def open(
-        self, bundle: Bundle, name: str, new_options: Callable[[], ort.SessionOptions]
-    ) -> ort.InferenceSession | None:
+    def open(self, bundle: Bundle, name: str) -> ort.InferenceSession | None:
         """Open a graph in its prepared form, on the CPU. Return None if only the graph itself can be opened.
 
         Args:
             bundle: A bundle.
             name: Name of the file of one of its graphs.
-            new_options: Returns a fresh copy of the options that the graph itself is opened with.
         """
-        path = self.path(bundle, name, new_options())
+        path = self.path(bundle, name)
         if path is None:
             return None
-        options = new_options()
+        options = session_options()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(path, options, providers=[CPU_PROVIDER])
         except Exception as error:  # onnxruntime's own errors share no base class
             logger.warning("the prepared graph %s cannot be opened; using the original graph instead: %s", path, error)
             return None
 
-    def path(self, bundle: Bundle, name: str, options: ort.SessionOptions) -> Path | None:
-        """Return the path of a graph's prepared form, preparing it if necessary, or None if that fails.
-
-        Args:
-            bundle: A bundle.
-            name: Name of the file of one of its graphs.
-            options: The options that the graph itself is opened with. They are changed, so pass fresh ones.
-        """
+    def path(self, bundle: Bundle, name: str) -> Path | None:
+        """Return the path of a graph's prepared form, preparing it if necessary, or None if that fails."""
         graph, directory = bundle.file(name), self._directory / bundle.version
         try:
             found = self._find(graph.stem, directory)
             if found is not None or time.monotonic() < self._paused_until:
                 return found
-            prepared = self._prepare_in(directory, graph, options)
+            prepared = self._prepare_in(directory, graph)
             self._on_prepared()
         except (OSError, LockHeld) as error:
             self._paused_until = time.monotonic() + PAUSE_SECONDS
@@ -112,7 +104,7 @@ class PreparedGraphs:
             _check_owner(directory)
         for path in directory.glob(f"{name}-{'?' * _DIGEST_CHARACTERS}.onnx"):
             content = path.read_bytes()
-            if path.name == _graph_name(name, content) and self._are_intact(directory, files_of(content)):
+            if path.name == _graph_name(name, content) and self._are_intact(directory, weight_files(content)):
                 return path
         return None
 
@@ -125,28 +117,29 @@ class PreparedGraphs:
             self._intact[path] = state
         return True
 
-    def _prepare_in(self, directory: Path, graph: Path, options: ort.SessionOptions) -> Path:
+    def _prepare_in(self, directory: Path, graph: Path) -> Path:
         """Prepare a graph, unless another process has just done so."""
-        with _alone_in(directory):
+        with _locked(directory):
             found = self._find(graph.stem, directory)
             if found is not None:
                 return found
             with _scratch_in(directory) as scratch:
-                content, files = _prepare(graph, scratch, options)
+                content, files = _prepare(graph, scratch)
                 missing = [name for name in files if not self._are_intact(directory, [name])]
                 prepared = directory / _graph_name(graph.stem, content)
                 _write({**{directory / name: files[name] for name in missing}, prepared: content}, scratch)
         return prepared
 
 
-def _prepare(graph: Path, scratch: Path, options: ort.SessionOptions) -> tuple[bytes, dict[str, bytes]]:
+def _prepare(graph: Path, scratch: Path) -> tuple[bytes, dict[str, bytes]]:
     """Let onnxruntime prepare a graph. Return the result, and its files of weights by name."""
     model, weights = scratch / "graph.onnx", scratch / "weights"
+    options = session_options()
     options.optimized_model_filepath = str(model)
     options.add_session_config_entry(_WEIGHTS_FILE, weights.name)
     options.add_session_config_entry(_WITH_PACKED, "1")
-    ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return with_a_file_each(model.read_bytes(), weights.read_bytes() if weights.exists() else b"")
+    ort.InferenceSession(graph, options, providers=[CPU_PROVIDER])
+    return split_weights(model.read_bytes(), weights.read_bytes() if weights.exists() else b"")
 
 
 def _write(contents: dict[Path, bytes], scratch: Path) -> None:
@@ -164,7 +157,7 @@ def _write(contents: dict[Path, bytes], scratch: Path) -> None:
         raise
 
 
-def _state(path: Path) -> State | None:
+def _state(path: Path) -> FileState | None:
     """Return what changes whenever a file does, or None if there is no such file."""
     try:
         found = path.stat()
@@ -181,7 +174,7 @@ def _check_owner(directory: Path) -> None:
 
 
 @contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
+def _locked(directory: Path) -> Iterator[None]:
     """Hold a directory's lock, creating the directory first.
 
     Raises:

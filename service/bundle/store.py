@@ -38,6 +38,15 @@ def stored_bundle(tag: str) -> Bundle:
         raise BundleDamaged(f"{error}; `bentoml models delete {model.tag}` removes the damaged copy") from error
 
 
+def newest_tag(name: str) -> str:
+    """Return the tag of a bundle's newest version, which is not verified.
+
+    Raises:
+        bentoml.exceptions.NotFound: The store has no version of it.
+    """
+    return str(bentoml.models.get(f"{name}:latest").tag)
+
+
 def _copy(bundle: Bundle) -> None:
     manifest = bundle.manifest
     with bentoml.models.create(

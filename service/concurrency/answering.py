@@ -11,7 +11,7 @@ from service.errors import ShuttingDown
 T = TypeVar("T")
 
 
-class Answering:
+class OpenAnswers:
     """Answers under way.
 
     Args:
@@ -23,6 +23,7 @@ class Answering:
         self._num_open = 0
         self._drain_ends: float | None = None  # by the event loop's clock; nothing more is begun once it is set
         self._drained = asyncio.Event()
+        self._drained.set()
 
     @asynccontextmanager
     async def answer(self, since: float | None = None) -> AsyncIterator[None]:
@@ -52,17 +53,16 @@ class Answering:
             self._drain_ends = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
             async with asyncio.timeout_at(self._drain_ends):
-                while self._num_open:
-                    self._drained.clear()
-                    await self._drained.wait()
+                await self._drained.wait()
         except TimeoutError:
             pass  # a client that reads a stream slowly
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
         if self._drain_ends is not None:
-            raise ShuttingDown("the service is shutting down; try again, or ask another replica")
+            raise ShuttingDown
         self._num_open += 1
+        self._drained.clear()
         try:
             yield
         finally:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from service.concurrency.failures import Failures
+from service.concurrency.failures import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class BackgroundTasks:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def repeat(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    def repeat(self, seconds: float, work: Callable[[], Awaitable[object] | None]) -> None:
         """Do something every `seconds`. A failure is logged and does not end the repetition."""
         self.spawn(_repeated(seconds, work))
 
@@ -42,11 +42,12 @@ class BackgroundTasks:
             logger.error("a background task failed", exc_info=error)
 
 
-async def _repeated(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    failures = Failures("a periodic background task failed; it will run again")
+async def _repeated(seconds: float, work: Callable[[], Awaitable[object] | None]) -> None:
+    failures = FailureLog("a periodic background task failed; it will run again")
     while True:
         await asyncio.sleep(seconds)
         try:
-            await work()
+            if (unfinished := work()) is not None:
+                await unfinished
         except Exception as error:
-            failures.tell(error)
+            failures.log(error)

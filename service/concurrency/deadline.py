@@ -24,7 +24,7 @@ async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[
         async with asyncio.timeout(seconds if since is None else since + seconds - now):
             yield
     except TimeoutError as error:
-        raise too_late(seconds) from error
+        raise deadline_exceeded(seconds) from error
 
 
 async def with_deadline(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
@@ -38,10 +38,10 @@ async def with_deadline(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGener
             except StopAsyncIteration:
                 return
             except TimeoutError as error:
-                raise too_late(seconds) from error
+                raise deadline_exceeded(seconds) from error
             yield piece
 
 
-def too_late(seconds: float) -> DeadlineExceeded:
+def deadline_exceeded(seconds: float) -> DeadlineExceeded:
     """Return the refusal of an answer that has taken longer than `seconds`."""
     return DeadlineExceeded(f"no answer within {seconds:g} seconds; nothing was committed")

@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 QUIET_SECONDS = 60.0
 
 
-class Failures:
+class FailureLog:
     """Logs the first failure of each kind with its traceback, and a line about further ones every QUIET_SECONDS.
 
     Args:
@@ -21,10 +21,10 @@ class Failures:
         self._what = what
         self._clock = clock
         self._kinds: set[type[Exception]] = set()  # since the last pause
-        self._failed_at = self._told_at = float("-inf")
-        self._num_untold = 0
+        self._failed_at = self._logged_at = float("-inf")
+        self._num_suppressed = 0
 
-    def tell(self, error: Exception) -> None:
+    def log(self, error: Exception) -> None:
         """Log a failure, or count it."""
         now = self._clock()
         if now >= self._failed_at + QUIET_SECONDS:
@@ -32,11 +32,11 @@ class Failures:
         self._failed_at = now
         if type(error) not in self._kinds:
             self._kinds.add(type(error))
-            untold = f" ({self._num_untold} more times since the last line)" if self._num_untold else ""
-            logger.error("%s%s", self._what, untold, exc_info=error)
-        elif now >= self._told_at + QUIET_SECONDS:
-            logger.error("%s: %s (%d times since the last line)", self._what, error, self._num_untold + 1)
+            suppressed = f" ({self._num_suppressed} more times since the last line)" if self._num_suppressed else ""
+            logger.error("%s%s", self._what, suppressed, exc_info=error)
+        elif now >= self._logged_at + QUIET_SECONDS:
+            logger.error("%s: %s (%d times since the last line)", self._what, error, self._num_suppressed + 1)
         else:
-            self._num_untold += 1
+            self._num_suppressed += 1
             return
-        self._told_at, self._num_untold = now, 0
+        self._logged_at, self._num_suppressed = now, 0

@@ -21,14 +21,14 @@ async def _from(first: T, others: AsyncGenerator[T]) -> AsyncGenerator[T]:
             yield event
 
 
-async def timed(events: AsyncGenerator[T], first: Callable[[float], None]) -> AsyncGenerator[T]:
-    """Yield the same events. `first` is called with the seconds until the first one."""
+async def time_to_first(events: AsyncGenerator[T], observe: Callable[[float], None]) -> AsyncGenerator[T]:
+    """Yield the same events. `observe` is called with the seconds until the first one."""
     started = time.perf_counter()
     is_first = True
     async with aclosing(events):
         async for event in events:
             if is_first:
-                first(time.perf_counter() - started)
+                observe(time.perf_counter() - started)
                 is_first = False
             yield event
 

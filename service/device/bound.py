@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnxruntime as ort
 
-from service.device.device import owned
+from service.device.device import host_values
 from service.engine.state import Array
 
 
@@ -64,7 +64,7 @@ class BoundGraph:
             batch_axis: Position of N in its shape.
         """
         tensor = self._inputs[name]
-        tensor.update_inplace(_filled_up(values, tensor.shape()[batch_axis], batch_axis))
+        tensor.update_inplace(_padded(values, tensor.shape()[batch_axis], batch_axis))
 
     def run(self) -> None:
         """Compute the outputs from the inputs."""
@@ -73,7 +73,7 @@ class BoundGraph:
 
     def get(self, name: str, num_rows: int, batch_axis: int) -> Array:
         """Return the first `num_rows` rows of an output, in host memory. N is at `batch_axis`."""
-        values = owned(self._outputs[name])
+        values = host_values(self._outputs[name])
         return values[(slice(None),) * batch_axis + (slice(num_rows),)]
 
 
@@ -95,7 +95,7 @@ def bind_outputs(binding: ort.IOBinding, outputs: Mapping[str, Bindable]) -> Non
             binding.bind_ortvalue_output(name, tensor)
 
 
-def _filled_up(values: Array, num_rows: int, batch_axis: int) -> Array:
+def _padded(values: Array, num_rows: int, batch_axis: int) -> Array:
     """Return the values, padded with rows of zeros up to `num_rows`, in C order."""
     if values.shape[batch_axis] == num_rows:
         return np.ascontiguousarray(values)

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from xxhash import xxh3_128_digest
 
-from service.bundle.graph import session_options
+from service.bundle.session_options import session_options
 from service.bundle.stage import StateSpec
 from service.device.bound import BoundGraph, WordView, bind_inputs
 from service.device.device import Device

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnxruntime as ort
 
-from service.bundle.graph import CPU_PROVIDER, Provider
+from service.bundle.graph import Provider
+from service.bundle.session_options import CPU_PROVIDER
 from service.engine.runtime import ProviderMissing, available_providers
 from service.engine.state import Array
 
@@ -84,7 +85,7 @@ def batch_sizes(max_batch_rows: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def owned(tensor: ort.OrtValue) -> Array:
+def host_values(tensor: ort.OrtValue) -> Array:
     """Return a tensor's values, in host memory that no later run overwrites."""
     values: Array = tensor.numpy()
     return values if values.flags.owndata else values.copy()

@@ -90,7 +90,7 @@ class DeviceRuntime:
             StopIteration: N is larger than every batch size.
             Exception: onnxruntime failed. Its errors share no base class.
         """
-        return self._rungs[stage, rung, self._filled_up(len(feeds[ROW]))].run(feeds, names)
+        return self._rungs[stage, rung, self._padded_size(len(feeds[ROW]))].run(feeds, names)
 
     def warm_up(self) -> None:
         """Run every rung once at every batch size on zeros: this loads kernels, allocates memory and records runs."""
@@ -101,7 +101,7 @@ class DeviceRuntime:
                     feeds = {spec.name: np.zeros(spec.sized(num_rows, rung), spec.dtype) for spec in stage.inputs}
                     self.run(stage.name, rung, {**feeds, ROW: as_array([self.pool.layout.initial] * num_rows)}, names)
 
-    def _filled_up(self, num_rows: int) -> int:
+    def _padded_size(self, num_rows: int) -> int:
         return next(own for own in self._batch_sizes if num_rows <= own)
 
     def _open(self, stage: Stage, rung: int, state: Mapping[int, StateTensors]) -> dict[int, BoundGraph]:

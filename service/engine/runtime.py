@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
-from service.bundle.errors import GraphNotOpenedNow
-from service.bundle.graph import CPU_PROVIDER, Provider, graph_inputs, graph_outputs, open_graph
+from service.bundle.errors import GraphUnavailable
+from service.bundle.graph import Provider, graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle
 from service.bundle.prepared_graphs import PreparedGraphs
+from service.bundle.session_options import CPU_PROVIDER
 from service.bundle.stage import TensorSpec
-from service.concurrency.failures import Failures
+from service.concurrency.failures import FailureLog
 from service.engine.state import Array
 from service.errors import OutOfResources
 
@@ -57,7 +58,7 @@ class Runtime:
         self._prepared = prepared
         self._stages = {stage.name: stage for stage in bundle.manifest.stages}
         self._graphs: dict[tuple[str, int], OpenGraph] = {}
-        self._not_opened = Failures(f"a graph of {bundle.tag} cannot be opened now")
+        self._not_opened = FailureLog(f"a graph of {bundle.tag} cannot be opened now")
         for stage in bundle.manifest.stages:
             self._open(stage.name, min(stage.rungs))
 
@@ -86,8 +87,8 @@ class Runtime:
         """
         try:
             graph = self._graph(stage, rung)
-        except GraphNotOpenedNow as error:
-            self._not_opened.tell(error)
+        except GraphUnavailable as error:
+            self._not_opened.log(error)
             raise OutOfResources("this worker lacks the files or the memory for it now; try again") from error
         results: list[Array] = graph.session.run(names, feeds)
         return results

@@ -1,1 +1,1 @@
-"""The second port, which omits BentoML's layers, and a guard for the connections of both ports."""
+"""The second port, which omits BentoML's layers."""

@@ -7,7 +7,7 @@ call, and wakes a client that may still have to wait for the rest.
 import asyncio
 from typing import Any, cast
 
-from service.fast_port.guarded import GuardedProtocol
+from service.protocols.http import GuardedHttpProtocol
 
 
 class CoalescingTransport:
@@ -56,7 +56,7 @@ class CoalescingTransport:
         return getattr(self._transport, name)
 
 
-class CoalescingProtocol(GuardedProtocol):
+class CoalescingProtocol(GuardedHttpProtocol):
     """The guarded protocol on a coalescing transport. A WebSocket takes the transport over."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it

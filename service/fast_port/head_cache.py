@@ -9,7 +9,7 @@ from typing import NamedTuple
 from service.api.steps.single_steps import Caller
 
 MAX_HEADS = 8  # per connection: one for each length of a body
-MAX_HEAD_BYTES = 2048
+MAX_CACHED_HEAD_BYTES = 2048
 _END = b"\r\n\r\n"
 
 
@@ -44,10 +44,10 @@ class HeadCache:
             return None
         return head
 
-    def learn(self, content: bytes, session_id: str, caller: Caller, num_body_bytes: int) -> None:
+    def add(self, content: bytes, session_id: str, caller: Caller, num_body_bytes: int) -> None:
         """Cache a parsed head if the content is exactly one whole request, and the head is not too long."""
         num_bytes = content.find(_END) + len(_END)
-        if num_bytes > MAX_HEAD_BYTES or num_bytes + num_body_bytes != len(content):
+        if num_bytes > MAX_CACHED_HEAD_BYTES or num_bytes + num_body_bytes != len(content):
             return
         if len(self._heads) == MAX_HEADS:
             self._heads.clear()

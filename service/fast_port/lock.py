@@ -11,7 +11,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from service.process.service_directory import NoRoom, room_in
+from service.process.service_directory import DirectoryUnusable, directory_errors
 
 
 class PortTaken(Exception):
@@ -31,10 +31,10 @@ def hold_port(port: int, service: int, temporary: Path | None = None) -> ExitSta
 
     Raises:
         PortTaken: Workers of another service hold it.
-        NoRoom: There is no room for the lock.
+        DirectoryUnusable: There is no room for the lock.
     """
     temporary = temporary or Path(tempfile.gettempdir())
-    with ExitStack() as held, room_in(temporary):
+    with ExitStack() as held, directory_errors(temporary):
         directory = _own_directory(temporary)
         held.callback(os.close, directory)
         lock = os.open(f"{port}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory)
@@ -64,7 +64,9 @@ def _own_directory(temporary: Path) -> int:
             # While it is locked, systemd-tmpfiles(8), which removes what is old, leaves alone what is in it.
             fcntl.flock(directory, fcntl.LOCK_SH)
             return directory
-    raise NoRoom(f"no directory in {temporary} can be this user's alone, as locks on ports need it: set TMPDIR")
+    raise DirectoryUnusable(
+        f"no directory in {temporary} can be this user's alone, as locks on ports need it: set TMPDIR"
+    )
 
 
 def _opened(path: Path) -> int | None:

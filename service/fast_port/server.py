@@ -13,12 +13,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from service.api.steps.single_steps import SingleSteps
+from service.fast_port.channel_protocol import ChannelProtocol
 from service.fast_port.coalesced_writes import CoalescingProtocol
-from service.fast_port.guarded import Refused
-from service.fast_port.http import StepProtocol
 from service.fast_port.lock import hold_port
-from service.fast_port.websocket import ChannelProtocol
+from service.fast_port.step_protocol import StepProtocol
 from service.process.graceful import GRACEFUL_SECONDS
+from service.protocols.http import OnRefused
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class FastPort:
         self,
         app: ASGIApp,
         single_steps: SingleSteps | None,
-        refused: Refused,
+        refused: OnRefused,
         host: str,
         port: int,
         max_message_bytes: int,
@@ -63,9 +63,7 @@ class FastPort:
             uvicorn.Config(
                 app,
                 http=cast(Any, _http_protocol(refused, single_steps)),
-                ws=cast(Any, partial(ChannelProtocol, refused)),
-                ws_max_size=2 * max_message_bytes,  # a message above the limit is refused, one far above it is not read
-                ws_per_message_deflate=False,  # a step is a hundred bytes
+                ws=cast(Any, partial(ChannelProtocol, refused, max_message_bytes)),
                 lifespan="off",
                 access_log=False,
                 log_config=None,
@@ -83,7 +81,7 @@ class FastPort:
 
         Raises:
             PortTaken: Another service listens on the port.
-            NoRoom: There is no room to say that this one does.
+            DirectoryUnusable: There is no room to say that this one does.
         """
         self._lock = hold_port(self._port, os.getppid())
         sockets = [_shared_socket(*address) for address in _addresses(self._host, self._port)]
@@ -110,7 +108,7 @@ class FastPort:
             self._task = None
 
 
-def _http_protocol(refused: Refused, single_steps: SingleSteps | None) -> Callable[..., CoalescingProtocol]:
+def _http_protocol(refused: OnRefused, single_steps: SingleSteps | None) -> Callable[..., CoalescingProtocol]:
     if single_steps is None:
         return partial(CoalescingProtocol, refused)
     return partial(StepProtocol, refused, single_steps)

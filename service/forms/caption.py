@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat
 
-from service.forms.form import MAX_READING, BundleTag, Form, InWords, OneOrMany, Question, Seed
+from service.forms.form import MAX_READING, BundleTag, Form, OneOrMany, Question, Seed, WithMessage
 from service.forms.sampling_options import SamplingOptions
 
 MAX_PIXELS = 64  # of a row or a column
@@ -17,7 +17,7 @@ Pixels = Annotated[
 EncodedImage = Annotated[
     str,
     Field(min_length=1, max_length=MAX_IMAGE_CHARACTERS),
-    InWords(
+    WithMessage(
         f"an image is rows of pixels, or a file in base64 of at most {MAX_IMAGE_CHARACTERS} characters, "
         f"which are {MAX_IMAGE_CHARACTERS * 3 // 4 // 1024} KiB of the file"
     ),

@@ -22,7 +22,7 @@ from service.forms.form import (
     Question,
     Seed,
     always_sent,
-    checked_together,
+    checked_total_length,
 )
 from service.forms.generation import Sampling, Usage
 from service.forms.sampling_options import MAX_TOKENS
@@ -31,7 +31,7 @@ MAX_CHOICES = 64
 Prompt = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Prompts = Annotated[
     OneOrMany[Prompt, Annotated[list[Prompt], Field(min_length=1, max_length=MAX_CHOICES)]],
-    AfterValidator(checked_together),
+    AfterValidator(checked_total_length),
 ]
 
 
@@ -56,9 +56,9 @@ def _or_null(field: JsonSchemaValue) -> JsonSchemaValue:
     kinds = field.get("anyOf")
     if kinds is not None and _NULL in kinds:
         return field
-    told = {key: value for key, value in field.items() if key in _OF_FIELD}
+    annotations = {key: value for key, value in field.items() if key in _OF_FIELD}
     kind = {key: value for key, value in field.items() if key not in (*_OF_FIELD, "anyOf")}
-    return {"anyOf": [*(kinds or []), *([kind] if kind else []), _NULL], **told}
+    return {"anyOf": [*(kinds or []), *([kind] if kind else []), _NULL], **annotations}
 
 
 class StreamOptions(Form):

@@ -62,13 +62,13 @@ Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
 
 
 @dataclass(frozen=True)
-class InWords:
-    """Annotates a value that is refused with these words, whatever is wrong with it."""
+class WithMessage:
+    """Annotates a value that is refused with this message, whatever is wrong with it."""
 
-    words: str
+    message: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
-        return custom_error_schema(handler(source), custom_error_type="in_words", custom_error_message=self.words)
+        return custom_error_schema(handler(source), custom_error_type="with_message", custom_error_message=self.message)
 
 
 # Clients that are generated from the document would otherwise use 32 bits.
@@ -106,7 +106,7 @@ class Question(Form):
     model: str | None = Field(None, description="Name of the bundle to ask; null: the service chooses")
 
 
-def checked_together(text: str | list[str]) -> str | list[str]:
+def checked_total_length(text: str | list[str]) -> str | list[str]:
     """Return the texts of a request, unless they are too long.
 
     Raises:
@@ -119,5 +119,5 @@ def checked_together(text: str | list[str]) -> str | list[str]:
 
 TextOrTexts = Annotated[
     OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]],
-    AfterValidator(checked_together),
+    AfterValidator(checked_total_length),
 ]

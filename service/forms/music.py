@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from service.forms.form import BundleTag, Form, InWords, Question, Seed, requires_field, union_tag
+from service.forms.form import BundleTag, Form, Question, Seed, WithMessage, requires_field, union_tag
 from service.forms.sampling_options import SamplingOptions
 from service.media.midi import MAX_TEMPO, MIN_TEMPO
 from service.media.music import NAME as NOTE_NAME
@@ -26,7 +26,7 @@ def _shape_of_notes(value: Any) -> Any:  # noqa: ANN401  # whatever a client sen
     return union_tag(kind_of_notes(value)) if isinstance(value, list) else _shape_of_note(value)
 
 
-_A_NOTE = InWords('a note is a number from 0 to 127, or a name such as "C4", "F#3" or "Bb2"')
+_A_NOTE = WithMessage('a note is a number from 0 to 127, or a name such as "C4", "F#3" or "Bb2"')
 Number = Annotated[int, Field(ge=0, le=127), _A_NOTE, Tag(union_tag("number"))]
 Name = Annotated[str, Field(pattern=NOTE_NAME), _A_NOTE, Tag(union_tag("name"))]
 Note = Annotated[Number | Name, Discriminator(_shape_of_note)]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from service.forms.form import Form, InWords
+from service.forms.form import Form, WithMessage
 from service.forms.steps import NextStep, StepNumber
 
 Ttl = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -14,7 +14,7 @@ NAME_PATTERN = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 CheckpointName = Annotated[
     str,
     Field(pattern=NAME_PATTERN, max_length=MAX_NAME_CHARACTERS),
-    InWords(f"the name of a checkpoint is 1 to {MAX_NAME_CHARACTERS} of A-Z a-z 0-9 . _ -, and not dots alone"),
+    WithMessage(f"the name of a checkpoint is 1 to {MAX_NAME_CHARACTERS} of A-Z a-z 0-9 . _ -, and not dots alone"),
 ]
 
 

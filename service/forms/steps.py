@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from service.forms.form import INT64, Form, TextOrNumber
+from service.forms.form import INT64, MAX_TEXT_CHARACTERS, Form, TextOrNumber
 
 MAX_ITEMS = 1024
 
@@ -30,6 +30,14 @@ NumericsChanged = Annotated[
         description="True if another runtime or machine computed the state before this step; left out otherwise",
     ),
 ]
+
+
+class IdsStep(Form):
+    """Tokens by their ids."""
+
+    ids: Annotated[list[int], Field(fail_fast=True, min_length=1, max_length=MAX_TEXT_CHARACTERS)] = Field(
+        description="Ids of the next tokens to read, from 0"
+    )
 
 
 class StepRequest(Form):

@@ -10,10 +10,10 @@ from service.forms.form import (
     MAX_TEXTS,
     BundleTag,
     Form,
-    InWords,
-    OneOrMany,
     Question,
     Text,
+    TextOrTexts,
+    WithMessage,
     requires_field,
     union_tag,
 )
@@ -25,7 +25,7 @@ MAX_TOKEN_CHARACTERS = 1000
 Token = Annotated[
     str,
     Field(min_length=1, max_length=MAX_TOKEN_CHARACTERS, pattern=r"^\S+$"),
-    InWords(f"a token is a word of 1 to {MAX_TOKEN_CHARACTERS} characters, without white space"),
+    WithMessage(f"a token is a word of 1 to {MAX_TOKEN_CHARACTERS} characters, without white space"),
 ]
 Tokens = Annotated[list[Token], Field(fail_fast=True, min_length=1, max_length=MAX_TAGGED_TOKENS)]
 OneOrManyTexts = Annotated[
@@ -40,7 +40,7 @@ OneOrManyTexts = Annotated[
 class TagRequest(Question):
     """Texts whose words are to be tagged, or words that are split already."""
 
-    text: OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]] = Field(
+    text: TextOrTexts = Field(
         default_factory=list,
         examples=["Ada Lovelace wrote the first program."],
         description=f"Text to tag, or a list of up to {MAX_TEXTS}, with at most {MAX_TEXT_WORDS} words each and "
@@ -56,14 +56,13 @@ class TagRequest(Question):
     def _one_of_the_two(self) -> Self:
         if bool(self.text) == bool(self.tokens):
             raise ValueError("give either text or tokens")
-        together = self.text or self.tokens
-        if isinstance(together, list) and sum(map(_num_characters, together)) > MAX_CHARACTERS_TOGETHER:
+        if sum(map(_num_characters, self.tokens)) > MAX_CHARACTERS_TOGETHER:
             raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
-        check_together(sum(len(each) for each in self.tokens if isinstance(each, list)))
+        check_num_words(sum(len(each) for each in self.tokens if isinstance(each, list)))
         return self
 
 
-def check_together(num_words: int) -> None:
+def check_num_words(num_words: int) -> None:
     """Raise ValueError if the texts of a request have too many words."""
     if num_words > MAX_WORDS_TOGETHER:
         raise ValueError(f"the texts together have more than {MAX_WORDS_TOGETHER} words")

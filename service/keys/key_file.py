@@ -160,14 +160,14 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(descriptor)
         if target.exists():
-            _hand_over(target, draft)
+            _copy_ownership(target, draft)
         draft.replace(target)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
 
 
-def _hand_over(target: Path, draft: Path) -> None:
+def _copy_ownership(target: Path, draft: Path) -> None:
     """Give a draft the owner and the permissions of the file it replaces, but none to the rest of the world."""
     before, now = target.stat(), draft.stat()
     if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):

@@ -8,7 +8,7 @@ import asyncio
 import gc
 from collections.abc import Callable
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 TOO_MANY_OBJECTS = 1_000_000
 
 
@@ -19,7 +19,7 @@ async def collect_when_idle(is_idle: Callable[[], bool]) -> None:
     gc.disable()
     try:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             if is_idle() or gc.get_count()[0] > TOO_MANY_OBJECTS:
                 gc.collect()
     finally:

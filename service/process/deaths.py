@@ -6,32 +6,33 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 
 import psutil
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 
 
-Settle = Callable[[Callable[[], Set[int]]], None]
-"""Cleans up what ended processes have left. Its argument returns the ids of those that are alive."""
-
-
-def watch_deaths(settle: Settle) -> None:
+def watch_deaths(on_death: Callable[[], None]) -> None:
     """From now on, log deaths of this process's children. Linux only.
 
     Args:
-        settle: Called after deaths.
+        on_death: Called after one or several deaths.
     """
     if sys.platform == "linux":
-        threading.Thread(target=_watch, args=(settle,), name="deaths", daemon=True).start()
+        threading.Thread(target=_watch, args=(on_death,), name="deaths", daemon=True).start()
 
 
-def told(pid: int, reason: int, status: int) -> str:
-    """Say how a process ended.
+def living_children() -> set[int]:
+    """Return the ids of this process's children that have not ended."""
+    return {child.pid for child in psutil.Process().children() if _death_of(child.pid) is None}
+
+
+def describe(pid: int, reason: int, status: int) -> str:
+    """Describe how a process ended.
 
     Args:
         pid: Its id.
@@ -53,7 +54,7 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _watch(settle: Settle) -> None:
+def _watch(on_death: Callable[[], None]) -> None:
     known: set[int] = set()
     while True:
         try:
@@ -61,21 +62,17 @@ def _watch(settle: Settle) -> None:
         except ChildProcessError:  # no children yet
             known.clear()
         else:
-            ended = _tell(known, death)
-            if ended - known:
-                _settle(settle, ended)
+            ended = _log_deaths(known, death)
+            try:
+                if ended - known:
+                    on_death()
+            except Exception:  # whatever it is, deaths must be watched
+                logger.exception("cleaning up after workers that ended failed")
             known = ended
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
-def _settle(settle: Settle, ended: Set[int]) -> None:
-    try:
-        settle(lambda: {child.pid for child in psutil.Process().children()} - ended)
-    except Exception:  # whatever it is, deaths must be watched
-        logger.exception("cleaning up after workers that ended failed")
-
-
-def _tell(known: Set[int], death: os.waitid_result | None) -> set[int]:
+def _log_deaths(known: set[int], death: os.waitid_result | None) -> set[int]:
     """Log one death, and those of all other children that have ended meanwhile.
 
     Args:
@@ -88,8 +85,8 @@ def _tell(known: Set[int], death: os.waitid_result | None) -> set[int]:
     deaths = [death, *(_death_of(child.pid) for child in psutil.Process().children())]
     ended = {each.si_pid: each for each in deaths if each is not None}
     for pid in ended.keys() - known:
-        if words := told(pid, ended[pid].si_code, ended[pid].si_status):
-            logger.warning("%s", words)
+        if description := describe(pid, ended[pid].si_code, ended[pid].si_status):
+            logger.warning("%s", description)
     return set(ended)
 
 

@@ -40,7 +40,7 @@ def num_memory_kills(groups: Path = GROUPS, files: Path = FILES) -> int:
     return int(counts.get("oom_kill", 0))
 
 
-def shortage(
+def memory_shortage(
     limit: int | None,
     num_workers: int,
     num_bundle_bytes: int,

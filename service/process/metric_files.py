@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.process.service_directory import room_in, service_directory
+from service.process.deaths import living_children
+from service.process.service_directory import directory_errors, service_directory
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ENDED = "ended"
@@ -22,63 +25,61 @@ ENDED = "ended"
 NUM_BYTES = {"counter": 2**18, "gauge_mostrecent": 2**16, "histogram": 2**21}
 
 
-class MetricFiles:
-    """The files of one service, in its first process.
-
-    Args:
-        directory: Where they are.
+def reserve_totals(directory: Path) -> None:
+    """Make the files named ENDED, in a service's first process.
 
     Raises:
-        NoRoom: There is no room for them.
+        OSError: There is no room for them.
     """
+    _reserve(directory, ENDED)
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        with room_in(directory):
-            _reserve(directory, ENDED)
 
-    def add_up(self, alive: Callable[[], Set[int]]) -> None:
-        """Move the counts of processes that have ended to the files named ENDED.
+def merge_ended(directory: Path, living: Callable[[], Set[int]] = living_children) -> None:
+    """Move the counts of processes that have ended to the files named ENDED.
 
-        Args:
-            alive: Returns the ids of live processes. Called after the files are listed, so that it knows whoever made
-                them.
-        """
-        # When this process ends, its directory is removed meanwhile.
-        with suppress(FileNotFoundError), _locked(self._directory, fcntl.LOCK_EX):
-            paths = list(self._directory.glob("*.db"))
-            kept = {ENDED, *map(str, alive())}
-            for path in paths:
-                kind, _, process = path.stem.rpartition("_")
-                if process not in kept:
-                    _add(path, kind, self._directory / f"{kind}_{ENDED}.db")
-                    path.unlink()
+    Args:
+        directory: The service's.
+        living: Returns the ids of live processes. Called after the files are listed, so that it knows whoever made
+            them.
+    """
+    # When the first process ends, its directory is removed meanwhile.
+    with suppress(FileNotFoundError), _locked(directory, fcntl.LOCK_EX):
+        paths = list(directory.glob("*.db"))
+        kept = {ENDED, *map(str, living())}
+        for path in paths:
+            kind, _, process = path.stem.rpartition("_")
+            if process not in kept:
+                _add(path, kind, directory / f"{kind}_{ENDED}.db")
+                path.unlink()
 
 
 def join_service() -> None:
     """Make this worker count in the service's files from now on. Does nothing if no service has started it.
 
     Raises:
-        NoRoom: There is no room for them.
+        DirectoryUnusable: There is no room for them.
     """
     directory = service_directory()
     if VARIABLE in os.environ and directory is not None:
         os.environ[VARIABLE] = str(directory)
-        with room_in(directory):
+        with directory_errors(directory):
             directory.mkdir(mode=0o700, exist_ok=True)
             _reserve(directory, str(os.getpid()))
 
 
-def are_there() -> bool:
-    """Whether this process counts in files, and nobody has removed their directory."""
-    return Path(os.environ.get(VARIABLE, "/dev/null")).is_dir()
+def exposition() -> bytes | None:
+    """The counts of all processes of the service, in Prometheus' text format.
 
-
-@contextmanager
-def nothing_is_moved() -> Iterator[None]:
-    """Keep counts from being moved between files while they are read."""
-    with _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
-        yield
+    None if this one keeps no files, or they are gone.
+    """
+    if VARIABLE not in os.environ:
+        return None
+    # Locked, so that no counts are moved from one file to another meanwhile.
+    with suppress(FileNotFoundError), _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+    return None
 
 
 @contextmanager
@@ -90,10 +91,10 @@ def _locked(directory: Path, how: int) -> Iterator[None]:
 
 def _reserve(directory: Path, process: str) -> None:
     for kind, num_bytes in NUM_BYTES.items():
-        _lengthen(directory / f"{kind}_{process}.db", num_bytes)
+        _reserve_bytes(directory / f"{kind}_{process}.db", num_bytes)
 
 
-def _lengthen(path: Path, num_bytes: int) -> None:
+def _reserve_bytes(path: Path, num_bytes: int) -> None:
     """Reserve this much for a file: a process that maps it and finds the disk full is killed by SIGBUS."""
     if sys.platform == "darwin":  # it has no such call
         return
@@ -107,7 +108,7 @@ def _lengthen(path: Path, num_bytes: int) -> None:
 def _add(path: Path, kind: str, ended: Path) -> None:
     """Add a file's counts to those of ended processes. The value of a gauge is the one that was set last."""
     counts = list(MmapedDict.read_all_values_from_file(str(path)))  # type: ignore[no-untyped-call]
-    _lengthen(ended, 2 * (_num_used(ended) + _num_used(path)))
+    _reserve_bytes(ended, 2 * (_num_used(ended) + _num_used(path)))
     totals = MmapedDict(str(ended))  # type: ignore[no-untyped-call]
     for key, value, set_at, _ in counts:
         total, total_set_at = totals.read_value(key)  # type: ignore[no-untyped-call]

@@ -8,8 +8,8 @@ from functools import cache
 
 logger = logging.getLogger(__name__)
 
-ENOUGH = 4096
-SPARED = 64
+RECOMMENDED_FILES = 4096
+RESERVED_FILES = 64
 
 
 def raise_limit() -> None:
@@ -18,20 +18,20 @@ def raise_limit() -> None:
     with suppress(ValueError, OSError):  # a system may allow less than it says
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    if soft != resource.RLIM_INFINITY and soft < ENOUGH:
+    if soft != resource.RLIM_INFINITY and soft < RECOMMENDED_FILES:
         logger.warning(
             "a process may open only %d files and connections, and clients beyond that are disconnected: "
             "raise `ulimit -n` to %d or more",
             soft,
-            ENOUGH,
+            RECOMMENDED_FILES,
         )
 
 
 @cache
-def first_spared() -> int:
+def first_reserved_descriptor() -> int:
     """The file descriptor from which on none may be a client's: those are for the files that the service opens.
 
     A new descriptor has the lowest number that is free. So this one is reached when all below it are in use.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(SPARED, soft // 8)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(RESERVED_FILES, soft // 8)

@@ -9,7 +9,7 @@ _PR_SET_PDEATHSIG = 1
 _PARENT = "FIRST_PROCESS_OF_UNROLLED"  # its process id, which the processes that it starts inherit
 
 
-def be_parent() -> None:
+def mark_as_parent() -> None:
     """Mark this process as the parent of those that it starts from now on."""
     os.environ[_PARENT] = str(os.getpid())
 

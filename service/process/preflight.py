@@ -16,7 +16,7 @@ from service.bundle.manifest import Bundle
 from service.catalog import configured_bundles
 from service.engine.runtime import ProviderMissing, available_providers
 from service.keys.key_file import KeysUnusable, check_keys
-from service.process.memory_limit import memory_limit, shortage
+from service.process.memory_limit import memory_limit, memory_shortage
 from service.process.mounts import mount_point
 from service.settings import (
     KeySettings,
@@ -63,7 +63,7 @@ def checked_settings() -> Settings:
 
 def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
     """Raise CannotStart if workers would not see one another's sessions."""
-    if server.workers > 1 and sessions.store.startswith("memory:"):
+    if server.workers > 1 and sessions.is_memory:
         raise CannotStart(
             f"UNROLLED_STORE={sessions.store} is the memory of one process, but UNROLLED_WORKERS={server.workers}: "
             "take lmdb:// or redis://, or one worker"
@@ -72,7 +72,7 @@ def check_store(server: ServerSettings, sessions: SessionSettings) -> None:
 
 def check_store_is_kept(sessions: SessionSettings) -> None:
     """Raise CannotStart if the session store would be lost with its container."""
-    if not sessions.store_on_volume or not sessions.store.startswith("lmdb:"):
+    if not sessions.store_on_volume or not sessions.is_lmdb:
         return
     directory = lmdb_directory(sessions.store)
     if mount_point(directory) == Path("/"):
@@ -85,11 +85,10 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
 def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart if a memory limit is less than workers with these bundles need."""
     num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
-    num_workers = settings.server.workers + settings.server.spare_workers
     is_shared = _is_writable(settings.bundles.prepared_graphs_directory)
-    missing = shortage(memory_limit(), num_workers, num_bytes, settings.engine.open_rungs, is_shared)
-    if missing:
-        raise CannotStart(missing)
+    num_processes, open_rungs = settings.server.num_processes, settings.engine.open_rungs
+    if shortage := memory_shortage(memory_limit(), num_processes, num_bytes, open_rungs, is_shared):
+        raise CannotStart(shortage)
 
 
 def _is_writable(directory: Path | None) -> bool:
@@ -178,7 +177,7 @@ def warn_of_little_room(settings: Settings) -> None:
     It is not checked for the default limit, which is more than half of many a laptop's disk.
     """
     sessions = settings.sessions
-    if not sessions.store.startswith("lmdb:") or "max_store_bytes" not in sessions.model_fields_set:
+    if not sessions.is_lmdb or "max_store_bytes" not in sessions.model_fields_set:
         return
     if lack := lack_of_room(lmdb_directory(sessions.store), sessions.max_store_bytes):
         logger.warning("%s", lack)

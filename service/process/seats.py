@@ -9,7 +9,7 @@ import asyncio
 import fcntl
 from pathlib import Path
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 
 class Seats:
@@ -37,7 +37,7 @@ class Seats:
     async def wait(self) -> None:
         """Wait for a free seat, and take it."""
         while not self.take():  # noqa: ASYNC110  the kernel sends no event when a lock becomes free
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     def leave(self) -> None:
         """Give up this process's seat, and take none again."""

@@ -1,4 +1,4 @@
-"""The directory of a running service, in which its processes count, beat and take their seats.
+"""The directory of a running service, in which its processes share metric files, sockets and seat locks.
 
 It is among the temporary files, named after the service's port, and only its user may look into it.
 """
@@ -17,17 +17,17 @@ import psutil
 _NAME = "DIRECTORY_OF_UNROLLED"  # workers inherit it from the first process
 
 
-class NoRoom(Exception):
+class DirectoryUnusable(Exception):
     """There is no room for the directory, or for what is kept in it."""
 
 
-def begin(port: int) -> Path:
+def create_service_directory(port: int) -> Path:
     """Make the directory of a port's service, in its first process. It is removed when that process ends.
 
     Directories that killed services of that port have left are removed first.
 
     Raises:
-        NoRoom: There is no room for it.
+        DirectoryUnusable: There is no room for it.
     """
     prefix = f"unrolled-{port}-"
     directory = Path(tempfile.gettempdir()) / f"{prefix}{os.getpid()}.service"
@@ -37,7 +37,7 @@ def begin(port: int) -> Path:
         with suppress(OSError):
             if is_left and path.lstat().st_uid == os.geteuid():
                 shutil.rmtree(path, ignore_errors=True)
-    with room_in(directory):
+    with directory_errors(directory):
         directory.mkdir(mode=0o700)
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
         # While this process has it open and locked, systemd-tmpfiles(8), which removes what is old, leaves it alone.
@@ -53,16 +53,18 @@ def service_directory() -> Path | None:
 
 
 @contextmanager
-def room_in(directory: Path) -> Iterator[None]:
-    """Turn an OSError about a directory into NoRoom.
+def directory_errors(directory: Path) -> Iterator[None]:
+    """Turn an OSError about a directory into DirectoryUnusable.
 
     Raises:
-        NoRoom: There is no room in it.
+        DirectoryUnusable: There is no room in it.
     """
     try:
         yield
     except OSError as error:
-        raise NoRoom(f"what the service's processes share cannot be kept in {directory}: {error.strerror}") from error
+        raise DirectoryUnusable(
+            f"what the service's processes share cannot be kept in {directory}: {error.strerror}"
+        ) from error
 
 
 def _pid_of(directory: Path) -> int:

@@ -16,19 +16,19 @@ from service.concurrency.background import BackgroundTasks
 logger = logging.getLogger(__name__)
 
 
-async def comes_before_sigterm(awaited: Coroutine[Any, Any, None]) -> bool:
+async def finishes_before_sigterm(awaited: Coroutine[Any, Any, None]) -> bool:
     """Wait for something, and cancel it if SIGTERM comes first.
 
     Returns:
         False if SIGTERM came first.
     """
-    loop, is_asked = asyncio.get_running_loop(), asyncio.Event()
-    stop = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(is_asked.set))
-    waits = [asyncio.ensure_future(wait) for wait in (awaited, is_asked.wait())]
+    loop, is_terminating = asyncio.get_running_loop(), asyncio.Event()
+    stop = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(is_terminating.set))
+    waits = [asyncio.ensure_future(wait) for wait in (awaited, is_terminating.wait())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     for wait in waits:
         wait.cancel()
-    if is_asked.is_set():
+    if is_terminating.is_set():
         return False
     signal.signal(signal.SIGTERM, stop)
     waits[0].result()  # it may have failed

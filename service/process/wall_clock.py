@@ -98,6 +98,6 @@ class WallClock:
             logger.warning("the wall clock, as it was set, is taken for right")
 
 
-def hand_down_clock() -> None:
+def export_clock() -> None:
     """Let the processes that are started from here on know the wall clock as it is now."""
     os.environ[_BOOTED_AT] = repr(time.time() - boot_seconds())

@@ -131,11 +131,26 @@ def decode(content: bytes) -> Body:
         return _upgraded(content)
     if not is_current_version(content):
         raise BodyUnreadable(f"the body begins with {content[:4]!r}; versions 1 and {VERSION} are known")
-    _, flags, num_rows, created_at, position, numerics, secret, digest, *lengths = _HEAD.unpack_from(content)
-    pending_at = _HEAD.size + lengths[0]
-    answer_at = pending_at + lengths[1]
-    extra_at = answer_at + lengths[2]
-    rows_at = extra_at + lengths[3] + lengths[4] + lengths[5]
+    (
+        _,
+        flags,
+        num_rows,
+        created_at,
+        position,
+        numerics,
+        secret,
+        digest,
+        labels_length,
+        pending_length,
+        answer_length,
+        extra_length,
+        inputs_length,
+        before_length,
+    ) = _HEAD.unpack_from(content)
+    pending_at = _HEAD.size + labels_length
+    answer_at = pending_at + pending_length
+    extra_at = answer_at + answer_length
+    rows_at = extra_at + extra_length + inputs_length + before_length
     body = Body(
         created_at,
         secret,
@@ -151,7 +166,7 @@ def decode(content: bytes) -> Body:
     )
     if extra_at == rows_at and not flags:
         return body
-    return _with_more(body, content[extra_at:rows_at], lengths[3], lengths[4], bool(flags & _KEEPS_INPUTS))
+    return _with_more(body, content[extra_at:rows_at], extra_length, inputs_length, bool(flags & _KEEPS_INPUTS))
 
 
 def _with_more(body: Body, content: bytes, extra_length: int, inputs_length: int, keeps_inputs: bool) -> Body:

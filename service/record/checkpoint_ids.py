@@ -3,15 +3,8 @@
 name ─► name~12, as the session lists it ─► ID~name~12, the id of its record
 """
 
-import logging
 
-from service.record.body import BodyUnreadable, decode
-from service.stores.base import Record
-
-logger = logging.getLogger(__name__)
-
-
-def saved_at(name: str, step: int) -> str:
+def checkpoint_entry(name: str, step: int) -> str:
     """Return a checkpoint as its session lists it."""
     return f"{name}~{step}"
 
@@ -24,15 +17,3 @@ def checkpoint_name(saved: str) -> str:
 def checkpoint_id(session_id: str, saved: str) -> str:
     """Return the id of a checkpoint's record."""
     return f"{session_id}~{saved}"
-
-
-def checkpoint_ids(record: Record) -> list[str]:
-    """Return the ids of a session's checkpoint records."""
-    if not record.body:
-        return []
-    try:
-        all_saved = decode(record.body).checkpoints
-    except BodyUnreadable as error:
-        logger.error("the checkpoints of session %s cannot be read: %s", record.session_id, error)
-        return []
-    return [checkpoint_id(record.session_id, saved) for saved in all_saved]

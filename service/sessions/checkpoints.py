@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from service.errors import CheckpointUnknown, VersionUnknown
 from service.record.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
-from service.record.checkpoint_ids import checkpoint_id, checkpoint_name, saved_at
+from service.record.checkpoint_ids import checkpoint_entry, checkpoint_id, checkpoint_name
 from service.sessions.loaded import Loaded
 from service.sessions.sessions import Sessions
 from service.steps.step_rules import MAX_ATTEMPTS
@@ -61,7 +61,7 @@ class Checkpoints:
             The checkpoint as the session lists it once the step is taken.
         """
         record, now = loaded.record, int(self._clock())
-        saved = saved_at(name, record.step)
+        saved = checkpoint_entry(name, record.step)
         content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=(), idle_seconds=0)
         checkpoint = record._replace(
             session_id=checkpoint_id(record.session_id, saved),

@@ -2,11 +2,15 @@
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Sequence
 
 from service.metrics import Metrics
-from service.record.checkpoint_ids import checkpoint_ids
+from service.record.body import BodyUnreadable, decode
+from service.record.checkpoint_ids import checkpoint_id
 from service.stores.base import Record, Store, Swap
+
+logger = logging.getLogger(__name__)
 
 BURIED_AT_ONCE = 16
 
@@ -87,3 +91,15 @@ class Graveyard:
             ended=reason,
             body=b"",
         )
+
+
+def checkpoint_ids(record: Record) -> list[str]:
+    """Return the ids of a session's checkpoint records."""
+    if not record.body:
+        return []
+    try:
+        all_saved = decode(record.body).checkpoints
+    except BodyUnreadable as error:
+        logger.error("the checkpoints of session %s cannot be read: %s", record.session_id, error)
+        return []
+    return [checkpoint_id(record.session_id, saved) for saved in all_saved]

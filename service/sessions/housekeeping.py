@@ -50,7 +50,7 @@ class Housekeeping:
             How many records were overdue.
         """
         num_swept = 0
-        if self._store.is_lost:
+        if self._store.is_moved:
             return num_swept
         while True:
             now = int(self._clock())

@@ -7,8 +7,8 @@ from typing import Any
 from service.errors import IdempotencyMismatch, InvalidInput, SessionQuota, StoreFull
 from service.forms.sessions import SessionRequest, SessionView
 from service.record.body import Body, encode
-from service.record.checkpoint_ids import checkpoint_ids
 from service.record.ids import keyed_session_id, new_session_id
+from service.sessions.graveyard import checkpoint_ids
 from service.sessions.housekeeping import EVICTED_AT_ONCE, MAX_EVICTIONS, Housekeeping
 from service.sessions.idempotency import Keyed, keyed_creation
 from service.sessions.loaded import Loaded
@@ -176,7 +176,7 @@ class Openings:
             try:
                 return await self._sessions.write(swap)
             except QuotaReached as quota:
-                refusal = SessionQuota(f"you have {quota.num_live} of {quota.most} sessions; end some")
+                refusal = SessionQuota(f"you have {quota.num_live} of {quota.max_sessions} sessions; end some")
                 making_room = self._housekeeping.expire_of(record.owner)
             except Full:
                 refusal = StoreFull(NO_ROOM)

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.engine.job import ARGMAX, LOGITS
 from service.engine.state import Array, SequenceState
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
@@ -94,7 +94,7 @@ class Sequences:
     """
 
     def __init__(
-        self, sessions: Sessions, openings: Openings, steps: Steps, answering: Answering, numerics: bytes
+        self, sessions: Sessions, openings: Openings, steps: Steps, answering: OpenAnswers, numerics: bytes
     ) -> None:
         self._sessions = sessions
         self._openings = openings

@@ -93,7 +93,7 @@ class Transfers:
         exported = unpack(sealed.payload[:ID_CHARACTERS].decode(errors="replace"), sealed.payload[ID_CHARACTERS:])
         if not isinstance(exported, Record):
             raise BlobTampered(f"the export holds no session: {exported.reason}")
-        self._models.on(exported.bundle)
+        self._models.by_tag(exported.bundle)
         try:
             body = decode(exported.body)
         except BodyUnreadable as error:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.decoding.sampling import derived_seed
 from service.engine.state import SequenceState
 from service.errors import NotMigratable, ServiceError, StepConflict, TooManyCheckpoints
@@ -51,7 +51,7 @@ class Transitions:
         models: Models,
         metrics: Metrics,
         max_checkpoints: int,
-        answering: Answering,
+        answering: OpenAnswers,
         clock: Callable[[], float],
     ) -> None:
         self._sessions = sessions
@@ -167,7 +167,7 @@ class Transitions:
             return self._models.current(name)
         if model_name(tag) != name:
             raise NotMigratable(f"the session lives on {record.bundle}; {tag} is not a version of that")
-        return self._models.on(tag)
+        return self._models.by_tag(tag)
 
 
 async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:

@@ -16,7 +16,7 @@ from service.record.body_columns import next_heads
 from service.record.digest import tensors_digests
 from service.steps.session_cache import CachedSession, GroupKey
 from service.steps.turn import Turn
-from service.stores.base import Successors
+from service.stores.base import SwapGroup
 from service.tasks.task import TensorModel
 
 
@@ -106,7 +106,7 @@ class Cohort:
             np.frombuffer(job.row, np.uint8).reshape(N, -1),
         )
 
-    def successors(self, computed: Computed, now: int) -> Successors:
+    def swap_group(self, computed: Computed, now: int) -> SwapGroup:
         """Return the sessions' next records.
 
         Args:
@@ -121,7 +121,7 @@ class Cohort:
             computed.answers,
             [each.extra for each in latest],
         )
-        return Successors(
+        return SwapGroup(
             [turn.ask.session_id for turn in computed.turns],
             [each.step + 1 for each in latest],
             [each.ttl_seconds_at(now) for each in latest],

@@ -26,7 +26,7 @@ from service.steps.endings import Endings
 from service.steps.grouping import Candidates, CohortKey, Find, grouped
 from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.turn import Answer, Turn, returned
-from service.stores.base import Store, Successors
+from service.stores.base import Store, SwapGroup
 from service.tasks.models import Models
 from service.tasks.task import TensorModel, tensor_model
 
@@ -99,7 +99,7 @@ class Cohorts:
             The turns that could not be started.
         """
         try:
-            model = tensor_model(self._models.on(key.group_key.bundle))
+            model = tensor_model(self._models.by_tag(key.group_key.bundle))
         except ServiceError:
             return candidates.turns
         if not model.engine.takes_wide_jobs:
@@ -146,14 +146,14 @@ class Cohorts:
             turn.is_committing = True
         try:
             computed = cohort.computed(job)
-            groups = [cohort.successors(each, int(self._clock())) for each in computed]
+            groups = [cohort.swap_group(each, int(self._clock())) for each in computed]
             written = await self._store.advance(groups)
             for each, group, won in zip(computed, groups, written, strict=True):
                 self._answer(each, group, won)
         except Exception as error:
             self._endings.fail_all([turn for turn in cohort.turns if turn.is_committing], error)
 
-    def _answer(self, computed: Computed, group: Successors, won: Sequence[bool]) -> None:
+    def _answer(self, computed: Computed, group: SwapGroup, won: Sequence[bool]) -> None:
         answer, retry_lost, now = self._endings.answer, self._endings.retry_lost, group.used_at
         heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
         written: dict[str, CachedSession] = {}

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from service.concurrency.deadline import too_late
+from service.concurrency.deadline import deadline_exceeded
 from service.errors import DeadlineExceeded, ShuttingDown, TooBusy
 from service.steps.turn import Turn
 
@@ -49,7 +49,7 @@ class OpenTurns:
         """
         session_id = turn.ask.session_id
         if self._is_draining:
-            raise ShuttingDown("the service is shutting down; try again, or ask another replica")
+            raise ShuttingDown
         waiting = self._waiting.get(session_id)
         if waiting is not None and len(waiting) >= MAX_WAITING_PER_SESSION:
             raise TooBusy(f"{len(waiting)} steps of this session are already waiting")
@@ -97,7 +97,7 @@ class OpenTurns:
 
     def too_late(self) -> DeadlineExceeded:
         """Return the refusal of a late turn."""
-        return too_late(self._timeout_seconds)
+        return deadline_exceeded(self._timeout_seconds)
 
     def _ends(self, turn: Turn) -> float:
         """Return when a turn becomes late, by the performance counter."""

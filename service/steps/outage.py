@@ -27,26 +27,26 @@ class Outage:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._num_untold = 0
-        self._told_at = float("-inf")
+        self._num_suppressed = 0
+        self._logged_at = float("-inf")
         self._failed_at: float | None = None
 
     def fail(self, error: Exception) -> None:
         """Note that a call has failed."""
         self._failed_at = now = self._clock()
-        self._num_untold += 1
-        if now < self._told_at + QUIET_SECONDS:
+        self._num_suppressed += 1
+        if now < self._logged_at + QUIET_SECONDS:
             return
-        number = f" ({self._num_untold} requests refused since the last line)" if self._num_untold > 1 else ""
+        number = f" ({self._num_suppressed} requests refused since the last line)" if self._num_suppressed > 1 else ""
         logger.error("the session store cannot be used: %s%s", error, number)
-        self._num_untold, self._told_at = 0, now
+        self._num_suppressed, self._logged_at = 0, now
 
     def answer(self) -> None:
         """Note that a call was answered."""
         if self._failed_at is not None and self._clock() >= self._failed_at + QUIET_SECONDS:
-            number = f"; {self._num_untold} more requests were refused" if self._num_untold else ""
+            number = f"; {self._num_suppressed} more requests were refused" if self._num_suppressed else ""
             logger.warning("the session store can be used again%s", number)
-            self._num_untold, self._told_at, self._failed_at = 0, float("-inf"), None
+            self._num_suppressed, self._logged_at, self._failed_at = 0, float("-inf"), None
 
 
 _outage = Outage()

@@ -84,7 +84,7 @@ class StepRules:
         if turn.ask.secret not in (None, body.secret):
             raise SessionGone(f"session {record.session_id!r} is over: begun anew", "begun anew")
         turn.record, turn.body = record, body
-        turn.model = self._models.on(record.bundle)
+        turn.model = self._models.by_tag(record.bundle)
 
     def end_of(self, body: Body) -> int:
         """Return when a session reaches the maximum lifetime, in wall-clock seconds since 1970."""

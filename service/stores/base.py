@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CHECKPOINT = "checkpoint"
+SECONDS_PER_MINUTE = 60  # stores index records by whole minutes since 1970
 
 
 class Record(NamedTuple):
@@ -61,7 +62,7 @@ class Swap(NamedTuple):
     is_opening: bool = False
 
 
-class Successors(NamedTuple):
+class SwapGroup(NamedTuple):
     """The next records of N different sessions, which differ only in ids, steps, times to live and bodies.
 
     Attributes:
@@ -108,16 +109,23 @@ class Count(NamedTuple):
         return Count(self.num_live - other.num_live, self.num_bytes - other.num_bytes)
 
 
-class Losses(NamedTuple):
-    """What a store has lost of itself.
+class Inspection(NamedTuple):
+    """What an operator should know about a store, as far as it can tell. Sentences are for the log.
 
     Attributes:
-        sentences: For the log, on what was lost since it was last asked.
+        weaknesses: Sentences about the acknowledged data that the store, as configured, may lose.
+        losses: Sentences about what was lost since the last inspection.
         num_evicted: Keys that it has evicted for lack of memory since it was started, whoever's they were.
     """
 
-    sentences: Sequence[str] = ()
+    weaknesses: Sequence[str] = ()
+    losses: Sequence[str] = ()
     num_evicted: int = 0
+
+
+def last_due_minute(now: int) -> int:
+    """Return the last minute that has begun its 60th second, so that everything due in it is due by now."""
+    return (now + 1) // SECONDS_PER_MINUTE - 1
 
 
 class Full(Exception):
@@ -129,13 +137,13 @@ class QuotaReached(Full):
 
     Attributes:
         num_live: The owner's number of live records.
-        most: The largest number allowed.
+        max_sessions: The largest number allowed.
     """
 
-    def __init__(self, num_live: int, most: int) -> None:
-        super().__init__(f"{num_live} of {most} sessions of one owner live")
+    def __init__(self, num_live: int, max_sessions: int) -> None:
+        super().__init__(f"{num_live} of {max_sessions} sessions of one owner live")
         self.num_live = num_live
-        self.most = most
+        self.max_sessions = max_sessions
 
 
 class Unavailable(Exception):
@@ -161,7 +169,7 @@ class Store(Protocol):
         """Whether load and swap answer without waiting, so that they need no task of their own."""
 
     @property
-    def is_lost(self) -> bool:
+    def is_moved(self) -> bool:
         """Whether others would open another store now. Then nothing is read or written until that changes."""
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
@@ -178,7 +186,7 @@ class Store(Protocol):
             Full: There is no room for the new live records.
         """
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         """Compare and swap the records of all groups, as one `swap` would. No two groups share a session."""
 
     async def delete(self, session_ids: Sequence[str]) -> None:
@@ -220,11 +228,8 @@ class Store(Protocol):
     async def notes(self, prefix: str) -> dict[str, bytes]:
         """Return all notes whose names begin with a prefix, by name."""
 
-    async def weaknesses(self) -> list[str]:
-        """Return sentences for the log about the acknowledged data that this store, as configured, may lose."""
-
-    async def losses(self) -> Losses:
-        """What it has lost of itself since this was last asked, as far as it can tell."""
+    async def inspect(self) -> Inspection:
+        """Return what the store may lose as it is configured, and what it has lost since the last inspection."""
 
     async def close(self) -> None:
         """Close files and connections."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from service.process.directories import state_directory
+from service.process.xdg import state_directory
 from service.settings import SessionSettings
 from service.stores.base import Store
 from service.stores.limits import Limits

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from service.stores.base import Count, Full, QuotaReached
@@ -22,7 +22,7 @@ class Limits(NamedTuple):
     max_sessions_per_owner: int = 0
 
     def refusal(self, taken: Count, new: Count) -> Full | None:
-        """Return the refusal of new live records beside those taken, or None if they fit. Ignores limits per owner."""
+        """Return the refusal of new live records beside those taken, or None. Ignores the limit per owner."""
         if not new.num_live:
             return None
         if taken.num_live + new.num_live > self.max_sessions:
@@ -31,19 +31,28 @@ class Limits(NamedTuple):
             return Full(f"{taken.num_bytes} of {self.max_bytes} bytes are taken")
         return None
 
-    def check_owners(self, owners: Iterable[str], count_of: Callable[[str], int]) -> None:
-        """Check that no owner would have more live records than allowed.
+    def quota_refusal(self, num_live: int, num_new: int) -> QuotaReached | None:
+        """Return the refusal of an owner's new live records beside those that live, or None if they fit."""
+        if not self.max_sessions_per_owner or num_live + num_new <= self.max_sessions_per_owner:
+            return None
+        return QuotaReached(num_live, self.max_sessions_per_owner)
+
+    def check(self, owners: Sequence[str], num_bytes: int, taken: Count, count_of: Callable[[str], int]) -> None:
+        """Check that there is room for new live records.
 
         Args:
-            owners: The owner of each new live record.
+            owners: The owner of each.
+            num_bytes: Bytes in their bodies.
+            taken: What there is before.
             count_of: Counts the live records of an owner.
 
         Raises:
-            QuotaReached: An owner would have more.
+            QuotaReached: An owner would have more live records than allowed, even if the store is also full.
+            Full: There is no room.
         """
-        if not self.max_sessions_per_owner:
-            return
-        for owner, num_new in Counter(owners).items():
-            num_live = count_of(owner)
-            if num_live + num_new > self.max_sessions_per_owner:
-                raise QuotaReached(num_live, self.max_sessions_per_owner)
+        if self.max_sessions_per_owner:
+            for owner, num_new in Counter(owners).items():
+                if quota_refusal := self.quota_refusal(count_of(owner), num_new):
+                    raise quota_refusal
+        if refusal := self.refusal(taken, Count(len(owners), num_bytes)):
+            raise refusal

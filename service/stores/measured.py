@@ -5,8 +5,8 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from service.metrics import Metrics, Tally
-from service.stores.base import Count, Damaged, Full, Losses, Record, Store, Successors, Swap, Unavailable
+from service.metrics import Metrics
+from service.stores.base import Count, Damaged, Full, Inspection, Record, Store, Swap, SwapGroup, Unavailable
 
 Result = TypeVar("Result")
 
@@ -28,15 +28,14 @@ class MeasuredStore:
         self._store = store
         self._metrics = metrics
         self._limit_seconds = limit_seconds
-        self._durations: dict[str, Tally] = {}
 
     def limited(self, limit_seconds: float) -> "MeasuredStore":
         """Return the same store with a time limit for each call."""
         return MeasuredStore(self._store, self._metrics, limit_seconds)
 
     @property
-    def is_lost(self) -> bool:
-        return self._store.is_lost
+    def is_moved(self) -> bool:
+        return self._store.is_moved
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         return await self._call("load", self._store.load(session_ids))
@@ -44,7 +43,7 @@ class MeasuredStore:
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         return await self._call("swap", self._store.swap(swaps))
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         return await self._call("advance", self._store.advance(groups))
 
     async def delete(self, session_ids: Sequence[str]) -> None:
@@ -83,11 +82,8 @@ class MeasuredStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return await self._call("notes", self._store.notes(prefix))
 
-    async def weaknesses(self) -> list[str]:
-        return await self._call("weaknesses", self._store.weaknesses())
-
-    async def losses(self) -> Losses:
-        return await self._call("losses", self._store.losses())
+    async def inspect(self) -> Inspection:
+        return await self._call("inspect", self._store.inspect())
 
     async def close(self) -> None:
         await self._store.close()
@@ -102,13 +98,7 @@ class MeasuredStore:
             self._metrics.store_errors.labels(self.backend, op).inc()
             raise
         finally:
-            duration = self._durations.get(op) or self._tally_of(op)
-            duration.add(time.perf_counter() - started)
-
-    def _tally_of(self, op: str) -> Tally:
-        tally = self._metrics.tally(self._metrics.store_duration.labels(self.backend, op))
-        self._durations[op] = tally
-        return tally
+            self._metrics.store_tally.add((self.backend, op), time.perf_counter() - started)
 
 
 async def _in_time(op: str, call: Awaitable[Result], limit_seconds: float) -> Result:

@@ -6,9 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Losses, Record, Successors, Swap
+from service.stores.base import CHECKPOINT, SECONDS_PER_MINUTE, Count, Damaged, Inspection, Record, Swap, SwapGroup
 from service.stores.limits import Limits
-from service.stores.minutes import SECONDS_PER_MINUTE
 
 
 class MemoryStore:
@@ -20,7 +19,7 @@ class MemoryStore:
 
     backend = "memory"
     is_immediate = True
-    is_lost = False
+    is_moved = False
 
     def __init__(self, limits: Limits) -> None:
         self.clock: Callable[[], float] = time.time
@@ -41,12 +40,12 @@ class MemoryStore:
         planned: dict[str, Record] = {}
         won = [self._plan(planned, swap) for swap in swaps]
         opened = {swap.record.session_id for swap in swaps if swap.is_opening}
-        self._make_sure_of_room([planned[each] for each in planned if each not in self._records or each in opened])
+        self._check_limits([planned[each] for each in planned if each not in self._records or each in opened])
         for session_id, record in planned.items():
             self._put(session_id, record)
         return won
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         won = iter(await self.swap([swap for group in groups for swap in group.swaps()]))
         return [list(islice(won, len(group.steps))) for group in groups]
 
@@ -97,11 +96,8 @@ class MemoryStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return {name: value for name, value in self._notes.items() if name.startswith(prefix)}
 
-    async def weaknesses(self) -> list[str]:
-        return ["sessions live in this process's memory and are forgotten at its end"]
-
-    async def losses(self) -> Losses:
-        return Losses()
+    async def inspect(self) -> Inspection:
+        return Inspection(["sessions live in this process's memory and are forgotten at its end"])
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -115,12 +111,10 @@ class MemoryStore:
         planned[session_id] = swap.record
         return True
 
-    def _make_sure_of_room(self, records: list[Record]) -> None:
+    def _check_limits(self, records: list[Record]) -> None:
         live = [record for record in records if not record.ended]
-        self._limits.check_owners((record.owner for record in live), self._num_live_of)
-        taken = Count(self._bundles.total(), self._num_bytes)
-        if refusal := self._limits.refusal(taken, Count(len(live), sum(len(record.body) for record in live))):
-            raise refusal
+        owners, num_bytes = [record.owner for record in live], sum(len(record.body) for record in live)
+        self._limits.check(owners, num_bytes, Count(self._bundles.total(), self._num_bytes), self._num_live_of)
 
     def _put(self, session_id: str, record: Record | None) -> None:
         before = self._records.pop(session_id, None)

@@ -1,4 +1,4 @@
-"""A look at the store now and then: what it may lose is logged once, what it has lost each time."""
+"""Inspections of the store now and then: what it may lose is logged once, what it has lost each time."""
 
 import logging
 from contextlib import suppress
@@ -22,19 +22,18 @@ class StoreWatch:
         self._metrics = metrics
         self._known: set[str] = set()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Log what is new, and count. Raises Unavailable."""
-        weaknesses = await self._store.weaknesses()
-        for sentence in weaknesses:
+        inspection = await self._store.inspect()
+        for sentence in inspection.weaknesses:
             if sentence not in self._known:
                 logger.warning("the session store: %s", sentence)
-        self._known = set(weaknesses)
-        losses = await self._store.losses()
-        for sentence in losses.sentences:
+        self._known = set(inspection.weaknesses)
+        for sentence in inspection.losses:
             logger.error("the session store: %s", sentence)
-        self._metrics.store_evicted_keys.set(losses.num_evicted)
+        self._metrics.store_evicted_keys.set(inspection.num_evicted)
 
-    async def look_again(self) -> None:
-        """The same; a store that cannot be used is looked at the next time. Whoever needs it says that it is down."""
+    async def check_quietly(self) -> None:
+        """The same; a store that cannot be used is inspected the next time. Whoever needs it says that it is down."""
         with suppress(Unavailable):
-            await self.look()
+            await self.check()

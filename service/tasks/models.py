@@ -10,11 +10,11 @@ class Models(Protocol):
 
     Attributes:
         numerics: The fingerprint of this process's numerics, 8 bytes; see `service.engine.numerics`.
-        widest: The largest number of logits per item of any model.
+        max_num_logits: The largest number of logits per item of any model.
     """
 
     numerics: bytes
-    widest: int
+    max_num_logits: int
 
     def current(self, name: str) -> SequenceModel[Any]:
         """Return the version of a model that new sessions begin on.
@@ -24,7 +24,7 @@ class Models(Protocol):
             NotStreamable: The model has no sessions.
         """
 
-    def on(self, tag: str) -> SequenceModel[Any]:
+    def by_tag(self, tag: str) -> SequenceModel[Any]:
         """Return the model of a bundle version, for the sessions on it.
 
         Raises:

@@ -26,7 +26,7 @@ from service.forms.tagging import (
     TagRequest,
     TagStep,
     TagStepAnswer,
-    check_together,
+    check_num_words,
 )
 from service.media.text import check_words, split_unfinished
 from service.media.words import CharacterVocabulary, WordReader, entities
@@ -151,7 +151,7 @@ class TaggingModel(ServedModel):
             split.append(self._split(text, location))
             num_words += len(split[-1].words)
             try:
-                check_together(num_words)
+                check_num_words(num_words)
             except ValueError as error:
                 raise InvalidInput(str(error), ("text",)) from None
         return split

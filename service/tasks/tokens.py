@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput
 from service.forms.form import Form
-from service.forms.tokens import IdsStep
+from service.forms.steps import IdsStep
 from service.tasks.task import Items, TensorModel, check_alone, validated
 
 Inputs = TypeVar("Inputs", bound=Form)

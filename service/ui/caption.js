@@ -41,8 +41,8 @@ async function describe(panel, paper) {
   let image;
   do {
     image = paper.image;
-    const told = await ask("caption", { image });
-    if (image === paper.image) return show(panel, told);
+    const answer = await ask("caption", { image });
+    if (image === paper.image) return show(panel, answer);
   } while (!paper.isBlank);
 }
 

@@ -36,3 +36,10 @@ export function drawing(tag, attributes = {}, ...children) {
  * @returns {HTMLElement}
  */
 export const part = (panel, role) => panel.querySelector(`[data-role="${role}"]`);
+
+/**
+ * The fields of a panel's form, by their names.
+ * @param {HTMLElement} panel
+ * @returns {(name: string) => HTMLInputElement}
+ */
+export const fieldsOf = (panel) => (name) => part(panel, "form").elements.namedItem(name);

@@ -3,7 +3,7 @@ import { LineChart } from "./chart.js";
 
 const MAX_SHOWN = 400;
 
-export class Fan {
+export class FanChart {
   #place;
   #chart = null;
   #numBands = -1;

@@ -1,8 +1,8 @@
 /** Forecasts: lines for past readings, and a fan of quantiles for those to come. */
-import { Fan } from "./fan.js";
-import { part } from "./element.js";
-import { Live } from "./live.js";
-import { attempt, say, showProblem } from "./notice.js";
+import { FanChart } from "./fan.js";
+import { fieldsOf, part } from "./element.js";
+import { SimulatedSensor } from "./sensor.js";
+import { attempt, onSubmit, say, showProblem } from "./notice.js";
 import { tableOf } from "./readings.js";
 import { ask } from "./service.js";
 
@@ -12,9 +12,8 @@ const GUESSED = "Commas are taken for decimal ones. Two columns have names in a 
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startForecast(panel, models) {
-  const form = part(panel, "form");
-  const field = (name) => form.elements.namedItem(name);
-  const chart = new Fan(part(panel, "chart"));
+  const field = fieldsOf(panel);
+  const chart = new FanChart(part(panel, "chart"));
   const facts = part(panel, "session");
   const column = () => chosen(tableOf(field("readings").value), field("column").value);
   const wanted = () => ({ horizon: Number(field("horizon").value), quantiles: numbers(field("quantiles").value) });
@@ -25,7 +24,7 @@ export function startForecast(panel, models) {
     part(panel, "summary").textContent = summary(name, forecast);
   };
 
-  const live = new Live({
+  const sensor = new SimulatedSensor({
     onForecast: ({ name, values }, forecast, session) => {
       show(name, values, forecast);
       facts.textContent = `session ${session.id} · step ${session.step} · state ${models.stateSize(session.model)} · ${values.length} readings read`;
@@ -42,34 +41,32 @@ export function startForecast(panel, models) {
   const offerColumns = () => {
     const { columns, flawed, isGuessed } = tableOf(field("readings").value);
     offer(field("column"), columns);
-    say(part(panel, "notice"), isGuessed ? GUESSED : columns.length ? told(flawed) : "");
+    say(part(panel, "notice"), isGuessed ? GUESSED : columns.length ? describeFlaws(flawed) : "");
   };
 
-  part(panel, "example").addEventListener("click", () => {
-    field("readings").value = example().join("\n");
+  const fill = (text) => {
+    field("readings").value = text;
     offerColumns();
-  });
+  };
+
+  part(panel, "example").addEventListener("click", () => fill(example()));
   field("readings").addEventListener("input", offerColumns);
   field("file").addEventListener("change", async () => {
     const [file] = field("file").files;
     if (!file) return;
     if (file.size > MAX_FILE_BYTES) return showProblem(part(panel, "notice"), problem("The file is too large", "8 MiB at most."));
-    field("readings").value = await file.text();
-    offerColumns();
+    fill(await file.text());
   });
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(part(panel, "go"), part(panel, "notice"), async () => {
-      live.stop();
-      const { name, values } = column();
-      const { forecast } = await ask("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
-      show(name, values, forecast[name]);
-      facts.textContent = "";
-    }, part(panel, "figure"));
-  });
+  onSubmit(panel, async () => {
+    sensor.stop();
+    const { name, values } = column();
+    const { forecast } = await ask("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
+    show(name, values, forecast[name]);
+    facts.textContent = "";
+  }, "figure");
   part(panel, "live").addEventListener("click", (event) =>
-    attempt(event.currentTarget, part(panel, "notice"), () => live.toggle(column(), field("model").value, wanted()), part(panel, "figure")));
-  field("readings").value = example().join("\n");
+    attempt(event.currentTarget, part(panel, "notice"), () => sensor.toggle(column(), field("model").value, wanted()), part(panel, "figure")));
+  field("readings").value = example();
 }
 
 function offer(select, columns) {
@@ -81,14 +78,14 @@ function offer(select, columns) {
 
 function chosen({ columns, flawed }, name) {
   const column = columns.find((each) => each.name === name) ?? columns.at(-1);
-  if (!column) throw problem("No readings", told(flawed) || "Paste numbers, one a line, or a CSV file with a column of numbers.");
+  if (!column) throw problem("No readings", describeFlaws(flawed) || "Paste numbers, one a line, or a CSV file with a column of numbers.");
   return column;
 }
 
 const problem = (title, message) => Object.assign(new Error(message), { title });
 
 /** Says which columns are left out, and why. */
-const told = (flawed) => flawed.map(({ name, line }) => `Line ${line} has no number for ${name}, which is left out.`).join(" ");
+const describeFlaws = (flawed) => flawed.map(({ name, line }) => `Line ${line} has no number for ${name}, which is left out.`).join(" ");
 
 function summary(name, { mean, quantiles }) {
   const levels = Object.keys(quantiles).sort((one, other) => one - other);
@@ -106,8 +103,9 @@ function example() {
   let seed = 1;
   const noise = () => (seed = (seed * 16807) % 2147483647) / 2147483647 - 0.5;
   let weather = 0;
-  return Array.from({ length: EXAMPLE_HOURS }, (_, hour) => {
+  const readings = Array.from({ length: EXAMPLE_HOURS }, (_, hour) => {
     weather = 0.97 * weather + noise();
     return (20 + 7 * Math.sin(((hour - 9) / 24) * 2 * Math.PI) + weather + 0.6 * noise()).toFixed(1);
   });
+  return readings.join("\n");
 }

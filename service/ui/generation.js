@@ -1,97 +1,92 @@
-/** Generated texts: sheets on a desk, each with its own session. */
-import { part } from "./element.js";
+/** Generated texts: cards, each with its own session. */
+import { TextCard } from "./card.js";
+import { fieldsOf, part } from "./element.js";
 import { keep, recall } from "./memory.js";
-import { attempt, say } from "./notice.js";
+import { onSubmit, say } from "./notice.js";
 import { Session } from "./session.js";
-import { Sheet } from "./sheet.js";
 
 const KEPT_AS = "generation";
-const MAX_SHEETS = 4;
+const MAX_CARDS = 4;
 
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startGeneration(panel, models) {
-  const desk = new Desk(panel, models);
-  const form = part(panel, "form");
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(part(panel, "write"), part(panel, "notice"), () => desk.begin());
-  });
-  return { resume: () => desk.resume() };
+  const cards = new TextCards(panel, models);
+  onSubmit(panel, () => cards.begin());
+  return { resume: () => cards.resume() };
 }
 
-/** All sheets, and the sampling settings of their texts. */
-class Desk {
+/** All cards, and the sampling settings of their texts. */
+class TextCards {
   #panel;
-  #form;
+  #field;
   #place;
-  sheets = [];
+  cards = [];
 
   constructor(panel, models) {
     this.#panel = panel;
-    this.#form = part(panel, "form");
-    this.#place = part(panel, "sheets");
+    this.#field = fieldsOf(panel);
+    this.#place = part(panel, "cards");
     this.models = models;
   }
 
   /** @returns {object} The form's sampling settings. */
   get sampling() {
-    const field = (name) => this.#form.elements.namedItem(name).value;
+    const value = (name) => this.#field(name).value;
     return {
-      max_tokens: Number(field("max_tokens")),
-      temperature: Number(field("temperature")),
-      top_p: Number(field("top_p")),
-      ...(field("seed") && { seed: field("seed") }),
+      max_tokens: Number(value("max_tokens")),
+      temperature: Number(value("temperature")),
+      top_p: Number(value("top_p")),
+      ...(value("seed") && { seed: value("seed") }),
     };
   }
 
   /** Begin a new text on a new session, and end the old ones. */
   async begin() {
-    const field = (name) => this.#form.elements.namedItem(name).value;
-    const sheet = new Sheet(this, await Session.open(field("model")), "");
+    const card = new TextCard(this, await Session.open(this.#field("model").value), "");
     try {
-      await sheet.read(field("prompt"));
+      await card.read(this.#field("prompt").value);
     } catch (error) {
-      sheet.session.end().catch(() => {}); // it expires by itself
+      card.session.end().catch(() => {}); // it expires by itself
       throw error;
     }
-    const old = this.sheets;
-    this.sheets = [];
-    this.add(sheet);
+    const old = this.cards;
+    this.cards = [];
+    this.add(card);
     for (const each of old) each.session.end().catch(() => {}); // they expire by themselves
-    await sheet.write();
+    await card.write();
   }
 
-  add(sheet) {
-    this.sheets.push(sheet);
+  add(card) {
+    this.cards.push(card);
     this.save();
     this.#show();
   }
 
-  remove(sheet) {
-    this.sheets = this.sheets.filter((other) => other !== sheet);
+  remove(card) {
+    this.cards = this.cards.filter((other) => other !== card);
     this.save();
     this.#show();
   }
 
   get isFull() {
-    return this.sheets.length >= MAX_SHEETS;
+    return this.cards.length >= MAX_CARDS;
   }
 
   save() {
-    keep(KEPT_AS, this.sheets.length ? this.sheets.map((sheet) => sheet.kept) : null);
+    keep(KEPT_AS, this.cards.length ? this.cards.map((card) => card.kept) : null);
   }
 
-  /** Restore the sheets that this browser has kept. */
+  /** Restore the cards that this browser has kept. */
   async resume() {
     const kept = recall(KEPT_AS) ?? [];
-    this.sheets = kept.map((each) => Sheet.of(this, each));
+    this.cards = kept.map((each) => TextCard.of(this, each));
     this.#show();
-    const back = await Promise.all(this.sheets.map((sheet) => sheet.resume()));
+    const back = await Promise.all(this.cards.map((card) => card.resume()));
     if (back.some(Boolean)) say(part(this.#panel, "notice"), "Welcome back: these sessions go on where they were.");
   }
 
   #show() {
-    this.#place.replaceChildren(...this.sheets.map((sheet) => sheet.place));
-    for (const sheet of this.sheets) sheet.show();
+    this.#place.replaceChildren(...this.cards.map((card) => card.element));
+    for (const card of this.cards) card.show();
   }
 }

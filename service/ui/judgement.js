@@ -10,7 +10,7 @@ export class Judgement {
   #stateSize;
   #chain;
   #chart;
-  #telling = 0;
+  #announceTimer = 0;
 
   /** @param {HTMLElement} panel @param {() => string} stateSize */
   constructor(panel, stateSize) {
@@ -29,16 +29,16 @@ export class Judgement {
    * @param {[number, number|null][]} points Characters read, and the probability of "positive" after them.
    * @param {object[]} cells Of the chain.
    * @param {import("./session.js").Session|null} session
-   * @param {string} way How the latest step was sent.
+   * @param {string} transport How the latest step was sent.
    */
-  show(points, cells, session, way) {
+  show(points, cells, session, transport) {
     const share = points.at(-1)?.[1] ?? null;
     this.#showGauge(share);
     this.#chain.show(cells);
     const known = points.filter(([, each]) => each !== null);
     const data = [known.map(([length]) => length), known.map(([, each]) => each * 100)];
-    this.#chart.draw(data, `Judgement after each piece; now ${inWords(share)}`);
-    const facts = { session: session?.id ?? "none yet", step: session?.step ?? 0, state: this.#stateSize(), way };
+    this.#chart.draw(data, `Judgement after each piece; now ${describe(share)}`);
+    const facts = { session: session?.id ?? "none yet", step: session?.step ?? 0, state: this.#stateSize(), transport };
     for (const [role, fact] of Object.entries(facts)) part(this.#panel, role).textContent = String(fact);
   }
 
@@ -46,20 +46,20 @@ export class Judgement {
     const gauge = part(this.#panel, "gauge");
     gauge.style.setProperty("--share", `${(share ?? 0.5) * 100}%`);
     gauge.classList.toggle("empty", share === null);
-    this.#tell(inWords(share));
+    this.#showVerdict(describe(share));
   }
 
   /** Show it at once, and let screen readers say it once typing pauses. */
-  #tell(judgement) {
+  #showVerdict(judgement) {
     part(this.#panel, "judgement").textContent = judgement;
-    clearTimeout(this.#telling);
-    this.#telling = setTimeout(() => {
-      part(this.#panel, "told").textContent = judgement;
+    clearTimeout(this.#announceTimer);
+    this.#announceTimer = setTimeout(() => {
+      part(this.#panel, "announcement").textContent = judgement;
     }, REST_MS);
   }
 }
 
-function inWords(share) {
+function describe(share) {
   if (share === null) return "nothing read yet";
   return share >= 0.5 ? `positive, ${percent(share)}` : `negative, ${percent(1 - share)}`;
 }

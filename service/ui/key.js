@@ -1,10 +1,10 @@
 /** The API key, kept for this tab only and never in an address. Whatever else is kept goes under the key's id, for this key alone. */
-import { ofTab } from "./storage.js";
+import { tab } from "./storage.js";
 
 const KEPT_AS = "unrolled.key";
 
 /** @returns {string} The key, "" if none was given. */
-export const key = () => ofTab.get(KEPT_AS) ?? "";
+export const key = () => tab.get(KEPT_AS) ?? "";
 
 /** @returns {string} The public part of the key, which identifies it to the service; "" if there is none. */
 export const keyId = () => key().split("_")[1] ?? "";
@@ -36,7 +36,7 @@ export function askForKey(form, service, onKey) {
       return;
     }
     const isOther = key() && key() !== given;
-    ofTab.put(KEPT_AS, given);
+    tab.set(KEPT_AS, given);
     if (isOther) return location.reload(); // so that nothing of the previous key stays on the page
     field.value = "";
     form.hidden = true;
@@ -53,7 +53,7 @@ export function offerToLeave(place, forget) {
   place.hidden = !key();
   place.querySelector("button").onclick = () => {
     forget();
-    ofTab.drop(KEPT_AS);
+    tab.remove(KEPT_AS);
     location.reload();
   };
 }

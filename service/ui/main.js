@@ -14,24 +14,24 @@ import { startTabs } from "./tabs.js";
 import { startTagging } from "./tagging.js";
 import { startTranslation } from "./translation.js";
 
-const panel = (name) => document.getElementById(name);
+const byId = (id) => document.getElementById(id);
 const RETRY_MS = 2000;
 const ASKS_AT_ONCE = new Set(["music", "forecast", "translation", "tagging"]);
 
 let retry = 0;
 const models = new Models();
-const sentiment = startSentiment(panel("sentiment"), models);
-const generation = startGeneration(panel("generation"), models);
-const sessions = startSessions(panel("sessions"), models);
-startTagging(panel("tagging"));
-startTranslation(panel("translation"));
-startForecast(panel("forecast"), models);
-startMusic(panel("music"));
-startCaption(panel("caption"));
+const sentiment = startSentiment(byId("sentiment"), models);
+const generation = startGeneration(byId("generation"), models);
+const sessions = startSessions(byId("sessions"), models);
+startTagging(byId("tagging"));
+startTranslation(byId("translation"));
+startForecast(byId("forecast"), models);
+startMusic(byId("music"));
+startCaption(byId("caption"));
 
 /** Learn what is served, and resume what this browser had begun. Try again if the service does not answer yet. */
 async function begin() {
-  const notice = panel("start-notice");
+  const notice = byId("start-notice");
   try {
     await models.load();
   } catch (error) {
@@ -40,7 +40,7 @@ async function begin() {
     return error.status === 401 && !key() ? say(notice) : showProblem(notice, error);
   }
   say(notice);
-  offerToLeave(panel("leave"), forgetAll);
+  offerToLeave(byId("leave"), forgetAll);
   models.greyOut(document);
   await Promise.all([resume(sentiment, "sentiment"), resume(generation, "generation")]);
   document.body.dataset.state = "ready";
@@ -64,9 +64,9 @@ async function visitApiPage(event) {
     await ask("", undefined, { method: "HEAD" });
     location.assign(address(""));
   } catch (error) {
-    if (error.status !== 404) return showProblem(panel("start-notice"), error);
-    panel("api-page").hidden = true;
-    say(panel("start-notice"), "This port has no API page: the service’s first port has it (UNROLLED_PORT, 3000 unless it is set).");
+    if (error.status !== 404) return showProblem(byId("start-notice"), error);
+    byId("api-page").hidden = true;
+    say(byId("start-notice"), "This port has no API page: the service’s first port has it (UNROLLED_PORT, 3000 unless it is set).");
   }
 }
 
@@ -74,12 +74,12 @@ async function visitApiPage(event) {
 function look(name) {
   if (document.body.dataset.state !== "ready") return;
   if (name === "sessions") sessions.refresh();
-  else if (ASKS_AT_ONCE.delete(name) && !panel(name).inert) panel(name).querySelector("form").requestSubmit();
+  else if (ASKS_AT_ONCE.delete(name) && !byId(name).inert) byId(name).querySelector("form").requestSubmit();
 }
 
 const shown = () => document.querySelector('[role="tabpanel"]:not([hidden])').id;
 
-panel("api-page").addEventListener("click", visitApiPage);
-askForKey(panel("key-form"), refusals, begin);
-startTabs(panel("tabs"), look);
+byId("api-page").addEventListener("click", visitApiPage);
+askForKey(byId("key-form"), refusals, begin);
+startTabs(byId("tabs"), look);
 begin();

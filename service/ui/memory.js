@@ -27,13 +27,13 @@ export function recall(name) {
  * @param {any} value
  */
 export function keep(name, value) {
-  if (value === null) local.drop(prefix() + name);
-  else local.put(prefix() + name, JSON.stringify(value));
+  if (value === null) local.remove(prefix() + name);
+  else local.set(prefix() + name, JSON.stringify(value));
 }
 
 /** Forget everything that was kept with this key. */
 export function forgetAll() {
-  for (const name of local.names.filter((each) => each.startsWith(prefix()))) local.drop(name);
+  for (const name of local.names.filter((each) => each.startsWith(prefix()))) local.remove(name);
 }
 
 /** @returns {Set<string>} Ids of the sessions that this browser has opened. */

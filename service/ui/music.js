@@ -1,19 +1,18 @@
 /** Music: composed by the service, drawn as a piano roll, played by the browser, saved as MIDI. */
-import { element, part } from "./element.js";
-import { attempt, say } from "./notice.js";
+import { element, fieldsOf, part } from "./element.js";
+import { attempt, onSubmit, say } from "./notice.js";
 import { pianoRoll } from "./pianoroll.js";
 import { Player } from "./player.js";
 import { ask } from "./service.js";
 
-const SEEDS = {
+const FIRST_NOTES = {
   chorales: "C3 G3 E4 C5",
   folk: "D4",
 };
 
 /** @param {HTMLElement} panel */
 export function startMusic(panel) {
-  const form = part(panel, "form");
-  const field = (name) => form.elements.namedItem(name);
+  const field = fieldsOf(panel);
   const player = new Player();
   let piece = null;
 
@@ -32,12 +31,9 @@ export function startMusic(panel) {
   };
 
   field("model").addEventListener("change", () => {
-    if (Object.values(SEEDS).includes(field("notes").value)) field("notes").value = SEEDS[field("model").value];
+    if (Object.values(FIRST_NOTES).includes(field("notes").value)) field("notes").value = FIRST_NOTES[field("model").value];
   });
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(part(panel, "go"), part(panel, "notice"), () => compose(chordsOf(field("notes").value)), part(panel, "piece"));
-  });
+  onSubmit(panel, () => compose(chordsOf(field("notes").value)), "piece");
   part(panel, "on").addEventListener("click", (event) =>
     attempt(event.currentTarget, part(panel, "notice"), () => compose(piece.frames)));
   part(panel, "play").addEventListener("click", () => player.toggle(piece));
@@ -46,7 +42,7 @@ export function startMusic(panel) {
 function show(panel, piece, player) {
   player.stop(); // the previous piece, which may have been started again meanwhile
   const { svg, moveTo } = pianoRoll(piece);
-  part(panel, "roll").replaceChildren(element("div", { class: "scroll", tabindex: "0" }, svg));
+  part(panel, "roll").replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Piano roll" }, svg));
   part(panel, "piece").hidden = false;
   player.onMove = moveTo;
   player.onState = (isPlaying) => {

@@ -1,5 +1,5 @@
 /** Notices at the place that they are about: refusals, and news of a session. */
-import { element } from "./element.js";
+import { element, part } from "./element.js";
 import { Problem } from "./service.js";
 
 /**
@@ -10,8 +10,8 @@ import { Problem } from "./service.js";
 export function showProblem(place, error) {
   const title = error.title ?? "This page has failed";
   const status = error instanceof Problem ? ` (${error.status})` : "";
-  const told = [title + status, error.message].join(" ");
-  if (place.classList.contains("problem") && place.textContent === told) return; // else screen readers would read it out again
+  const text = [title + status, error.message].join(" ");
+  if (place.classList.contains("problem") && place.textContent === text) return; // else screen readers would read it out again
   place.className = "notice problem";
   place.replaceChildren(element("strong", {}, title + status), " ", element("span", {}, error.message));
 }
@@ -49,4 +49,17 @@ export async function attempt(button, place, work, answer) {
     button.removeAttribute("aria-busy");
     if (isFocused && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
+}
+
+/**
+ * Attempt something each time that a panel's form is submitted.
+ * @param {HTMLElement} panel
+ * @param {() => Promise<void>} work
+ * @param {string} [answer] The data-role of the previous answer.
+ */
+export function onSubmit(panel, work, answer) {
+  part(panel, "form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(part(panel, "go"), part(panel, "notice"), work, answer && part(panel, answer));
+  });
 }

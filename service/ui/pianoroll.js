@@ -8,7 +8,8 @@ const FOOT = 20;
 const BLACK = new Set([1, 3, 6, 8, 10]);
 
 /**
- * @param {{notes: {pitch: number, start: number, duration: number}[], tempo: number}} piece Times in quarter notes.
+ * @param {{notes: {pitch: number, start: number, duration: number}[], frames: number[][], frames_per_beat: number}} piece
+ *   Notes with their times in quarter notes.
  * @returns {{svg: SVGElement, moveTo: (beat: number|null) => void}}
  */
 export function pianoRoll({ notes, frames, frames_per_beat: perBeat }) {

@@ -10,7 +10,7 @@ export class Player {
   #out = null;
   #frame = 0;
 
-  /** @type {(beat: number|null) => void} Called with the current position. */
+  /** @type {(beat: number|null) => void} Called with the current position, and with null at the end. */
   onMove = () => {};
 
   /** @type {(isPlaying: boolean) => void} */

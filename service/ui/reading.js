@@ -16,7 +16,7 @@ const MODEL = "sentiment";
 const START = "start";
 const RETRY_MS = 1000;
 const MAX_CELLS = 120;
-const OVER = new Set([404, 409, 410, 412]);
+const SESSION_LOST = new Set([404, 409, 410, 412]);
 
 export class Reading {
   #box;
@@ -24,7 +24,7 @@ export class Reading {
   #judgement;
   #stream = new Stream();
   #session = null;
-  #kept = blank();
+  #state = initialState();
   #isBusy = false;
   #refused = null;
   #retry = 0;
@@ -45,7 +45,7 @@ export class Reading {
       return this.follow();
     }
     this.#session = new Session(kept.session);
-    this.#kept = { ...blank(), ...kept };
+    this.#state = { ...initialState(), ...kept };
     this.#box.value = kept.wanted;
     this.#show();
     try {
@@ -54,7 +54,7 @@ export class Reading {
       if (!isOwn) this.#abandon(`This session has gone on elsewhere, to step ${step}.`);
       else say(this.#notice, `Welcome back: the same session goes on at step ${step}.`);
     } catch (error) {
-      if (error instanceof Problem && OVER.has(error.status)) this.#abandon(`${error.title}: ${error.message}.`);
+      if (isSessionLost(error)) this.#abandon(`${error.title}: ${error.message}.`);
       else if (!isPassing(error)) return showProblem(this.#notice, error);
     }
     this.follow();
@@ -93,8 +93,8 @@ export class Reading {
   }
 
   get #isBehind() {
-    const { read, asked } = this.#kept;
-    return this.#text !== this.#refused && (asked !== null || this.#text !== read);
+    const { read, asked: pending } = this.#state;
+    return this.#text !== this.#refused && (pending !== null || this.#text !== read);
   }
 
   /** Whether to stop for now: a refused text is not sent again, and an unanswered one only after a pause. */
@@ -104,48 +104,48 @@ export class Reading {
       this.#retry = setTimeout(() => this.follow(), RETRY_MS);
       return true;
     }
-    const { wanted } = this.#kept;
-    const isOver = error instanceof Problem && OVER.has(error.status);
+    const { wanted } = this.#state;
+    const isOver = isSessionLost(error);
     const hasRead = this.#session?.step > 1; // else a new session would end the same way
     if (isOver) this.#abandon(`${error.title}: ${error.message}.`);
     if (isOver && hasRead) return false;
     this.#refused = wanted;
-    this.#kept.asked = null;
+    this.#state.asked = null;
     showProblem(this.#notice, error);
     return !this.#isBehind;
   }
 
   async #next() {
     const wanted = this.#text;
-    this.#kept.wanted = wanted;
+    this.#state.wanted = wanted;
     if (!this.#session) return this.#open();
-    if (this.#kept.asked) return this.#take(this.#kept.asked); // its answer was lost; sent again, it counts once
-    const isLonger = wanted.startsWith(this.#kept.read);
-    return this.#take(isLonger ? { text: wanted.slice(this.#kept.read.length) } : { rollback: START });
+    if (this.#state.asked) return this.#take(this.#state.asked); // its answer was lost; sent again, it counts once
+    const isLonger = wanted.startsWith(this.#state.read);
+    return this.#take(isLonger ? { text: wanted.slice(this.#state.read.length) } : { rollback: START });
   }
 
   async #open() {
     const session = await Session.open(MODEL);
     await session.save(START);
     this.#session = session;
-    this.#kept.cells = [{ step: 0, read: "⚑", share: null }];
+    this.#state.cells = [{ step: 0, read: "⚑", share: null }];
     this.#remember();
   }
 
-  async #take(asked) {
+  async #take(pending) {
     const session = this.#session;
     const { step } = session;
-    this.#kept.asked = asked;
+    this.#state.asked = pending;
     this.#remember();
-    const outputs = asked.rollback ? await session.rollBack(asked.rollback) : await session.takeOn(this.#stream, asked);
+    const outputs = pending.rollback ? await session.rollBack(pending.rollback) : await session.takeOn(this.#stream, pending);
     if (session !== this.#session) return; // another session was begun meanwhile
-    if (asked.rollback) {
+    if (pending.rollback) {
       this.#note(step, "↩", null);
-      this.#kept.read = "";
+      this.#state.read = "";
     } else {
-      this.#judge(step, asked.text, outputs.probabilities.positive ?? null);
+      this.#judge(step, pending.text, outputs.probabilities.positive ?? null);
     }
-    this.#kept.asked = null;
+    this.#state.asked = null;
     this.#refused = null;
     if (this.#notice.classList.contains("problem")) say(this.#notice);
     this.#remember();
@@ -153,17 +153,17 @@ export class Reading {
   }
 
   #judge(step, text, share) {
-    const kept = this.#kept;
-    kept.read += text;
-    const still = common(kept.read, kept.judged);
-    const before = kept.points.filter(([length]) => length <= still && length < kept.read.length);
-    kept.points = [...before, [kept.read.length, share]];
-    kept.judged = kept.read;
+    const state = this.#state;
+    state.read += text;
+    const still = common(state.read, state.judged);
+    const before = state.points.filter(([length]) => length <= still && length < state.read.length);
+    state.points = [...before, [state.read.length, share]];
+    state.judged = state.read;
     this.#note(step, text, share);
   }
 
   #note(step, read, share) {
-    this.#kept.cells = [...this.#kept.cells, { step, read, share }].slice(-MAX_CELLS);
+    this.#state.cells = [...this.#state.cells, { step, read, share }].slice(-MAX_CELLS);
   }
 
   #abandon(why) {
@@ -173,23 +173,25 @@ export class Reading {
 
   #forget() {
     this.#session = null;
-    this.#kept = blank();
+    this.#state = initialState();
     this.#refused = null;
     keep(MODEL, null);
   }
 
   #remember() {
-    keep(MODEL, { ...this.#kept, session: this.#session.view });
+    keep(MODEL, { ...this.#state, session: this.#session.view });
   }
 
   #show() {
-    const { read, points, cells } = this.#kept;
-    this.#judgement.show(read ? points : [], cells, this.#session, this.#stream.way);
+    const { read, points, cells } = this.#state;
+    this.#judgement.show(read ? points : [], cells, this.#session, this.#stream.transport);
   }
 }
 
-/** `points` are the judgements of the text `judged`, by characters read; `asked` is a step that is not answered yet. */
-const blank = () => ({ read: "", wanted: "", judged: "", points: [], cells: [], asked: null });
+const isSessionLost = (error) => error instanceof Problem && SESSION_LOST.has(error.status);
+
+/** `points` are the judgements of the text `judged`, by characters read; `asked` is the pending step. Browsers have kept these names. */
+const initialState = () => ({ read: "", wanted: "", judged: "", points: [], cells: [], asked: null });
 
 /** The length of the common prefix of two texts. */
 function common(one, other) {

@@ -15,9 +15,8 @@ export function startSentiment(panel, models) {
   const stopTyping = () => clearInterval(typist);
 
   box.addEventListener("input", (event) => {
-    if (event.isComposing) return;
     stopTyping();
-    reading.follow();
+    if (!event.isComposing) reading.follow();
   });
   box.addEventListener("compositionend", () => reading.follow());
   part(panel, "example").addEventListener("click", () => {

@@ -8,12 +8,11 @@ export const refusals = new EventTarget();
 
 /** A refusal of the service, application/problem+json. */
 export class Problem extends Error {
-  /** @param {{title: string, detail: string, status: number}} told */
-  constructor(told) {
-    super(told.detail.replace(/^inputs\.(?=\w+: )/, "")); // users know a form's field by its name alone
-    this.title = told.title;
-    this.status = told.status;
-    this.code = (told.type ?? "").split(":").pop();
+  /** @param {{title: string, detail: string, status: number}} document */
+  constructor({ title, detail, status }) {
+    super(detail.replace(/^inputs\.(?=\w+: )/, "")); // users know a form's field by its name alone
+    this.title = title;
+    this.status = status;
   }
 }
 
@@ -102,8 +101,8 @@ async function fetched(url, request) {
 
 async function refusal(response) {
   if (response.status === 401) refusals.dispatchEvent(new Event("unauthenticated"));
-  const told = await response.json().catch(() => ({}));
-  return new Problem({ title: response.statusText, detail: "Nothing more was said.", status: response.status, ...told });
+  const answer = await response.json().catch(() => ({}));
+  return new Problem({ title: response.statusText, detail: "Nothing more was said.", status: response.status, ...answer });
 }
 
 async function* pieces(stream) {

@@ -14,18 +14,24 @@ export function startSessions(panel, models) {
   const rows = part(panel, "rows");
   let following = null;
 
+  /** Show what the rows leave: the table around them, the button for more, or that there are none. */
+  const showRest = () => {
+    const isEmpty = rows.childElementCount === 0;
+    part(panel, "more").hidden = !following;
+    part(panel, "empty").hidden = !isEmpty || Boolean(following);
+    part(panel, "table").hidden = isEmpty;
+  };
+
   const show = async (page) => {
     const isFirst = page !== following;
     let { sessions, next } = await page();
     while (sessions.length === 0 && next) ({ sessions, next } = await next());
     const ids = opened();
-    const made = sessions.map((view) => row(view, models, ids.has(view.session_id), notice));
+    const made = sessions.map((view) => row(view, models, ids.has(view.session_id), notice, showRest));
     if (isFirst) rows.replaceChildren(...made);
     else rows.append(...made);
     following = next;
-    part(panel, "more").hidden = !next;
-    part(panel, "empty").hidden = rows.childElementCount > 0;
-    part(panel, "table").hidden = rows.childElementCount === 0;
+    showRest();
   };
 
   const own = part(panel, "own");
@@ -67,7 +73,7 @@ async function lookedAt(id) {
   }
 }
 
-function row(view, models, isOwn, notice) {
+function row(view, models, isOwn, notice, onDelete) {
   const { session_id: id, model, step, expires_at: expires } = view;
   const shown = element("pre", { hidden: true });
   const look = element("button", { type: "button" }, "Look");
@@ -90,6 +96,7 @@ function row(view, models, isOwn, notice) {
     await ask(`sessions/${id}`, undefined, { method: "DELETE" });
     noteEnded(id);
     made.remove();
+    onDelete();
   }));
   return made;
 }

@@ -1,7 +1,7 @@
 /** The browser's storages. If the browser lets a page keep nothing, or no more, things are kept in memory while the page is open. */
-class Shelf {
+class SafeStorage {
   #name;
-  #instead = new Map();
+  #fallback = new Map();
 
   /** @param {"localStorage"|"sessionStorage"} name */
   constructor(name) {
@@ -13,24 +13,24 @@ class Shelf {
    * @returns {string|null}
    */
   get(name) {
-    return this.#instead.get(name) ?? this.#tried((storage) => storage.getItem(name)) ?? null;
+    return this.#fallback.get(name) ?? this.#tried((storage) => storage.getItem(name)) ?? null;
   }
 
   /** @param {string} name @param {string} value */
-  put(name, value) {
-    if (this.#tried((storage) => (storage.setItem(name, value), true))) this.#instead.delete(name);
-    else this.#instead.set(name, value);
+  set(name, value) {
+    if (this.#tried((storage) => (storage.setItem(name, value), true))) this.#fallback.delete(name);
+    else this.#fallback.set(name, value);
   }
 
   /** @param {string} name */
-  drop(name) {
-    this.#instead.delete(name);
+  remove(name) {
+    this.#fallback.delete(name);
     this.#tried((storage) => storage.removeItem(name));
   }
 
   /** @returns {string[]} The names of everything that is kept. */
   get names() {
-    return [...new Set([...this.#instead.keys(), ...(this.#tried(Object.keys) ?? [])])];
+    return [...new Set([...this.#fallback.keys(), ...(this.#tried(Object.keys) ?? [])])];
   }
 
   #tried(work) {
@@ -43,7 +43,7 @@ class Shelf {
 }
 
 /** Kept through reloads and restarts. */
-export const local = new Shelf("localStorage");
+export const local = new SafeStorage("localStorage");
 
 /** Kept while the tab is open. */
-export const ofTab = new Shelf("sessionStorage");
+export const tab = new SafeStorage("sessionStorage");

@@ -16,7 +16,7 @@ export class Stream {
   #giveUp = () => {};
 
   /** @type {"WebSocket"|"HTTP"} How the latest step was sent. */
-  way = "WebSocket";
+  transport = "WebSocket";
 
   /**
    * Take a step. If the connection breaks, the same step is sent again over HTTP: it counts once.
@@ -26,11 +26,11 @@ export class Stream {
   async step(item) {
     try {
       const answer = await this.#inTime(item);
-      this.way = "WebSocket";
+      this.transport = "WebSocket";
       return answer;
     } catch (error) {
       if (!(error instanceof Disconnected)) throw error;
-      this.way = "HTTP";
+      this.transport = "HTTP";
       return ask(`sessions/${item.session_id}/steps`, { step: item.step, inputs: item.inputs });
     }
   }
@@ -47,43 +47,43 @@ export class Stream {
 
   #connect() {
     if (Date.now() < this.#notBefore) throw new Disconnected();
-    this.#connecting ??= new Promise((opened, failed) => {
+    this.#connecting ??= new Promise((resolve, reject) => {
       const url = address("stream");
       url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
       const socket = new WebSocket(url, subprotocols());
       this.#giveUp = () => {
         Object.assign(socket, { onopen: null, onmessage: null, onclose: null });
         socket.close(); // closing may take as long as the answer, so nobody waits for it
-        this.#lose(failed);
+        this.#onDisconnect(reject);
       };
-      socket.onopen = () => opened(socket);
-      socket.onmessage = ({ data }) => this.#hear(JSON.parse(data));
-      socket.onclose = () => this.#lose(failed);
+      socket.onopen = () => resolve(socket);
+      socket.onmessage = ({ data }) => this.#onMessage(JSON.parse(data));
+      socket.onclose = () => this.#onDisconnect(reject);
     });
     return this.#connecting;
   }
 
   #send(socket, item) {
     const id = this.#numSent++;
-    return new Promise((told, failed) => {
-      this.#waiting.set(id, { told, failed });
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
       socket.send(JSON.stringify({ id, ...item }));
     });
   }
 
-  #hear({ id, problem, ...answer }) {
+  #onMessage({ id, problem, ...answer }) {
     if (!this.#waiting.has(id)) return this.#giveUp(); // an answer without an id: the service could not read the message, and says why over HTTP
-    const { told, failed } = this.#waiting.get(id);
+    const { resolve, reject } = this.#waiting.get(id);
     this.#waiting.delete(id);
-    if (problem) failed(new Problem(problem));
-    else told(answer);
+    if (problem) reject(new Problem(problem));
+    else resolve(answer);
   }
 
-  #lose(failed) {
+  #onDisconnect(reject) {
     this.#connecting = null;
     this.#notBefore = Date.now() + PAUSE_MS;
-    failed(new Disconnected());
-    for (const each of this.#waiting.values()) each.failed(new Disconnected());
+    reject(new Disconnected());
+    for (const each of this.#waiting.values()) each.reject(new Disconnected());
     this.#waiting.clear();
   }
 }

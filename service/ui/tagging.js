@@ -1,6 +1,6 @@
 /** Words with their parts of speech, or with the entities that they belong to. */
-import { element, part } from "./element.js";
-import { attempt } from "./notice.js";
+import { element, fieldsOf, part } from "./element.js";
+import { onSubmit } from "./notice.js";
 import { ask } from "./service.js";
 
 const NAMES = {
@@ -15,17 +15,14 @@ const HUES = {
 
 /** @param {HTMLElement} panel */
 export function startTagging(panel) {
-  const form = part(panel, "form");
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(part(panel, "go"), part(panel, "notice"), async () => {
-      const text = form.elements.namedItem("text").value;
-      const { results } = await ask("tag", { text, model: form.elements.namedItem("model").value });
-      const [{ tokens, entities }] = results;
-      part(panel, "words").replaceChildren(...(entities ? withEntities(text, entities) : withTags(text, tokens)));
-      part(panel, "words").hidden = false;
-    }, part(panel, "words"));
-  });
+  const field = fieldsOf(panel);
+  onSubmit(panel, async () => {
+    const text = field("text").value;
+    const { results } = await ask("tag", { text, model: field("model").value });
+    const [{ tokens, entities }] = results;
+    part(panel, "words").replaceChildren(...(entities ? withEntities(text, entities) : withTags(text, tokens)));
+    part(panel, "words").hidden = false;
+  }, "words");
 }
 
 function withTags(text, tokens) {

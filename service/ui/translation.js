@@ -1,28 +1,24 @@
 /** Translates English captions into German or French, and shows where each piece of the translation looked. */
-import { element, part } from "./element.js";
-import { attempt } from "./notice.js";
+import { element, fieldsOf, part } from "./element.js";
+import { onSubmit } from "./notice.js";
 import { ask } from "./service.js";
 
 /** @param {HTMLElement} panel */
 export function startTranslation(panel) {
-  const form = part(panel, "form");
-  const field = (name) => form.elements.namedItem(name);
+  const field = fieldsOf(panel);
   field("beams").addEventListener("input", () => {
     part(panel, "beams").textContent = field("beams").value;
   });
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    attempt(part(panel, "go"), part(panel, "notice"), async () => {
-      const question = {
-        text: field("text").value,
-        to: field("to").value,
-        beams: Number(field("beams").value),
-        attention: field("attention").checked,
-      };
-      const { translations } = await ask("translate", question).catch(advise);
-      show(panel, question.to, translations[0]);
-    }, part(panel, "answer"));
-  });
+  onSubmit(panel, async () => {
+    const question = {
+      text: field("text").value,
+      to: field("to").value,
+      beams: Number(field("beams").value),
+      attention: field("attention").checked,
+    };
+    const { translations } = await ask("translate", question).catch(advise);
+    show(panel, question.to, translations[0]);
+  }, "answer");
 }
 
 /** The service advises sending a list if a text is too long, but this page takes none. */
@@ -47,7 +43,7 @@ function heatMap({ source, target, weights }) {
   );
   const caption = element("figcaption", {}, "Where each piece of the translation (rows) looked in the English text (columns), %");
   const table = element("table", { class: "heat" }, element("thead", {}, head), element("tbody", {}, ...rows));
-  return element("figure", {}, caption, element("div", { class: "scroll", tabindex: "0" }, table));
+  return element("figure", {}, caption, element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Attention" }, table));
 }
 
 function cell(weight, target, source) {

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from bench.baselines import MODELS
 from bench.baselines.fused import FusedModel
-from bench.raw import num_tokens, zeros
+from bench.raw import filled, num_tokens
 from service.bundle.graph import open_graph
 from service.bundle.manifest import Bundle, read_bundle
 
@@ -17,7 +17,7 @@ def logits_of_rungs(bundle: Bundle, text: NDArray[np.int64]) -> NDArray[np.float
     """Logits after the last item, step by step."""
     stage = bundle.manifest.stage("encode")
     graph = open_graph(bundle, stage, 1)
-    state = {spec.name: zeros(spec, 1, 1, spec.initial) for spec in bundle.manifest.state}
+    state = {spec.name: filled(spec, 1, 1) for spec in bundle.manifest.state}
     names = ["logits", *(f"{name}_next" for name in stage.reads)]
     logits = np.empty(0, np.float32)
     for item in text:

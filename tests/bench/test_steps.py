@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from bench.clients.steps import LENGTH_HEADER, binary_steps, json_steps, single_step, stream_step
+from bench.requests import LENGTH_HEADER, binary_steps, json_steps, single_step, stream_step
 
 IDS = np.array([[3, 1, 4], [1, 5, 9]])
 

@@ -12,7 +12,7 @@ from tests.e2e.asking import Json, ask
 from tests.e2e.server import ROOT
 from training import captions
 from training.data import digits
-from training.tasks.caption import place_everywhere
+from training.tasks.caption import with_all_shifts
 
 pytestmark = [
     pytest.mark.e2e,
@@ -33,7 +33,7 @@ def picture(pixels: np.ndarray, ink: int, paper: int) -> str:
 
 
 def test_held_out_images_are_described_as_they_are(client: httpx.Client) -> None:
-    images, labels = place_everywhere(*digits.load("dev"))
+    images, labels = with_all_shifts(*digits.load("dev"))
     chosen = np.random.default_rng(1).choice(len(images), size=60, replace=False)
     expected = captions.attributes_of(images[chosen], labels[chosen])
     answers = [described(client, image.tolist()) for image in images[chosen]]

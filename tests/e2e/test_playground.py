@@ -47,7 +47,7 @@ def test_a_review_is_judged_as_it_is_typed_and_its_session_goes_on_after_a_reloa
     session_id, taken = visitor.part("session").inner_text(), int(step.inner_text())
     assert client.get(f"/sessions/{session_id}").json()["step"] == taken
     expect(visitor.part("chain").locator("li")).to_have_count(taken)
-    expect(visitor.part("way")).to_have_text("WebSocket")
+    expect(visitor.part("transport")).to_have_text("WebSocket")
 
     visitor.reload()
     expect(visitor.part("notice")).to_contain_text(f"the same session goes on at step {taken}")
@@ -111,24 +111,24 @@ def test_a_text_grows_is_forked_and_taken_back(visitor: Visitor, client: httpx.C
     form.get_by_label("Prompt").fill("ROMEO:\n")
     form.get_by_label("Characters").fill("80")
     form.get_by_label("Model").select_option("generation-mingru")
-    visitor.part("write").click()
-    expect(visitor.part("sheets").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
-    (sheet,) = visitor.storage("generation")
-    assert sheet["text"].startswith("ROMEO:\n")
-    assert (len(sheet["text"]), sheet["session"]["step"]) == (87, 3)
+    visitor.part("form").get_by_role("button", name="Write").click()
+    expect(visitor.part("cards").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
+    (card,) = visitor.storage("generation")
+    assert card["text"].startswith("ROMEO:\n")
+    assert (len(card["text"]), card["session"]["step"]) == (87, 3)
 
     visitor.part("fork").click()
-    texts = visitor.part("sheets").locator("pre")
+    texts = visitor.part("cards").locator("pre")
     expect(texts).to_have_count(2)
-    expect(visitor.part("sheets").locator("[data-role=step]")).to_have_text(["5", "5"])
+    expect(visitor.part("cards").locator("[data-role=step]")).to_have_text(["5", "5"])
     one, other = visitor.storage("generation")
-    assert one["text"][:87] == other["text"][:87] == sheet["text"]
+    assert one["text"][:87] == other["text"][:87] == card["text"]
     assert one["text"][87:] != other["text"][87:]
 
-    first = visitor.part("sheets").locator("article").first
+    first = visitor.part("cards").locator("article").first
     first.get_by_role("button", name="Back to checkpoint").click()
     expect(first.locator("[data-role=step]")).to_have_text("6")
-    assert visitor.storage("generation")[0]["text"] == sheet["text"]
+    assert visitor.storage("generation")[0]["text"] == card["text"]
     first.get_by_role("button", name="Continue").click()
     expect(first.locator("[data-role=step]")).to_have_text("7")
 
@@ -144,18 +144,18 @@ def test_a_text_that_is_stopped_is_not_committed_and_comes_again(visitor: Visito
     visitor.open("generation")
     num_characters = visitor.page.locator("#generation form").get_by_label("Characters")
     num_characters.fill("4096")
-    visitor.part("write").click()
-    expect(visitor.part("sheets").locator("ins")).to_have_text(re.compile(r".{20}", re.DOTALL))
-    begun = visitor.part("sheets").locator("ins").inner_text()
+    visitor.part("form").get_by_role("button", name="Write").click()
+    expect(visitor.part("cards").locator("ins")).to_have_text(re.compile(r".{20}", re.DOTALL))
+    begun = visitor.part("cards").locator("ins").inner_text()
     visitor.part("stop").click()
-    notice = visitor.part("sheets").locator("[data-role=notice]")
+    notice = visitor.part("cards").locator("[data-role=notice]")
     expect(notice).to_contain_text("nothing of it was committed")
-    (sheet,) = visitor.storage("generation")
-    assert client.get(f"/sessions/{sheet['session']['session_id']}").json()["step"] == sheet["session"]["step"] == 2
+    (card,) = visitor.storage("generation")
+    assert client.get(f"/sessions/{card['session']['session_id']}").json()["step"] == card["session"]["step"] == 2
     num_characters.fill("20")
-    visitor.part("go").click()
+    visitor.part("cards").locator("[data-role=go]").click()
     expect(notice).to_contain_text("Drawn with seed")
-    assert visitor.storage("generation")[0]["text"] == sheet["text"] + begun[:20]
+    assert visitor.storage("generation")[0]["text"] == card["text"] + begun[:20]
 
 
 def test_words_have_their_tags_and_entities(visitor: Visitor) -> None:
@@ -289,13 +289,15 @@ def test_sessions_are_listed_looked_at_and_ended(visitor: Visitor, client: httpx
     expect(row.locator("pre")).to_contain_text('"step": 2')
     row.get_by_role("button", name="Delete").click()
     expect(row).to_have_count(0)
+    expect(visitor.part("empty")).to_be_visible()
+    expect(visitor.part("table")).to_be_hidden()
     assert client.get(f"/sessions/{session_id}").status_code == 410
 
 
 def test_a_refusal_is_told_where_it_happened(visitor: Visitor) -> None:
     visitor.open("generation")
     visitor.page.locator("#generation form").get_by_label("Prompt").fill("42")
-    visitor.part("write").click()
+    visitor.part("form").get_by_role("button", name="Write").click()
     told = visitor.part("notice").first
     expect(told).to_contain_text("Invalid input (422)")
     expect(told).to_contain_text("character '4' at position 0 is not one the model knows")
@@ -343,7 +345,7 @@ def test_with_a_key_a_session_goes_on_after_the_service_was_started_again(
         visitor.expect_refusal(401)
         visitor.part("text").fill("so warm")
         expect(visitor.part("step")).to_have_text("2")
-        expect(visitor.part("way")).to_have_text("WebSocket")
+        expect(visitor.part("transport")).to_have_text("WebSocket")
         assert token not in str(visitor.page.evaluate("() => ({...localStorage})"))
         server.kill()
         visitor.part("text").fill("so warm!")

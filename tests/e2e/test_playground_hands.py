@@ -93,15 +93,15 @@ def test_the_keyboards_focus_stays_where_it_was(visitor: Visitor) -> None:
     visitor.show("generation")
     length = visitor.page.locator("#generation form").get_by_label("Characters")
     length.fill("20")
-    visitor.part("write").click()
-    notice = visitor.part("sheets").locator("[data-role=notice]")
+    visitor.part("form").get_by_role("button", name="Write").click()
+    notice = visitor.part("cards").locator("[data-role=notice]")
     expect(notice).to_contain_text("Drawn with seed")
     length.fill("4096")
-    visitor.part("go").press("Enter")
+    visitor.part("cards").locator("[data-role=go]").press("Enter")
     expect(visitor.part("stop")).to_be_focused()
     visitor.page.keyboard.press("Enter")
     expect(notice).to_contain_text("Stopped before its end")
-    expect(visitor.part("go")).to_be_focused()
+    expect(visitor.part("cards").locator("[data-role=go]")).to_be_focused()
 
 
 def test_a_chart_that_was_replaced_is_watched_no_more(visitor: Visitor) -> None:

@@ -50,7 +50,7 @@ def test_a_connection_that_says_nothing_is_given_up(visitor: Visitor, client: ht
     visitor.open()
     visitor.part("text").fill("good")
     expect(visitor.part("judgement")).to_have_text(judged(client, "good"))
-    expect(visitor.part("way")).to_have_text("HTTP")
+    expect(visitor.part("transport")).to_have_text("HTTP")
 
 
 def test_half_a_character_holds_nothing_up(visitor: Visitor, client: httpx.Client) -> None:
@@ -104,12 +104,12 @@ def test_a_text_whose_answer_ends_early_is_told_again(visitor: Visitor) -> None:
         route.fulfill(response=answered, body=answered.text().partition("event: done")[0])
 
     visitor.page.route("**/steps", lose_end)
-    visitor.part("write").click()
+    visitor.part("form").get_by_role("button", name="Write").click()
     expect(visitor.part("notice").first).to_contain_text("Try again")
-    visitor.part("go").click()
-    expect(visitor.part("sheets").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
-    (sheet,) = visitor.storage("generation")
-    assert (sheet["session"]["step"], sheet["asked"]) == (3, None)
+    visitor.part("cards").locator("[data-role=go]").click()
+    expect(visitor.part("cards").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
+    (card,) = visitor.storage("generation")
+    assert (card["session"]["step"], card["asked"]) == (3, None)
 
 
 def test_of_two_tabs_on_one_session_one_begins_another(visit: Callable[..., Visitor], server: Server) -> None:
@@ -133,8 +133,8 @@ def test_a_service_that_is_away_is_told_of_once_and_a_text_that_it_left_is_writt
         visitor = visit(server.url)
         visitor.open("generation")
         visitor.page.locator("#generation form").get_by_label("Characters").fill("4096")
-        visitor.part("write").click()
-        expect(visitor.part("sheets").locator("ins")).not_to_be_empty()
+        visitor.part("form").get_by_role("button", name="Write").click()
+        expect(visitor.part("cards").locator("ins")).not_to_be_empty()
         server.kill()
         expect(visitor.part("notice").first).to_contain_text("does not answer")
         visitor.show("sentiment")
@@ -151,10 +151,10 @@ def test_a_service_that_is_away_is_told_of_once_and_a_text_that_it_left_is_writt
         server.start()
         expect(visitor.part("step")).to_have_text("2")
         visitor.show("generation")
-        visitor.part("go").click()
-        expect(visitor.part("sheets").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
-        (sheet,) = visitor.storage("generation")
-        assert sheet["session"]["step"] == 3
+        visitor.part("cards").locator("[data-role=go]").click()
+        expect(visitor.part("cards").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
+        (card,) = visitor.storage("generation")
+        assert card["session"]["step"] == 3
         visitor.complaints = [line for line in visitor.complaints if "net::ERR" not in line]
 
 

@@ -96,5 +96,5 @@ def test_what_another_version_has_kept_holds_nothing_up(visitor: Visitor, name: 
     expect(visitor.part("step")).to_have_text("2")
     visitor.show("generation")
     visitor.page.locator("#generation form").get_by_label("Characters").fill("5")
-    visitor.part("write").click()
-    expect(visitor.part("sheets").locator("[data-role=notice]")).to_contain_text("Drawn with seed")
+    visitor.part("form").get_by_role("button", name="Write").click()
+    expect(visitor.part("cards").locator("[data-role=notice]")).to_contain_text("Drawn with seed")

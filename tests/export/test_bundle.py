@@ -163,8 +163,8 @@ def test_a_bundle_of_own_data_may_be_as_large_as_it_is(
     manifest = sentiment.bundle.manifest
     own = tuple(data.model_copy(update={"address": "file:mails.csv"}) for data in manifest.data)
     with pytest.raises(BundleTooLarge):
-        directory_module.finish(directory, manifest)
-    directory_module.finish(directory, manifest.model_copy(update={"data": own}))
+        directory_module.write_manifest(directory, manifest)
+    directory_module.write_manifest(directory, manifest.model_copy(update={"data": own}))
 
 
 def test_an_interruption_writes_nothing(sentiment: Exported, quick: Callable[..., None], tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import torch
 
 from export.parity import prove
 from export.quality import measure
+from export.recipes.registry import plan_of_bundle
 from export.rungs import Rungs
-from export.served import plans
 from service.bundle.tasks import CaptionTask
 from tests.export.conftest import Exported, export_small
 from training import captions
@@ -34,7 +34,7 @@ def test_it_is_proved_also_without_its_model(caption: Exported) -> None:
     report = prove(caption.open())
     assert report.passed
     assert {(check.name, check.stage) for check in report.checks} >= {("torch", "look"), ("torch", "decode")}
-    assert prove(Rungs(caption.bundle, plans(caption.bundle)), caption.open()).passed
+    assert prove(Rungs(caption.bundle, plan_of_bundle(caption.bundle)), caption.open()).passed
 
 
 @torch.no_grad()

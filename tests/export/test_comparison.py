@@ -10,10 +10,10 @@ from export import card, comparison, quality
 from export.__main__ import main
 from export.bundle import CARD
 from export.comparison import Claim, claimed, own_figures
-from export.directory import finish
+from export.directory import write_manifest
+from export.recipes.registry import plan_of_bundle
 from export.report import Check, Report
 from export.rungs import Rungs
-from export.served import plans
 from service.bundle.manifest import Bundle, Figure
 from tests.export.conftest import CHARACTERS, Exported
 
@@ -37,7 +37,7 @@ def graph_figure(value: float) -> Figure:
 @pytest.mark.usefixtures("text")
 def test_a_claim_holds_where_the_graphs_give_it(generation: Exported) -> None:
     bundle = generation.bundle
-    found = quality.measure(bundle, Rungs(bundle, plans(bundle))).value
+    found = quality.measure(bundle, Rungs(bundle, plan_of_bundle(bundle))).value
     assert comparison.check(bundle, graph_figure(found)).holds
     assert not comparison.check(bundle, graph_figure(found * 1.01)).holds
 
@@ -82,6 +82,6 @@ def test_a_card_that_was_edited_is_an_error(
     assert swapped != content
     for text, status in ((content, 0), (edited, 1), (swapped, 1)):
         (path / CARD).write_text(text, encoding="utf-8")
-        finish(path, bundle.manifest)  # with the checksum of the edited card
+        write_manifest(path, bundle.manifest)  # with the checksum of the edited card
         assert main(compare) == status
     assert "dev nats_per_char 1.2345 (graph)" in capsys.readouterr().err

@@ -14,9 +14,9 @@ from export.errors import NotFloat32, NotQuantizable, ParityFailed, QualityLost
 from export.int8 import quantize
 from export.parity import prove
 from export.quality import MEASURES
+from export.recipes.registry import plan_of_bundle
 from export.report import Check, Report
 from export.rungs import Rungs
-from export.served import plans
 from service.bundle.manifest import Bundle, Figure, TrainingData, read_bundle
 from tests.export.conftest import GENERATION_RUNGS, Exported
 from training.data.source import DataError
@@ -195,7 +195,7 @@ def test_a_checkpoint_and_its_bundle_give_the_same_int8_bundle(
 
 def test_a_bundle_is_planned_as_its_checkpoint_is(exported: Exported) -> None:
     """But for the model, which a bundle does not hold."""
-    for found, expected in zip(plans(exported.bundle), exported.stages, strict=True):
+    for found, expected in zip(plan_of_bundle(exported.bundle), exported.stages, strict=True):
         same = replace(found, build=expected.build, draw=expected.draw)
         assert same == expected
         with pytest.raises(NotImplementedError, match="no model"):

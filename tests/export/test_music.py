@@ -5,8 +5,8 @@ import pytest
 
 from export.parity import _error, prove
 from export.quality import measure
+from export.recipes.registry import plan_of_bundle
 from export.rungs import Rungs
-from export.served import plans
 from export.weights import rounded
 from service.bundle.tasks import MusicTask
 from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, export_small
@@ -31,7 +31,7 @@ def test_a_bundle_for_music_says_its_grid_and_is_proved(chorales: Exported) -> N
 
 
 def test_a_finished_bundle_can_be_tried_without_its_model(chorales: Exported) -> None:
-    assert prove(Rungs(chorales.bundle, plans(chorales.bundle)), chorales.open()).passed
+    assert prove(Rungs(chorales.bundle, plan_of_bundle(chorales.bundle)), chorales.open()).passed
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0, 10.0])

@@ -9,10 +9,10 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from export import overview, quality
-from export.quality import GraphForecaster, measure
-from export.recipes.registry import RECIPES
+from export.forecaster import GraphForecaster
+from export.quality import measure
+from export.recipes.registry import RECIPES, kind_of, plan_of_bundle
 from export.rungs import Rungs, cut
-from export.served import plans
 from service.bundle.manifest import Figure, read_bundle
 from tests.export.conftest import CHARACTERS, WORDS, Exported
 from training.data import etth1
@@ -26,7 +26,7 @@ MODELS = Path(__file__).parents[2] / "models"
 
 
 def ask(exported: Exported) -> Figure:
-    return measure(exported.bundle, Rungs(exported.bundle, plans(exported.bundle)))
+    return measure(exported.bundle, Rungs(exported.bundle, plan_of_bundle(exported.bundle)))
 
 
 def test_a_text_costs_what_torch_says(generation: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_a_model_of_too_short_a_horizon_is_not_measured(forecasting: Exported) -
 
 @pytest.mark.parametrize("task", RECIPES)
 def test_every_task_has_a_figure_and_its_data(task: str) -> None:
-    assert quality.MEASURES[task].data
+    assert quality.MEASURES[kind_of(task)].data
 
 
 def test_what_ships_learned_from_the_data_that_it_is_measured_on() -> None:
@@ -104,4 +104,4 @@ def test_a_length_is_cut_into_the_largest_rungs_first() -> None:
 def test_the_shipped_graphs_are_as_accurate_as_the_card_says() -> None:
     bundle = read_bundle(MODELS / "sentiment")
     claimed = next(f.value for f in bundle.manifest.figures if (f.metric, f.of) == ("accuracy", "graph"))
-    assert measure(bundle, Rungs(bundle, plans(bundle))).value == claimed
+    assert measure(bundle, Rungs(bundle, plan_of_bundle(bundle))).value == claimed

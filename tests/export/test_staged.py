@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from export import quality
-from export.served import plans
+from export.recipes.registry import plan_of_bundle
 from export.tagger import GraphTagger
 from export.weights import rounded
 from service.bundle.manifest import read_bundle
@@ -116,7 +116,7 @@ def test_sentiment_of_whole_texts_is_a_sentiment_bundle_with_a_pool_that_can_be_
 @pytest.mark.parametrize("name", ["tagging", "streaming", "sentiment_of_texts"])
 def test_finished_bundles_can_be_tried_without_their_model(name: str, request: pytest.FixtureRequest) -> None:
     exported: Exported = request.getfixturevalue(name)
-    for planned, read in zip(exported.stages, plans(exported.bundle), strict=True):
+    for planned, read in zip(exported.stages, plan_of_bundle(exported.bundle), strict=True):
         rng = np.random.default_rng(1)
         drawn = read.draw(rng, 2, 3)
         expected = planned.draw(np.random.default_rng(1), 2, 3)

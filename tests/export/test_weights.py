@@ -68,6 +68,6 @@ def test_the_model_itself_is_left_as_it_was() -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_stack_in_one_module_is_left_to_be_copied_layer_by_layer() -> None:
-    stack = nn.Sequential(nn.LSTM(5, 7, num_layers=2))
-    assert isinstance(prepare(stack)[0], nn.LSTM)  # type: ignore[index]
+def test_a_stack_in_one_module_is_refused() -> None:
+    with pytest.raises(ValueError, match="not one cell"):
+        prepare(nn.Sequential(nn.LSTM(5, 7, num_layers=2)))

@@ -11,10 +11,12 @@ from urllib.parse import unquote
 import orjson
 from starlette.types import ASGIApp, Message, Scope
 
+from service.api.body_reader import BodyReader
 from service.api.open_inference.infer import InferRoute
 from service.api.open_inference.metadata import OpenInferenceRoutes
 from service.api.openai.routes import OpenAI
 from service.api.plain import PlainApp
+from service.api.query import QueryMiddleware
 from service.api.question_routes import QuestionRoutes
 from service.api.refusal_layer import RefusalMiddleware
 from service.api.routes import joined, other_methods, routed, routes_of
@@ -22,7 +24,7 @@ from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
 from service.api.stream.channel import offer
 from service.api.stream.stream import Stream
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.questions import Questions
 from service.sessions.sequences import Sequences
 from tests.fakes.process import Process
@@ -230,7 +232,7 @@ class ChannelSocket(Socket):
         while self._held and not self._is_paused:
             self._say(self._held.popleft())
 
-    def tell(self, message: Message) -> None:
+    def send_now(self, message: Message) -> None:
         """An answer."""
         self._from_app.put_nowait(message)
 
@@ -253,24 +255,24 @@ class Surface:
     socket_type: type[Socket] = Socket
 
     def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
-        answering = Answering(timeout_seconds)
-        tally = process.metrics.requests_tally
-        self.stream = Stream(process.steps, process.core.answer_room, tally, MAX_BYTES)
+        answering = OpenAnswers(timeout_seconds)
+        tally, bodies = process.metrics.requests_tally, BodyReader(MAX_BYTES)
+        self.stream = Stream(process.steps, process.core.answer_room, tally, bodies)
         sequences = Sequences(process.sessions, process.openings, process.steps, answering, process.catalog.numerics)
         first_piece = process.metrics.time_to_first_token.observe
-        openai = OpenAI(process.catalog, process.metrics, answering, MAX_BYTES, process.clock)
+        openai = OpenAI(process.catalog, process.metrics, answering, bodies, process.clock)
         questions = Questions(process.catalog, process.metrics, answering, process.core.answer_room)
         hot = joined(
-            QuestionRoutes(questions, MAX_BYTES).handlers(),
-            StepRoutes(process.steps, process.core.answer_room, MAX_BYTES, first_piece).handlers(),
-            InferRoute(process.catalog, sequences, process.core.answer_room, MAX_BYTES).handlers(),
+            QuestionRoutes(questions, bodies).handlers(),
+            StepRoutes(process.steps, process.core.answer_room, bodies, first_piece).handlers(),
+            InferRoute(process.catalog, sequences, process.core.answer_room, bodies).handlers(),
             openai.handlers(),
         )
         handlers = joined(
             SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers).handlers(),
             OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS).handlers(),
         )
-        routes = RefusalMiddleware(routed([*routes_of(handlers), *other_methods(hot, handlers)]))
+        routes = QueryMiddleware(RefusalMiddleware(routed([*routes_of(handlers), *other_methods(hot, handlers)])))
         self.app = PlainApp(hot, self.stream, openai.refuse, routes, tally)
         self.client = Client(self.app)
 

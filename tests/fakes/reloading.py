@@ -23,8 +23,13 @@ class ModelStore:
 
     def __init__(self, *versions: str) -> None:
         self.versions = list(versions)
+        self.reads: list[str] = []
 
-    def find(self, tag: str) -> Bundle:
+    def newest_tag(self, name: str) -> str:
+        return f"{name}:{self.versions[-1]}"
+
+    def stored_bundle(self, tag: str) -> Bundle:
+        self.reads.append(tag)
         name, _, version = tag.partition(":")
         version = self.versions[-1] if version == "latest" else version
         if version == "damaged":
@@ -89,7 +94,7 @@ class Worker:
             worker_id,
             [sum_bundle(configured)],
             followed,
-            service.models.find,
+            service.models,
             answer_seconds,
             service.clock,
         )

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from service.stores.base import Damaged, Record, Successors, Swap, Unavailable
+from service.stores.base import Damaged, Record, Swap, SwapGroup, Unavailable
 from service.stores.limits import Limits
 from service.stores.memory import MemoryStore
 
@@ -38,7 +38,7 @@ class FaultyStore(MemoryStore):
         self.num_held = 0
         self.loads: list[list[str]] = []
         self.swaps: list[list[Swap]] = []
-        self.advances: list[list[Successors]] = []
+        self.advances: list[list[SwapGroup]] = []
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         self.loads.append(list(session_ids))
@@ -59,7 +59,7 @@ class FaultyStore(MemoryStore):
             raise Unavailable("the answer was lost")
         return written
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         self.advances.append(list(groups))
         return await super().advance(groups)
 

@@ -7,6 +7,7 @@ import pytest
 
 from service.bundle.manifest import read_bundle
 from service.engine.runtime import Runtime
+from service.protocols import http
 from tests.fakes.asgi import Surface
 from tests.fakes.port import Port
 from tests.fakes.process import Process
@@ -47,3 +48,10 @@ async def port(process: Process) -> AsyncIterator[Port]:
     await port.listen()
     yield port
     await port.server.stop()
+
+
+@pytest.fixture
+def impatient(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may be silent for a second."""
+    monkeypatch.setattr(http, "KEEP_ALIVE_SECONDS", 1)
+    port.config.timeout_keep_alive = 1

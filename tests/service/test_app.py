@@ -5,7 +5,7 @@ import sys
 
 from service.api.openapi import openapi_document
 from service.api.question_routes import QuestionRoutes
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.metrics import Metrics
 from service.questions import Questions
 from service.steps.answer_room import AnswerRoom
@@ -20,7 +20,7 @@ def printed(code: str) -> set[str]:
 
 
 def test_bentomls_port_takes_the_questions_that_the_second_port_takes() -> None:
-    questions = Questions({}, Metrics(), Answering(1.0), AnswerRoom(2**20, 1.0, lambda: 1))
+    questions = Questions({}, Metrics(), OpenAnswers(1.0), AnswerRoom(2**20, 1.0, lambda: 1))
     assert printed(ROUTES) == {question.path for question in QuestionRoutes(questions, 1024).handlers()}
 
 

@@ -43,12 +43,12 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     advance = await model.engine.advance("encode", row, {"x": np.array([3, 4, 5])}, 3, keep=["logits"])
     assert advance.outputs["logits"].shape == (3, 2)
     assert len(advance.row) == len(row)
-    assert models.on(model.bundle.tag) is model
+    assert models.by_tag(model.bundle.tag) is model
     await models.stop()
     assert not models.is_serving
     await models.remove(model.bundle.tag)
     with pytest.raises(VersionUnknown):
-        models.on(model.bundle.tag)
+        models.by_tag(model.bundle.tag)
 
 
 def test_prepared_graphs_are_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ async def test_a_catalog_is_idle_once_every_row_is_through_its_engine() -> None:
     for version in ("1", "2"):
         graphs = SumGraphs(sum_bundle(version))
         models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
-    model = models.on("sum:2")
+    model = models.by_tag("sum:2")
     assert models.is_idle
     advancing = asyncio.create_task(model.engine.advance("encode", model.layout.initial, {"x": np.array([3, 4, 5])}, 3))
     await asyncio.sleep(0)
@@ -81,7 +81,7 @@ async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions()
     assert isinstance(model, WholeTextSentimentModel)
     models.add(model)
     with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so it has no sessions"):
-        models.on(model.bundle.tag)
+        models.by_tag(model.bundle.tag)
     models.make_current(model.bundle.tag)
     with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so it has no sessions"):
         models.current(model.name)

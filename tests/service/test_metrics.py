@@ -97,10 +97,10 @@ async def test_every_end_of_a_session_is_told_before_the_first() -> None:
 async def test_an_exposition_hands_on_every_tally() -> None:
     metrics = Metrics()
     metrics.requests_tally.add("/", 200, 0.1)
-    metrics.tally(metrics.time_to_first_token).add(0.2)
+    metrics.store_tally.add(("lmdb", "load"), 0.2)
     text = (await metrics.exposition()).decode()
     assert 'rnn_requests_total{code="200",endpoint="/"} 1.0' in text
-    assert "rnn_time_to_first_token_seconds_count 1.0" in text
+    assert 'rnn_store_duration_seconds_count{backend="lmdb",op="load"} 1.0' in text
 
 
 def test_the_document_has_a_row_for_every_metric_and_no_other() -> None:

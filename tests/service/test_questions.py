@@ -12,7 +12,7 @@ import pytest
 
 from service.bundle.manifest import Bundle, read_bundle
 from service.catalog import Catalog
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.concurrency.waiting import together
 from service.errors import DeadlineExceeded, ModelUnknown, TooLarge
 from service.forms.generation import GenerateRequest
@@ -43,7 +43,7 @@ async def questions(tmp_path: Path) -> AsyncIterator[Questions]:
         models.add(model)
         models.make_current(model.bundle.tag)
     models.start()
-    yield Questions(models, Metrics(), Answering(30), AnswerRoom(2**28, 30.0, lambda: 1))
+    yield Questions(models, Metrics(), OpenAnswers(30), AnswerRoom(2**28, 30.0, lambda: 1))
     await models.stop()
 
 
@@ -107,7 +107,7 @@ async def test_a_question_that_the_queue_never_takes_is_too_large() -> None:
         models.add(model)
         models.make_current(model.bundle.tag)
     models.start()
-    questions = Questions(models, Metrics(), Answering(30), AnswerRoom(2**28, 30.0, lambda: 1))
+    questions = Questions(models, Metrics(), OpenAnswers(30), AnswerRoom(2**28, 30.0, lambda: 1))
     for name, most in (("sentiment", 3), ("sentiment-bidirectional", 1)):
         request = SentimentRequest(text=["A fine film."] * most, model=name)
         assert len((await questions.judge_sentiment(request)).results) == most
@@ -117,7 +117,7 @@ async def test_a_question_that_the_queue_never_takes_is_too_large() -> None:
 
 
 async def test_a_stream_has_the_deadline_of_all_answers(questions: Questions) -> None:
-    questions._answering = Answering(0)
+    questions._answering = OpenAnswers(0)
     with pytest.raises(DeadlineExceeded, match="within 0 seconds"):
         await questions.stream(GenerateRequest(stream=True, model="generation"))
 

@@ -37,7 +37,7 @@ async def test_a_version_becomes_current_where_every_worker_has_it_and_its_load_
     loading = asyncio.create_task(one.reloader.load("sum"))
     await asyncio.sleep(0.2)
     assert (one.current, other.current, loading.done()) == ("sum:1", "sum:1", False)
-    assert one.catalog.on("sum:2").bundle.version == "2"
+    assert one.catalog.by_tag("sum:2").bundle.version == "2"
     await other.reloader.follow()
     assert await loading == "sum:2"
     assert one.current == other.current == "sum:2"
@@ -89,7 +89,7 @@ async def test_live_sessions_stay_on_their_version_which_goes_once_they_have() -
     await worker.reloader.load("sum")
     service.clock.now += 10 * LINGER_SECONDS
     await worker.reloader.follow()
-    old = worker.catalog.on("sum:1")
+    old = worker.catalog.by_tag("sum:1")
     assert old.engine.is_serving
     await service.end_session()
     await worker.reloader.follow()
@@ -99,7 +99,7 @@ async def test_live_sessions_stay_on_their_version_which_goes_once_they_have() -
     assert worker.catalog.loaded_tags == {"sum:2"}
     assert not old.engine.is_serving
     with pytest.raises(VersionUnknown):
-        worker.catalog.on("sum:1")
+        worker.catalog.by_tag("sum:1")
     with pytest.raises(ShuttingDown):
         old.engine.submit([])
 
@@ -142,7 +142,7 @@ async def test_a_version_that_another_worker_opened_sessions_on_is_loaded() -> N
     await one.reloader.load("sum", "1")
     await service.open_session("sum:2")
     await other.reloader.follow()
-    assert other.catalog.on("sum:2").engine.is_serving
+    assert other.catalog.by_tag("sum:2").engine.is_serving
     assert other.current == "sum:1"
 
 
@@ -176,10 +176,10 @@ async def test_sessions_on_a_version_that_is_lost_do_not_keep_the_others_from_be
     await service.open_session("sum:lost")
     assert await worker.reloader.load("sum") == "sum:2"
     with pytest.raises(VersionUnknown):
-        worker.catalog.on("sum:lost")
+        worker.catalog.by_tag("sum:lost")
     service.models.versions.append("lost")
     await worker.reloader.follow()
-    assert worker.catalog.on("sum:lost").bundle.version == "lost"
+    assert worker.catalog.by_tag("sum:lost").bundle.version == "lost"
 
 
 async def test_a_version_that_cannot_be_opened_is_tried_again_after_a_while_or_when_it_is_asked_for() -> None:
@@ -215,20 +215,28 @@ async def test_a_new_version_in_the_model_store_is_taken_up_where_that_is_wished
     looking.cancel()
 
 
+async def test_only_a_version_that_is_new_in_the_model_store_is_read() -> None:
+    service = Service("1")
+    following = await service.worker("a", followed=("sum",))
+    looking = asyncio.create_task(following.reloader.follow_forever())
+    await asyncio.sleep(0.02)
+    assert service.models.reads == []
+    service.models.versions.append("2")
+    await until(lambda: following.current == "sum:2")
+    await asyncio.sleep(0.02)
+    assert service.models.reads == ["sum:2", "sum:2"]  # when it was found, and when it was loaded
+    looking.cancel()
+
+
 @pytest.mark.parametrize("newest", ["damaged", None])
 async def test_a_newest_version_that_is_damaged_or_gone_does_not_keep_a_worker_from_following_the_others(
-    newest: str | None, caplog: pytest.LogCaptureFixture
+    newest: str | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Service("1", "2")
     following = await service.worker("a", followed=("sum",))
     other = await service.worker("b")
-    find = following.reloader._find
+    monkeypatch.setattr(service.models, "newest_tag", lambda _: f"sum:{newest or 7}")
     looking = asyncio.create_task(following.reloader.follow_forever())
-
-    def find_latest(tag: str) -> Bundle:
-        return find(f"sum:{newest or 7}" if tag.endswith("latest") else tag)
-
-    following.reloader._find = find_latest
     await asyncio.sleep(0.02)
     async with asyncio.timeout(5):
         assert await other.reloader.load("sum", "2") == "sum:2"
@@ -266,7 +274,7 @@ async def test_a_worker_that_is_loading_for_long_is_waited_for_all_the_same(monk
 
     monkeypatch.setattr(slow.catalog, "load", load_slowly)
     alive = BackgroundTasks()
-    alive.repeat(0.001, slow.reloader.beat)
+    alive.repeat(0.001, slow.reloader.heartbeat)
     loading = asyncio.create_task(one.reloader.load("sum"))
     await until(lambda: "sum:2" in one.catalog.loaded_tags)
     following = asyncio.create_task(slow.reloader.follow())
@@ -285,7 +293,7 @@ async def test_a_worker_whose_store_is_down_goes_on_to_note_that_it_is_alive() -
     service = Service("1")
     worker = await service.worker("a")
     alive = BackgroundTasks()
-    alive.repeat(0.001, worker.reloader.beat)
+    alive.repeat(0.001, worker.reloader.heartbeat)
     service.store.is_down = True
     await asyncio.sleep(0.02)
     service.store.is_down = False

@@ -92,7 +92,7 @@ async def test_sessions_and_bundles_go_by_the_clock_of_the_store(
     (record,) = await store.load([opened.session_id])
     assert isinstance(record, Record)
     assert record.expires_at == 4e9 + 60
-    await worker.reloader.beat()
+    await worker.reloader.heartbeat()
     assert all(orjson.loads(note)["at"] == 4e9 for note in (await store.notes("worker:")).values())
 
 
@@ -141,7 +141,7 @@ async def test_a_worker_that_ends_has_answered_its_questions_and_written_down_wh
 
     under_way = asyncio.create_task(question())
     await settle()
-    worker.refused(400)
+    worker.count_refused(400)
     stopping = asyncio.create_task(worker.stop())
     await asyncio.sleep(0.05)
     assert not stopping.done()

@@ -1,6 +1,6 @@
 import pytest
 
-from training.published import Own, Published, Table, compare, load
+from training.published import OurFigure, Published, Table, compare, load
 
 TABLE = Table(
     title="Adding, MSE",
@@ -16,8 +16,8 @@ TABLE = Table(
 )
 
 
-def own(metric: str = "mse", data: tuple[str, ...] = ("numbers, train",), value: float = 0.1) -> Own:
-    return Own("ours", data, metric, "dev", value, deviation=0.02)
+def own(metric: str = "mse", data: tuple[str, ...] = ("numbers, train",), value: float = 0.1) -> OurFigure:
+    return OurFigure("ours", data, metric, "dev", value, deviation=0.02)
 
 
 def test_ours_stands_among_the_published_ones_by_its_value() -> None:
@@ -34,7 +34,7 @@ def test_where_higher_is_better_the_highest_comes_first() -> None:
 
 
 @pytest.mark.parametrize("stranger", [own(metric="mae"), own(data=("other numbers",))])
-def test_other_figures_and_other_data_do_not_belong(stranger: Own) -> None:
+def test_other_figures_and_other_data_do_not_belong(stranger: OurFigure) -> None:
     assert list(compare([stranger], [TABLE])) == []
 
 

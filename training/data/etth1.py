@@ -5,9 +5,9 @@ too. This module knows the file and the borders of the splits, not models or win
 """
 
 from training.data import table
-from training.data.series import Protocol, Series
+from training.data.series import Protocol, Published, Series
 from training.data.source import DataSource, LocalFile, load_text
-from training.data.table import Scaler, Table
+from training.data.table import Table
 
 SOURCE = DataSource(
     name="ETTh1",
@@ -25,7 +25,6 @@ SPLITS = {
     "test": range(16 * HOURS_PER_MONTH, 20 * HOURS_PER_MONTH),
 }
 CHANNELS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
-INTERVAL = "1 hour"
 PROTOCOL = Protocol(look_back=96, horizons=(96, 192, 336, 720), naive_season=24)
 
 
@@ -38,11 +37,9 @@ def load() -> Table:
     return table.parse(*load_text(SOURCE, FILE))
 
 
-def fit_scaler(whole: Table) -> Scaler:
-    """Compute mean and standard deviation of the training rows."""
-    return table.fit_scaler(whole.readings[SPLITS["train"]])
-
-
 def series() -> Series:
     """Load the table with its splits and protocol."""
     return Series(load(), SPLITS, PROTOCOL)
+
+
+PUBLISHED = Published(SOURCE, CHANNELS, "1 hour", PROTOCOL, series)

@@ -1,7 +1,7 @@
 """ETTm1: ETTh1's transformer station, every 15 minutes."""
 
 from training.data import etth1, table
-from training.data.series import Protocol, Series
+from training.data.series import Protocol, Published, Series
 from training.data.source import DataSource, LocalFile, load_text
 
 SOURCE = DataSource(
@@ -14,11 +14,12 @@ SOURCE = DataSource(
 FILE = LocalFile("forecasting/ETTm1.csv.gz", SOURCE.sha256)
 
 SPLITS = {name: range(4 * rows.start, 4 * rows.stop) for name, rows in etth1.SPLITS.items()}
-CHANNELS = etth1.CHANNELS
-INTERVAL = "15 minutes"
 PROTOCOL = Protocol(look_back=96, horizons=(96, 192, 336, 720), naive_season=96)
 
 
 def series() -> Series:
     """Load the table with its splits and protocol."""
     return Series(table.parse(*load_text(SOURCE, FILE)), SPLITS, PROTOCOL)
+
+
+PUBLISHED = Published(SOURCE, etth1.CHANNELS, "15 minutes", PROTOCOL, series)

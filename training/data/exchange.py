@@ -4,7 +4,7 @@ There is no season, so the naive forecast repeats the last reading. Published mo
 """
 
 from training.data import table
-from training.data.series import Protocol, Series, shares
+from training.data.series import Protocol, Published, Series, shares
 from training.data.source import DataSource, LocalFile, load_text
 
 SOURCE = DataSource(
@@ -20,7 +20,6 @@ SOURCE = DataSource(
 FILE = LocalFile("forecasting/exchange_rate.csv.gz", SOURCE.sha256)
 
 CHANNELS = ("0", "1", "2", "3", "4", "5", "6", "OT")
-INTERVAL = "1 day"
 PROTOCOL = Protocol(look_back=96, horizons=(96, 192, 336, 720), naive_season=1)
 
 
@@ -28,3 +27,6 @@ def series() -> Series:
     """Load the table with its splits and protocol."""
     whole = table.parse(*load_text(SOURCE, FILE))
     return Series(whole, shares(len(whole.readings)), PROTOCOL)
+
+
+PUBLISHED = Published(SOURCE, CHANNELS, "1 day", PROTOCOL, series)

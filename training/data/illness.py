@@ -1,7 +1,7 @@
 """ILI: weekly visits for influenza-like illness in the United States, 2002 to 2020, split 70/10/20 as in Autoformer."""
 
 from training.data import table
-from training.data.series import Protocol, Series, shares
+from training.data.series import Protocol, Published, Series, shares
 from training.data.source import DataSource, LocalFile, load_text
 
 SOURCE = DataSource(
@@ -25,7 +25,6 @@ CHANNELS = (
     "NUM. OF PROVIDERS",
     "OT",
 )
-INTERVAL = "1 week"
 PROTOCOL = Protocol(look_back=36, horizons=(24, 36, 48, 60), naive_season=52)
 
 
@@ -33,3 +32,6 @@ def series() -> Series:
     """Load the table with its splits and protocol."""
     whole = table.parse(*load_text(SOURCE, FILE))
     return Series(whole, shares(len(whole.readings)), PROTOCOL)
+
+
+PUBLISHED = Published(SOURCE, CHANNELS, "1 week", PROTOCOL, series)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.series import Protocol, Series
+from training.data.series import Protocol, Published, Series
 from training.data.source import BrokenLineError, DataSource, LocalFile, load_text
 from training.data.table import Table, parse_reading
 
@@ -27,7 +27,6 @@ FILE = LocalFile("forecasting/m4_hourly_train.csv.gz", SOURCE.sha256)
 
 HORIZON = 48
 CHANNELS = tuple(f"H{number}" for number in range(1, 415))
-INTERVAL = "1 hour"
 PROTOCOL = Protocol(look_back=None, horizons=(HORIZON,), naive_season=24)
 
 
@@ -53,3 +52,6 @@ def parse(text: str, path: Path) -> Table:
     for column, readings in enumerate(found):
         table[len(table) - len(readings) :, column] = readings
     return Table(tuple(row[0] for row in rows), table)
+
+
+PUBLISHED = Published(SOURCE, CHANNELS, "1 hour", PROTOCOL, series)

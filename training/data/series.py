@@ -1,6 +1,6 @@
 """A data set for forecasting: its readings, its splits, and the protocol by which published errors are measured."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import table
+from training.data.source import DataSource
 from training.data.table import Scaler, Table
 
 
@@ -53,6 +54,25 @@ class Series:
         """The standardised readings of all splits, float64 (rows, channels)."""
         stop = max(rows.stop for rows in self.splits.values())
         return self.scaler.standardize(self.table.readings[:stop])
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published data set, and what is known of it without loading it.
+
+    Args:
+        source: Where it comes from.
+        channels: Names of the channels.
+        interval: Time between two readings, for instance "1 hour".
+        protocol: How errors are measured.
+        load: Loads it. Raises DataError if it is missing, not the published one, or has a line that cannot be used.
+    """
+
+    source: DataSource
+    channels: tuple[str, ...]
+    interval: str
+    protocol: Protocol
+    load: Callable[[], Series]
 
 
 def slice_of(rows: range) -> slice:

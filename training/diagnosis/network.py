@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from training.diagnosis.problems import Problem
 from training.diagnosis.variants import Variant
 from training.recurrence import cells
-from training.recurrence.cells import Cell, GRUCell, LSTMCell, State, VanillaCell
+from training.recurrence.cells import Cell, LSTMCell, State
 
 EMBEDDING_SIZE = 64
 
@@ -38,14 +38,7 @@ class Network(nn.Module):
 
     def cell(self) -> Cell:
         """A copy of the recurrent layer as a cell of this project, one step at a time."""
-        match self.recurrent:
-            case nn.RNN():
-                return VanillaCell.from_torch(self.recurrent)
-            case nn.LSTM():
-                return LSTMCell.from_torch(self.recurrent)
-            case nn.GRU():
-                return GRUCell.from_torch(self.recurrent)
-        raise TypeError(f"no cell for {type(self.recurrent).__name__}")
+        return cells.cell_of(self.recurrent)
 
 
 def build(variant: Variant, problem: Problem, hidden_size: int, seed: int) -> Network:

@@ -116,8 +116,7 @@ def draw_learning(path: Path, learning: Curves) -> None:
 
 
 def _learning_panel(learning: Curves, problem: str, T: int) -> Panel:
-    unit = "MSE" if problem == "adding" else "cross entropy, nats"
-    return Panel(f"{problem}, T = {T}", _of(learning, problem, T, "error"), unit)
+    return Panel(f"{problem}, T = {T}", _of(learning, problem, T, "error"), PROBLEMS[problem](T).unit)
 
 
 def draw_clipping(path: Path, rows: Sequence[Mapping[str, str]]) -> None:

@@ -26,7 +26,6 @@ class Problem(ABC):
         unit: Unit of the error.
     """
 
-    name: str
     unit: str
     is_token = False
     baseline: float | None = None
@@ -71,7 +70,6 @@ class Adding(Problem):
     1/6, the variance of the sum of two such numbers.
     """
 
-    name = "adding"
     unit = "MSE"
     baseline = 1 / 6
     solved = 1e-3
@@ -99,7 +97,6 @@ class Copying(Problem):
     entropy of all T + 20 steps: blanks and then any of 8 symbols at random costs 10 ln 8 / (T + 20).
     """
 
-    name = "copying"
     unit = "cross entropy, nats"
     SYMBOLS = 8
     COPIED = 10

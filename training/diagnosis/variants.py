@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-PLAIN = 0.2  # learning_rate_scale of plain networks
+PLAIN_LEARNING_RATE_SCALE = 0.2
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ def _zero_biases(rnn: nn.RNN) -> dict[str, nn.Parameter]:
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("tanh", "tanh", tanh, PLAIN),
-        Variant("orthogonal", "tanh, orthogonal", orthogonal_tanh, PLAIN),
-        Variant("irnn", "IRNN (ReLU, identity)", irnn, PLAIN),
+        Variant("tanh", "tanh", tanh, PLAIN_LEARNING_RATE_SCALE),
+        Variant("orthogonal", "tanh, orthogonal", orthogonal_tanh, PLAIN_LEARNING_RATE_SCALE),
+        Variant("irnn", "IRNN (ReLU, identity)", irnn, PLAIN_LEARNING_RATE_SCALE),
         Variant("lstm-0", "LSTM, forget bias 0", lstm(0.0)),
         Variant("lstm-1", "LSTM, forget bias 1", lstm(1.0)),
         Variant("lstm-10", "LSTM, forget bias 10", lstm(10.0)),

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from training.data import etth1, sst2, tinyshakespeare
+from training.data.series import slice_of
 from training.diagnosis.problems import Batch, Problem
 from training.tasks.sentiment import group_by_length
 from training.text.vocabulary import character_tokenizer, word_tokenizer
@@ -35,7 +36,6 @@ class Windows(Problem):
 class Characters(Windows):
     """The next character of Shakespeare after T characters, for the last one only."""
 
-    name = "characters"
     unit = "cross entropy, nats"
     is_token = True
 
@@ -60,7 +60,6 @@ class Characters(Windows):
 class Words(Windows):
     """Whether a phrase of exactly T words is positive, after its last word: SST-2's training phrases."""
 
-    name = "words"
     unit = "cross entropy, nats"
     is_token = True
 
@@ -86,12 +85,10 @@ class Words(Windows):
 class Readings(Windows):
     """The next 24 hours of one channel of ETTh1 after T hours, all channels alike, standardised."""
 
-    name = "readings"
     unit = "MSE, standardised readings"
 
     def __init__(self, T: int) -> None:
-        table = etth1.load()
-        rows = etth1.fit_scaler(table).standardize(table.readings)[etth1.SPLITS["train"]]
+        rows = etth1.series().standardized[slice_of(etth1.SPLITS["train"])]
         self._channels = torch.from_numpy(np.ascontiguousarray(rows.T, dtype=np.float32))  # (channels, rows)
         super().__init__(T, length=T, input_size=1, output_size=HORIZON)
 

@@ -58,7 +58,7 @@ def resume_file(output: Path) -> Path:
     return output / LAST / RESUME
 
 
-def written(output: Path) -> dict[str, int]:
+def modification_times(output: Path) -> dict[str, int]:
     """Return when each part of a run was last written, in nanoseconds, by name."""
     return {name: (output / name).stat().st_mtime_ns for name in TRAINED if (output / name).exists()}
 

@@ -27,52 +27,30 @@ aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class Speed:
-    """The speed of a training.
-
-    Args:
-        item: What is counted, in the singular.
-        items_per_second: Items of training batches per second, without the evaluation between epochs.
-        flops_per_item: Floating-point operations of the matrix products, forward and backward.
-        gemm_flops: Operations per second of a large matrix product on this machine.
-    """
-
-    item: str
-    items_per_second: float
-    flops_per_item: float
-    gemm_flops: float
-
-    @property
-    def gemm_share(self) -> float:
-        """MFU: the model's operations per second divided by the machine's."""
-        return self.items_per_second * self.flops_per_item / self.gemm_flops
-
-    def __str__(self) -> str:
-        """Describe the speed in one line."""
-        rate = self.items_per_second * self.flops_per_item / 1e9
-        return (
-            f"{self.items_per_second:,.0f} {self.item}s a second, {rate:,.1f} GFLOP/s: "
-            f"{self.gemm_share:.0%} of this machine's matrix products ({self.gemm_flops / 1e9:,.0f} GFLOP/s)"
-        )
-
-
-@dataclass(frozen=True)
 class Meter:
-    """What is measured once per run: the model's operations and the machine's rate.
+    """What turns a training's items per second into operations per second. It is measured once per run.
 
     Args:
         item: What is counted, in the singular.
-        flops_per_item: See `Speed`.
-        gemm_flops: See `Speed`, of all devices together.
+        flops_per_item: Floating-point operations of the matrix products, forward and backward.
+        gemm_flops: Operations per second of a large matrix product on this machine, by all devices together.
     """
 
     item: str
     flops_per_item: float
     gemm_flops: float
 
-    def read(self, items: float, seconds: float) -> Speed:
-        """Return the speed of a training that took `seconds` for `items`."""
-        return Speed(self.item, items / seconds, self.flops_per_item, self.gemm_flops)
+    def gemm_share(self, items_per_second: float) -> float:
+        """MFU: the model's operations per second divided by the machine's."""
+        return items_per_second * self.flops_per_item / self.gemm_flops
+
+    def describe(self, items_per_second: float) -> str:
+        """Describe a speed in one line."""
+        return (
+            f"{items_per_second:,.0f} {self.item}s a second, {items_per_second * self.flops_per_item / 1e9:,.1f} "
+            f"GFLOP/s: {self.gemm_share(items_per_second):.0%} of this machine's matrix products "
+            f"({self.gemm_flops / 1e9:,.0f} GFLOP/s)"
+        )
 
 
 def count_flops(step: Callable[[], Any]) -> int:

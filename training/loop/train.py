@@ -27,7 +27,7 @@ from training.loop.precision import Precision, choose_precision, is_measured
 from training.loop.run import DEV, Run, TrainingError, build_run, make_fabric, saved_precision
 from training.loop.schedule import learning_rate
 from training.loop.step import count_batch, shard, take_step
-from training.loop.throughput import Meter, Speed, measure_gemm
+from training.loop.throughput import Meter, measure_gemm
 from training.settings import LoopSettings
 from training.tasks.task import Batch, Task
 
@@ -96,7 +96,7 @@ def _train(
                     log.write(run.progress.history)
                     bar.write(_describe(run))
             if fabric.is_global_zero and run.meter is not None:
-                bar.write(str(_speed_so_far(run, run.meter)))
+                bar.write(run.meter.describe(_items_per_second_so_far(run, run.meter)))
         if not run.progress.best_epoch:
             raise TrainingError(f"dev {task.goal.metric} was NaN after every epoch: lower loop.learning_rate")
     except BaseException:
@@ -152,8 +152,11 @@ def _measure(run: Run, batch: Batch) -> Meter:
 def _speed_row(run: Run, items: int, seconds: float) -> dict[str, float]:
     if run.meter is None:
         return {}
-    speed = run.meter.read(items, seconds)
-    return {f"{run.task.throughput_unit}s_per_second": speed.items_per_second, "gemm_share": speed.gemm_share}
+    items_per_second = items / seconds
+    return {
+        f"{run.meter.item}s_per_second": items_per_second,
+        "gemm_share": run.meter.gemm_share(items_per_second),
+    }
 
 
 def evaluate_and_save(run: Run, row: dict[str, float], output: Path, command: str) -> None:
@@ -162,7 +165,7 @@ def evaluate_and_save(run: Run, row: dict[str, float], output: Path, command: st
     model = run.evaluated.eval()
     with torch.no_grad():
         # All processes use the first one's figures to continue or stop.
-        figures = run.fabric.broadcast(run.task.calibrate(model))
+        figures = run.fabric.broadcast(run.task.validate(model))
     is_best = goal.is_better(figures, progress.best_figures)
     progress.epoch += 1
     progress.history.append(row | {f"{DEV}{name}": value for name, value in figures.items()})
@@ -182,11 +185,11 @@ def _keep_best(run: Run, output: Path, command: str) -> None:
         checkpoint.save(output / BEST, run.task, run.evaluated, command)
 
 
-def _speed_so_far(run: Run, meter: Meter) -> Speed:
-    """Return the mean speed over all epochs of the run, including those before it was resumed."""
+def _items_per_second_so_far(run: Run, meter: Meter) -> float:
+    """Return the mean over all epochs of the run, including those before it was resumed."""
     name = f"{meter.item}s_per_second"
     history = [row for row in run.progress.history if name in row]
-    return meter.read(sum(row[name] * row["seconds"] for row in history), sum(row["seconds"] for row in history))
+    return sum(row[name] * row["seconds"] for row in history) / sum(row["seconds"] for row in history)
 
 
 def _seed_epoch(seed: int, epoch: int, rank: int) -> None:

@@ -92,14 +92,14 @@ class BidirectionalSentimentModel(StatefulModule):
         text up to each word.
         """
         if stage == HEAD:
-            return self._judge(inputs["x"], state)
+            return self._pool_and_classify(inputs["x"], state)
         this = self.passes[stage]
         lstm = cast(BidirectionalLSTM, self.layers[this.layer - 1]).lstm(this.direction)
         x = self.embedding(inputs["x"]) if this.layer == 1 else inputs["x"]
         features, h, c = unroll_lstm(LSTMCell.from_torch(lstm), x, state[f"{stage}_h"], state[f"{stage}_c"])
         return {"features": features}, {f"{stage}_h": h, f"{stage}_c": c}
 
-    def _judge(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+    def _pool_and_classify(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """Pool features in the order of the words, so that any cut of a text gives the same bits; then classify."""
         maximum, total, count = state["pool_max"], state["pool_sum"], state["pool_count"]
         pooled: list[Tensor] = []

@@ -57,7 +57,7 @@ class CaptionModel(StatefulModule):
     def forward(self, images: Tensor, words: Tensor) -> Tensor:
         """Return logits (N, T, V) after words, int64 (N, T), given images, float32 (N, 8, 8). The fused path."""
         _, last = self.rows(images / LARGEST)
-        logits, _ = self.decoder(words, self._begun(images, last[0]))
+        logits, _ = self.decoder(words, self._decoder_state(images, last[0]))
         return cast(Tensor, logits)
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
@@ -74,10 +74,10 @@ class CaptionModel(StatefulModule):
         zeros = x.new_zeros(1, cell.hidden_size).expand(x.shape[0], -1)
         (last,) = unroll(cell, cell.project(x / LARGEST).unbind(dim=1), (zeros,))[-1]
         start = torch.full_like(x[:, 0, 0], START, dtype=torch.int64).unsqueeze(1)
-        _, begun = self.decoder.unroll(start, self._begun(x, last))
+        _, begun = self.decoder.unroll(start, self._decoder_state(x, last))
         return {}, begun
 
-    def _begun(self, images: Tensor, last: Tensor) -> Tensors:
+    def _decoder_state(self, images: Tensor, last: Tensor) -> Tensors:
         """Return the decoder's initial state, from images (N, 8, 8) and the encoder's last state (N, row_size)."""
         features = torch.cat([last, images.flatten(1) / LARGEST], dim=1)
         vector = self.dropout(torch.relu(self.image(features)))

@@ -103,7 +103,7 @@ class MinGRUModel(StatefulModule):
         Returns:
             {"logits": (N, T, V)}, and the next state, whose pending_logits are those of the next character.
         """
-        logits, next_state = self.advance(x, state, step_by_step)
+        logits, next_state = self.advance(x, state, MinGRUCell.step_by_step)
         return {"logits": logits}, next_state
 
     def advance(self, x: Tensor, state: Tensors, recurrence: Recurrence) -> tuple[Tensor, Tensors]:
@@ -126,12 +126,3 @@ def _dropped(dropout: LockedDropout, rows: Tensor, T: int) -> Tensor:
         return rows
     dropped: Tensor = dropout(by_step(rows, T).transpose(0, 1)).transpose(0, 1)
     return dropped.flatten(0, 1)
-
-
-def step_by_step(cell: MinGRUCell, x: Tensor, h_0: Tensor) -> Tensor:
-    """Compute the hidden states of `MinGRUCell.scan` one step at a time, so that their bits do not depend on T."""
-    h, states = h_0, []
-    for a, b in zip(*(part.unbind() for part in cell.coefficients(cell.project(x))), strict=True):
-        h = a * h + b
-        states.append(h)
-    return torch.stack(states)

@@ -98,7 +98,7 @@ class WindowForecaster(Forecaster):
 
     def unroll(self, x: Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
         """See `Forecaster`."""
-        readings = torch.cat([_begun(state, x[:, 0, :1]), x.flatten(1)], dim=1)
+        readings = torch.cat([_window(state, x[:, 0, :1]), x.flatten(1)], dim=1)
         read = {"window": readings[:, -self.look_back :], "seen": state["seen"] + x.shape[1]}
         return {}, state | read
 
@@ -114,7 +114,7 @@ class WindowForecaster(Forecaster):
         self._check_horizon(segments)
         filled = filled.unsqueeze(1)
         first = torch.where(filled > 0, partial[:, :1], 0.0)
-        readings = torch.cat([_begun(state, first), partial], dim=1)  # (N, L + S)
+        readings = torch.cat([_window(state, first), partial], dim=1)  # (N, L + S)
         latest = readings.gather(1, filled + torch.arange(self.look_back, device=filled.device))
         num_read = state["seen"] * self.segment + filled
         window = self.normalise(latest, state["unit"], num_read)
@@ -195,6 +195,6 @@ class WindowForecaster(Forecaster):
         return self.decode(self.encode(window.segments), static_features.channel, positions, quantile_positions), window
 
 
-def _begun(state: Tensors, first: Tensor) -> Tensor:
+def _window(state: Tensors, first: Tensor) -> Tensor:
     """Return the window (N, L) of a state. A fresh channel's window is filled with its first reading, (N, 1)."""
     return torch.where(state["seen"] > 0, state["window"], first)

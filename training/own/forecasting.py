@@ -20,7 +20,7 @@ from training.data.series import last_part
 from training.data.source import DataError, sha256_of
 from training.data.table import level_and_scale
 from training.models.forecaster import MOST_SEGMENTS
-from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
+from training.own.options import ENCODING, Choice, Options
 from training.own.outliers import outlier_warnings
 from training.settings import SettingsError
 
@@ -104,10 +104,6 @@ class Cut(NamedTuple):
 
 def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
-    if options.csv is None:
-        if words := typed(OPTIONS, options):
-            raise SettingsError(f"{words[0]} needs --csv FILE")
-        return NO_FILE
     found = _read(options)
     cut = _cut(found, options)
     _check_length(options.csv, cut)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from training.data import own_text
 from training.data.source import sha256_of
-from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
-from training.settings import SettingsError
+from training.own.options import ENCODING, Choice, Options
 from training.text.characters import count_characters
 
 STEPS = 4_000  # optimizer steps, about as many as for tinyshakespeare
@@ -23,10 +22,6 @@ OPTIONS: Options = {
 
 def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
-    if options.text is None:
-        if words := typed(OPTIONS, options):
-            raise SettingsError(f"{words[0]} needs --text FILE")
-        return NO_FILE
     text = own_text.read(options.text, encoding=options.encoding)
     rows, epochs = sizes(len(text))
     settings = {

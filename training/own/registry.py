@@ -1,6 +1,7 @@
 """The tasks that can train on a user's own file, by name.
 
-Each has a module in this package with `OPTIONS`, and `choose`, which returns the settings that suit the file.
+Each has a module in this package with `OPTIONS`, of which the first names the file, and `choose`, which reads it and
+returns the settings that suit it.
 """
 
 import argparse
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from training.own import forecasting, generation, options, sentiment
 from training.own.options import NO_FILE, Choice
+from training.settings import SettingsError
 from training.tasks.registry import trainings
 
 OWN = {"forecasting": forecasting, "generation": generation, "sentiment": sentiment}
@@ -44,7 +46,16 @@ def choose(task: str, given: argparse.Namespace) -> Choice:
         DataError: The file cannot be used. Names the line.
         SettingsError: Options do not go together.
     """
-    return OWN[task].choose(given) if task in OWN else NO_FILE
+    if task not in OWN:
+        return NO_FILE
+    own = OWN[task]
+    flag = next(iter(own.OPTIONS))
+    if getattr(given, flag.removeprefix("--")) is not None:
+        choice: Choice = own.choose(given)
+        return choice
+    if words := typed(task, given):
+        raise SettingsError(f"{words[0]} needs {flag} FILE")
+    return NO_FILE
 
 
 def next_commands(best: Path) -> str:

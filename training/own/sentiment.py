@@ -9,8 +9,7 @@ from training.data import own_texts
 from training.data.own_numbers import NO_READING
 from training.data.own_texts import OwnTexts
 from training.data.source import sha256_of
-from training.own.options import ENCODING, NO_FILE, Choice, Options, typed
-from training.settings import SettingsError
+from training.own.options import ENCODING, Choice, Options
 
 FEW_TEXTS = 5_000
 
@@ -29,10 +28,6 @@ OPTIONS: Options = {
 
 def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
-    if options.csv is None:
-        if words := typed(OPTIONS, options):
-            raise SettingsError(f"{words[0]} needs --csv FILE")
-        return NO_FILE
     text, label = options.text or "text", options.label or "label"
     found = own_texts.read(options.csv, text, label, options.encoding)
     is_small = len(found.splits["train"]) < FEW_TEXTS

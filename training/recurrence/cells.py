@@ -1,7 +1,7 @@
 """Recurrent cells, written out in the field's own letters: one time step each, apart from the loop over time.
 
-To add a cell, write it beside these, list it in `Cell`, and let `advance` step it. `training.models.language` then lets
-language models choose it.
+`Cell`, `advance` and `cell_of` know the cells that torch has, too, since models train with torch's. A cell of another
+kind needs a model that trains it and steps it, such as `training.models.mingru`.
 
 A cell's work on its input needs no state, so it is split in two: `project(x)` is the input part `x Wx + b` for any
 leading axes (all T steps in one GEMM), `advance(projected_t, h_prev)` is the recurrent part of one step, and
@@ -12,7 +12,7 @@ The numbers are those of torch's own cells, whose weights `from_torch` copies.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal, Self, get_args
 
 import torch
@@ -90,23 +90,23 @@ class VanillaCell(nn.Module):
         return h @ self.Why + self.by
 
     @classmethod
-    def from_torch(cls, module: nn.RNN | nn.RNNCell | Self, layer: int = 0) -> Self:
+    def from_torch(cls, module: nn.RNN | nn.RNNCell | Self) -> Self:
         """A cell with copies of the weights of torch's own module.
 
         Args:
-            module: One cell, or a stack of layers. A cell of this class is returned as it is.
-            layer: Which layer of a stack, from 0.
+            module: A cell, or one layer. A cell of this class is returned as it is.
+
+        Raises:
+            ValueError: The module is more than one cell.
         """
         if isinstance(module, cls):
             return module
-        weights = TorchWeights(module.state_dict(), layer)
-        cell = weights.place(cls(weights.input_size, weights.hidden_size, module.nonlinearity))  # type: ignore[arg-type]
-        cell.load_torch_state_dict(module.state_dict(), layer)
+        weights = TorchWeights(module.state_dict())
+        cell = cls(weights.input_size, weights.hidden_size, module.nonlinearity).to(weights.input)  # type: ignore[arg-type]
+        cell._copy(weights)
         return cell
 
-    def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
-        """Copy the weights of torch.nn.RNNCell's or of one layer of torch.nn.RNN's state dict."""
-        weights = TorchWeights(state_dict, layer)
+    def _copy(self, weights: TorchWeights) -> None:
         copy_weights({self.Wxh: weights.input.T, self.Whh: weights.hidden.T, self.bh: weights.bias})
 
 
@@ -122,26 +122,25 @@ class GatedCell(nn.Module, ABC):
         return x @ self.Wx + self.b
 
     @classmethod
-    def from_torch(cls, module: nn.RNNBase | nn.RNNCellBase | Self, layer: int = 0) -> Self:
+    def from_torch(cls, module: nn.RNNBase | nn.RNNCellBase | Self) -> Self:
         """A cell with copies of the weights of torch's own module of its kind.
 
         Args:
-            module: One cell, or a stack of layers. A cell of this class is returned as it is.
-            layer: Which layer of a stack, from 0.
+            module: A cell, or one layer. A cell of this class is returned as it is.
 
         Raises:
-            ValueError: The module is of another kind.
+            ValueError: The module is of another kind, or more than one cell.
         """
         if isinstance(module, cls):
             return module
-        weights = TorchWeights(module.state_dict(), layer)
-        cell = weights.place(cls(weights.input_size, weights.hidden_size))
-        cell.load_torch_state_dict(module.state_dict(), layer)
+        weights = TorchWeights(module.state_dict())
+        cell = cls(weights.input_size, weights.hidden_size).to(weights.input)
+        cell._copy(weights)
         return cell
 
     @abstractmethod
-    def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
-        """Copy the weights of torch's cell of this kind, or of one layer of a stack."""
+    def _copy(self, weights: TorchWeights) -> None:
+        """Copy the weights of torch's module of this kind."""
 
 
 class GRUCell(GatedCell):
@@ -188,9 +187,7 @@ class GRUCell(GatedCell):
         """
         return self.advance(self.project(x_t), h_prev)
 
-    def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
-        """Copy the weights of torch.nn.GRUCell's or of one layer of torch.nn.GRU's state dict."""
-        weights = TorchWeights(state_dict, layer)
+    def _copy(self, weights: TorchWeights) -> None:
         H = self.hidden_size
         b = torch.cat([weights.bias[: 2 * H], weights.input_bias[2 * H :]])
         bhn = weights.hidden_bias[2 * H :]
@@ -246,14 +243,29 @@ class LSTMCell(GatedCell):
         """
         return self.advance(self.project(x_t), h_prev, c_prev)
 
-    def load_torch_state_dict(self, state_dict: Mapping[str, Tensor], layer: int = 0) -> None:
-        """Copy the weights of torch.nn.LSTMCell's or of one layer of torch.nn.LSTM's state dict."""
-        weights = TorchWeights(state_dict, layer)
+    def _copy(self, weights: TorchWeights) -> None:
         Wx, Wh, b = (_swap_g_and_o(torch_gates) for torch_gates in (weights.input, weights.hidden, weights.bias))
         copy_weights({self.Wx: Wx.T, self.Wh: Wh.T, self.b: b})
 
 
 Cell = VanillaCell | GRUCell | LSTMCell
+
+
+def cell_of(module: nn.RNNBase) -> Cell:
+    """The cell of one layer of torch, with copies of its weights.
+
+    Raises:
+        TypeError: No cell here is of its kind.
+        ValueError: The module is more than one cell.
+    """
+    match module:
+        case nn.RNN():
+            return VanillaCell.from_torch(module)
+        case nn.GRU():
+            return GRUCell.from_torch(module)
+        case nn.LSTM():
+            return LSTMCell.from_torch(module)
+    raise TypeError(f"no cell for {type(module).__name__}")
 
 
 def advance(cell: Cell, projected_t: Tensor, state: State) -> State:
@@ -290,8 +302,6 @@ def _swap_g_and_o(torch_gates: Tensor) -> Tensor:
 
 def _initialise_uniformly(cell: nn.Module, hidden_size: int) -> None:
     # torch's own default for recurrent cells
-    if torch.compiler.is_exporting():
-        return  # weights that are made while a graph is traced are copies, and randomness would end up in the graph
     bound = 1 / math.sqrt(hidden_size)
     for parameter in cell.parameters():
         nn.init.uniform_(parameter, -bound, bound)

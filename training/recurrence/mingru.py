@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 
 from training.recurrence.initialisation import initialise_gates
-from training.recurrence.scan import log_space_scan, scan
+from training.recurrence.scan import scan
 
 
 class MinGRUCell(nn.Module):
@@ -17,8 +16,8 @@ class MinGRUCell(nn.Module):
 
     A GRU without its reset gate, whose update gate and candidate see the input alone. So h_t = a_t h_{t-1} + b_t is
     linear in h, and `scan` has all of its states without a step by step pass. h is positive and has no upper bound;
-    the paper chose g so that all numbers are positive: its own scan (`log_space_scan`) adds up their logarithms. z is
-    the share of the new candidate here, as in the paper; in `GRUCell` it is that of the old state.
+    the paper chose g so that all numbers are positive: its own scan, which `bench.training` measures, adds up their
+    logarithms. z is the share of the new candidate here, as in the paper; in `GRUCell` it is that of the old state.
 
     Wx (C, 2H) and b (2H) hold z n side by side.
 
@@ -45,22 +44,14 @@ class MinGRUCell(nn.Module):
         # g without a choice: above zero the sigmoid is over 0.5.
         return 1 - z, z * (torch.relu(v) + gate_n.clamp(max=0.5))
 
-    def step(self, x_t: Tensor, h_prev: Tensor) -> Tensor:
-        """Advance the hidden state by one time step.
-
-        Args:
-            x_t: Input at time t, (N, C).
-            h_prev: Hidden state at t-1, (N, H). Zeros at the start of a sequence.
-        """
-        a, b = self.coefficients(self.project(x_t))
-        return a * h_prev + b
-
     def scan(self, x: Tensor, h_0: Tensor) -> Tensor:
         """The hidden states of all steps at once, (T, N, H), from x (T, N, C) and h_0 (N, H)."""
         return scan(*self.coefficients(self.project(x)), h_0)
 
-    def scan_in_log_space(self, x: Tensor, h_0: Tensor) -> Tensor:
-        """The same numbers by the paper's own scan (appendix B.2)."""
-        k, v = torch.split(self.project(x), self.hidden_size, dim=-1)
-        log_n = torch.where(v >= 0, (torch.relu(v) + 0.5).log(), logsigmoid(v))
-        return log_space_scan(logsigmoid(-k), logsigmoid(k) + log_n, h_0.log())
+    def step_by_step(self, x: Tensor, h_0: Tensor) -> Tensor:
+        """The hidden states of `scan` one step at a time, so that their bits do not depend on T."""
+        h, states = h_0, []
+        for a, b in zip(*(part.unbind() for part in self.coefficients(self.project(x))), strict=True):
+            h = a * h + b
+            states.append(h)
+        return torch.stack(states)

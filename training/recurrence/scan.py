@@ -32,27 +32,6 @@ def scan(a: Tensor, b: Tensor, h_0: Tensor) -> Tensor:
     return states
 
 
-def log_space_scan(log_a: Tensor, log_b: Tensor, log_h_0: Tensor) -> Tensor:
-    """All states of a linear recurrence whose numbers are positive, from their logarithms.
-
-        log h_t = A_t + log(h_0 + sum_{k<=t} exp(log b_k - A_k))     with A_t = sum_{k<=t} log a_k
-
-    Heinsen 2023 (arXiv:2311.06281), as in Feng et al. 2024 (arXiv:2410.01201), appendix B.2. Two cumulative operators
-    of torch; see docs/log.md for how fast they are.
-
-    Args:
-        log_a: (T, N, H).
-        log_b: (T, N, H).
-        log_h_0: (N, H). Minus infinity for a state of zero.
-
-    Returns:
-        The states after each step, (T, N, H), not their logarithms.
-    """
-    A = log_a.cumsum(dim=0)
-    summands = torch.cat([log_h_0.unsqueeze(0), log_b - A])
-    return (A + summands.logcumsumexp(dim=0)[1:]).exp()
-
-
 class _Scan(torch.autograd.Function):
     """With delta_t = dL/dh_t: delta_t = g_t + a_{t+1} delta_{t+1}, which is a scan backwards in time."""
 

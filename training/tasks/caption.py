@@ -127,7 +127,7 @@ class CaptionTask(Task[CaptionSettings]):
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Measure how many greedily decoded sentences have all or each attribute right, or are grammatical."""
-        images, labels = place_everywhere(*digits.load(split))
+        images, labels = with_all_shifts(*digits.load(split))
         device = next(model.parameters()).device
         sentences = self.write(model, torch.from_numpy(images).to(device))
         said = [captions.parse(sentence) for sentence in sentences]
@@ -144,7 +144,7 @@ class CaptionTask(Task[CaptionSettings]):
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Draw some images with their sentences, and the right sentence below each wrong one."""
-        images, labels = place_everywhere(*digits.load(split))
+        images, labels = with_all_shifts(*digits.load(split))
         chosen = np.random.default_rng(0).choice(len(images), size=min(DRAWN, len(images)), replace=False)
         sentences = self.write(model, torch.from_numpy(images[chosen]).to(next(model.parameters()).device))
         expected = captions.attributes_of(images[chosen], labels[chosen])
@@ -166,7 +166,7 @@ class CaptionTask(Task[CaptionSettings]):
         return list(captions.until_end([self.words[number] for number in ids]))
 
 
-def place_everywhere(images: Images, labels: Labels) -> tuple[Images, Labels]:
+def with_all_shifts(images: Images, labels: Labels) -> tuple[Images, Labels]:
     """Repeat images (N, 8, 8) and labels (N,) with each of SHIFTS: a column to the left, none, one to the right.
 
     Returns:

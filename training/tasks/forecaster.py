@@ -19,7 +19,7 @@ from training.data.source import DataError
 from training.data.table import level_and_scale
 from training.forecasts import bands
 from training.forecasts.backtest import Backtest, Channels, Readings, errors_by_kind, figures_of, own_unit_figures
-from training.forecasts.data import DataSettings, channels_of, horizons_of, interval_of, load, source_of
+from training.forecasts.data import DataSettings
 from training.forecasts.errors import Errors
 from training.models.forecaster import Forecaster, ForecasterModelSettings
 from training.plots.forecasts import draw_backtest, draw_calibration
@@ -50,7 +50,7 @@ class ForecasterSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be_measured(self) -> Self:
-        longest, shortest = self.model.max_segments * self.model.segment, min(horizons_of(self.data))
+        longest, shortest = self.model.max_segments * self.model.segment, min(self.data.chosen.protocol.horizons)
         if longest < shortest:
             raise ValueError(
                 f"model.max_segments={self.model.max_segments} of model.segment={self.model.segment} are {longest} "
@@ -75,7 +75,7 @@ class ForecasterTask(Task[AnyForecasterSettings]):
 
     def __init__(self, settings: AnyForecasterSettings, tokenizer: None = None) -> None:
         super().__init__(settings, tokenizer)
-        self.sources = (source_of(settings.data),)
+        self.sources = (settings.data.chosen.source,)
 
     @property
     @abstractmethod
@@ -85,17 +85,17 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     @cached_property
     def series(self) -> Series:
         """The data set."""
-        return load(self.settings.data)
+        return self.settings.data.chosen.load()
 
     @property
     def channel_names(self) -> tuple[str, ...]:
         """Names of the channels that the model knows."""
-        return channels_of(self.settings.data) if self.knows_channels else ()
+        return self.settings.data.chosen.channels if self.knows_channels else ()
 
     @property
     def interval(self) -> str:
         """Time between two readings, for instance "1 hour"."""
-        return interval_of(self.settings.data)
+        return self.settings.data.chosen.interval
 
     @property
     def train_readings(self) -> Readings:
@@ -112,24 +112,17 @@ class ForecasterTask(Task[AnyForecasterSettings]):
             forecaster.centers.copy_(torch.from_numpy(center))
             forecaster.units.copy_(torch.from_numpy(unit))
 
-    def calibrate(self, model: nn.Module) -> dict[str, float]:
-        """Set the widening of the bands so that 80 % bands cover `bands.coverage` of the dev readings.
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Measure MSE relative to the seasonal naive forecast's, over all horizons: windowed, streamed, and both.
 
-        From then on, coverage of the dev rows is an in-sample figure; see `training.forecasts.bands`.
+        Sets the widening of the bands so that 80 % bands cover `bands.coverage` of the dev readings. From then on,
+        coverage of the dev rows is an in-sample figure; see `training.forecasts.bands`.
         """
         forecaster = cast(Forecaster, model)
         forecaster.widening.fill_(1.0)
-        errors = self._choosing_errors(forecaster)
+        errors = errors_by_kind(self.choosing(forecaster, self._channels))
         forecaster.widening.copy_(self.needed_widening(forecaster, errors)).clamp_(min=NARROWEST)
         return _choosing_figures(forecaster, errors)  # figures of means, which widening does not change
-
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Measure MSE relative to the seasonal naive forecast's, over all horizons: windowed, streamed, and both."""
-        forecaster = cast(Forecaster, model)
-        return _choosing_figures(forecaster, self._choosing_errors(forecaster))
-
-    def _choosing_errors(self, model: Forecaster) -> dict[str, list[Errors]]:
-        return errors_by_kind(self.choosing(model, self._channels))
 
     def choosing(self, model: Forecaster, channels: Channels) -> Backtest:
         """Return the backtest that chooses the epoch: every `choice_stride`-th origin of the dev rows."""

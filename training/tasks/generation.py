@@ -14,13 +14,13 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training.data import own_text, tinyshakespeare
-from training.data.own_characters import UTF_8
-from training.data.source import DataError, own_source
+from training.data.own_file import OwnFile
+from training.data.source import DataError
 from training.models.generation import GenerationModelSettings
 from training.models.language import LanguageModel, language_model
 from training.models.streaming import Tensors
 from training.plots.losses import draw_losses
-from training.settings import Section, Settings
+from training.settings import Settings
 from training.tasks.task import Goal, TextTask
 from training.text import characters
 from training.text.vocabulary import character_tokenizer
@@ -29,21 +29,13 @@ RESET_EVERY = 256
 MAX_ROWS = 1024  # rows evaluated at once: about a gigabyte at RESET_EVERY characters each
 
 
-class OwnText(Section):
-    """A user's own text file."""
-
-    path: str
-    sha256: str
-    encoding: str = UTF_8
-
-
 class GenerationSettings(Settings):
     """Settings of a run."""
 
     model: GenerationModelSettings = GenerationModelSettings()
     rows: int = Field(default=32, ge=1, description="parts of the text that are read in parallel")
     bptt_len: int = Field(default=128, ge=1, description="characters after which backpropagation is truncated")
-    text: OwnText | None = Field(default=None, description="your own file, instead of tinyshakespeare")
+    text: OwnFile | None = Field(default=None, description="your own file, instead of tinyshakespeare")
 
 
 class GenerationTask(TextTask[GenerationSettings]):
@@ -59,7 +51,7 @@ class GenerationTask(TextTask[GenerationSettings]):
     def __init__(self, settings: GenerationSettings, tokenizer: Tokenizer | None = None) -> None:
         super().__init__(settings, tokenizer)
         if settings.text is not None:
-            self.sources = (own_source(settings.text.path, settings.text.sha256),)
+            self.sources = (settings.text.source,)
 
     @cached_property
     def _text(self) -> dict[str, str]:

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from training.data import own_texts, sst2
-from training.data.own_characters import UTF_8
-from training.data.source import DataError, check_unchanged, own_source
+from training.data.own_file import OwnFile
+from training.data.source import DataError
 from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
-from training.settings import Section, Settings
+from training.settings import Settings
 from training.tasks import classification, word_dropout
 from training.tasks.classification import Predictions
 from training.tasks.task import Goal, TextTask
@@ -29,21 +29,18 @@ from training.text.vocabulary import word_tokenizer
 Ids = NDArray[np.int64]
 
 
-class OwnFile(Section):
+class OwnLabelledTexts(OwnFile):
     """A user's own CSV file, instead of SST-2."""
 
-    path: str
-    sha256: str
     text: str = Field(description="column of texts")
     label: str = Field(description="column of labels")
     labels: tuple[str, ...] = Field(min_length=2)
-    encoding: str = UTF_8
 
 
 class SentimentSettings(Settings):
     """Settings of a run."""
 
-    own: OwnFile | None = None
+    own: OwnLabelledTexts | None = None
     model: SentimentModelSettings = SentimentModelSettings()
     rows: int = Field(default=64, ge=1, description="texts in a batch")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -68,7 +65,7 @@ class SentimentTask(TextTask[SentimentSettings]):
     def __init__(self, settings: SentimentSettings, tokenizer: Tokenizer | None = None) -> None:
         super().__init__(settings, tokenizer)
         if settings.own is not None:
-            self.sources = (own_source(settings.own.path, settings.own.sha256),)
+            self.sources = (settings.own.source,)
             # With few texts, accuracy may be the same in many epochs while the model still learns.
             self.goal = replace(self.goal, tie_breaker="loss")
 
@@ -84,7 +81,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         own = self.settings.own
         if own is None:
             return sst2.load(split)
-        check_unchanged(Path(own.path), own.sha256)
+        own.check_unchanged()
         splits = own_texts.read(Path(own.path), own.text, own.label, own.encoding).splits
         if split not in splits:
             raise DataError(f"{own.path} has no {split} split, only {' and '.join(splits)}")

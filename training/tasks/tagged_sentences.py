@@ -87,11 +87,6 @@ class TaggedSentences:
         return len(self.ids)
 
     @property
-    def num_words(self) -> int:
-        """Number of words in all sentences."""
-        return sum(map(len, self.ids))
-
-    @property
     def tag_ids(self) -> list[Ids]:
         """The true tag ids of each sentence, int64 (T,)."""
         return [targets[:, 0] for targets in self.targets]

@@ -148,16 +148,10 @@ class Task(ABC, Generic[TaskSettings]):
             DataError: There is no such split, or its file is missing.
         """
 
-    def calibrate(self, model: nn.Module) -> dict[str, float]:
-        """Fit buffers that the loss does not train, on the dev split, after each epoch, under no_grad.
-
-        Returns:
-            The figures of `validate` afterwards.
-        """
-        return self.validate(model)
-
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Measure a model on the dev split after an epoch, under no_grad.
+        """Measure a model on the dev split. Called after each epoch, under no_grad.
+
+        May fit buffers that the loss does not train, on the dev split.
 
         Returns:
             Figures by name, including the goal's metric. By default all figures of `evaluate`.

@@ -122,8 +122,8 @@ class WindowForecastingTask(ForecasterTask[WindowForecastingSettings]):
     def needed_widening(self, model: Forecaster, errors: Mapping[str, list[Errors]]) -> Tensor:
         """Compute the widening of each segment ahead, (2, M): for the channels as known, and as unknown ones."""
         unknown = Channels.unknown(self.series.standardized)
-        untold = errors_by_kind(self.choosing(model, unknown))
-        return torch.stack([self._widening_by_segment(found) for found in (errors, untold)])
+        errors_as_unknown = errors_by_kind(self.choosing(model, unknown))
+        return torch.stack([self._widening_by_segment(found) for found in (errors, errors_as_unknown)])
 
     def _widening_by_segment(self, errors: Mapping[str, list[Errors]]) -> Tensor:
         """Compute the widening of each segment, float64 (M,). Beyond the longest horizon, the last one is repeated."""

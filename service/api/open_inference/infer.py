@@ -8,7 +8,8 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
+from service.api.body_reader import BodyReader
+from service.api.headers import header
 from service.api.media_types import JSON, OCTETS
 from service.api.open_inference.signature import Signature, signature_of
 from service.api.open_inference.tensors import check_size, read_tensor, write_tensors
@@ -18,7 +19,7 @@ from service.api.wire import (
     cancel_on_disconnect,
     check_encoding,
     check_media_type,
-    header,
+    enter_room,
     media_type,
     read_body,
     respond,
@@ -41,14 +42,14 @@ class InferRoute:
         catalog: The models.
         sequences: Runs models on the tensors, with or without a session.
         answer_room: Makes large answers wait for memory.
-        max_body_bytes: Longest body of a request.
+        bodies: Reads the bodies of requests.
     """
 
-    def __init__(self, catalog: Catalog, sequences: Sequences, answer_room: AnswerRoom, max_body_bytes: int) -> None:
+    def __init__(self, catalog: Catalog, sequences: Sequences, answer_room: AnswerRoom, bodies: BodyReader) -> None:
         self._room = answer_room
         self._catalog = catalog
         self._sequences = sequences
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
 
     def handlers(self) -> HotHandlers:
         """The handler of each endpoint."""
@@ -58,12 +59,11 @@ class InferRoute:
         """Answer a request to a model, or to a given version of it."""
         check_encoding(scope)
         check_media_type(media_type(scope), (JSON, OCTETS))
-        content, blob = _split_body(scope, await read_body(scope, receive, self._max_body_bytes))
+        content, blob = _split_body(scope, await read_body(scope, receive, self._bodies.max_bytes))
         model = tensor_model(self._catalog.version(name, version))
         signature = signature_of(model)
         check_size(content, signature.x)
-        if len(content) > LARGE_BYTES:
-            await wait_to_parse_for(content, receive)
+        await self._bodies.wait_to_parse_for(content, receive)
         request = parsed(InferRequest, content)
         names = _names(request, signature)
         values = read_tensor(signature.x, request.inputs, blob)
@@ -75,8 +75,7 @@ class InferRoute:
             head["id"] = request.id
         asked = request.parameters
         with self._room.of_logits(num_items * model.num_logits, AS_A_WHOLE) as holding:
-            if not holding.is_in:
-                await cancel_on_disconnect(receive, holding.wait())
+            await enter_room(holding, receive)
             if asked.sequence_id:
                 part = _part(asked, asked.sequence_id, f"{name}:{version}" if version else name)
                 outputs = await self._take(owner_of(scope), model, part, values, names, head)
@@ -111,7 +110,7 @@ class InferRoute:
 
 def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
     """Split a request into its JSON and the bytes after it."""
-    kind, length = media_type(scope), header(scope, binary.HEADER_LENGTH)
+    kind, length = media_type(scope), header(scope["headers"], binary.HEADER_LENGTH)
     return binary.split_body(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 

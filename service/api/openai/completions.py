@@ -16,10 +16,11 @@ from typing import Literal
 
 import orjson
 
+from service.api.answer import json_of
 from service.api.events import with_error_event
 from service.api.openai.errors import error_of
-from service.concurrency.answering import Answering
-from service.concurrency.streams import merged, timed, wait_for_first
+from service.concurrency.answering import OpenAnswers
+from service.concurrency.streams import merged, time_to_first, wait_for_first
 from service.concurrency.waiting import together
 from service.decoding.sampling import drawn_seed
 from service.errors import Location, ServiceError
@@ -44,7 +45,7 @@ class Completions:
         clock: Returns seconds since 1970.
     """
 
-    def __init__(self, metrics: Metrics, answering: Answering, clock: Callable[[], float]) -> None:
+    def __init__(self, metrics: Metrics, answering: OpenAnswers, clock: Callable[[], float]) -> None:
         self._metrics = metrics
         self._answering = answering
         self._clock = clock
@@ -65,7 +66,7 @@ class Completions:
         return with_error_event(_chunks(texts, await wait_for_first(self._events(texts))), _error)
 
     def _events(self, texts: "Texts") -> AsyncGenerator[TextEvent]:
-        return self._answering.pieces(timed(texts.written(), self._metrics.time_to_first_token.observe))
+        return self._answering.pieces(time_to_first(texts.written(), self._metrics.time_to_first_token.observe))
 
 
 class Texts:
@@ -115,7 +116,7 @@ class Texts:
     def chunk(self, **update: object) -> bytes:
         """Return a part of an answer, with its usage only if the request asks for it."""
         chunk = self._head.model_copy(update=update)
-        return _data(chunk.model_dump_json(exclude=None if self.request.includes_usage else {"usage"}).encode())
+        return _data(json_of(chunk, exclude=None if self.request.includes_usage else {"usage"}))
 
     def choice(self, place: int, text: str, finish_reason: Literal["length", "stop"] | None = None) -> Choice:
         """Return a text, or a piece of one, as a choice."""

@@ -6,15 +6,16 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
+from service.api.answer import json_of
 from service.api.body import parsed_body
+from service.api.body_reader import BodyReader
 from service.api.events import EventStream
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
 from service.api.openai.completions import Completions
 from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
-from service.api.wire import cancel_on_disconnect, check_json, read_body, respond
+from service.api.wire import cancel_on_disconnect, check_json, respond
 from service.catalog import Catalog
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.errors import ModelUnknown
 from service.forms.completions import CompletionModel, CompletionModels, CompletionRequest
 from service.metrics import Metrics
@@ -32,7 +33,7 @@ class OpenAI:
         catalog: The served models.
         metrics: Observes the time to the first piece of a text.
         answering: Limits how long an answer takes.
-        max_body_bytes: Longest body of a request.
+        bodies: Reads the bodies of requests.
         clock: Returns seconds since 1970.
     """
 
@@ -40,13 +41,13 @@ class OpenAI:
         self,
         catalog: Catalog,
         metrics: Metrics,
-        answering: Answering,
-        max_body_bytes: int,
+        answering: OpenAnswers,
+        bodies: BodyReader,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
         self._completions = Completions(metrics, answering, clock)
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
 
     def handlers(self) -> HotHandlers:
         """The handler of each endpoint."""
@@ -67,14 +68,12 @@ class OpenAI:
 
     async def _complete(self, scope: Scope, receive: Receive, send: Send) -> int:
         check_json(scope)
-        body = await read_body(scope, receive, self._max_body_bytes)
-        if len(body) > LARGE_BYTES:
-            await wait_to_parse_for(body, receive)
+        body = await self._bodies.read(scope, receive)
         request = parsed_body(CompletionRequest, body)
         model = self._model(request.model)
         if not request.stream:
             answer = await cancel_on_disconnect(receive, self._completions.whole(model, request))
-            await respond(send, answer.model_dump_json().encode())
+            await respond(send, json_of(answer))
             return 200
         events = await cancel_on_disconnect(receive, self._completions.stream(model, request))
         response = EventStream(events)
@@ -83,12 +82,11 @@ class OpenAI:
 
     async def _list_generators(self, _: Scope, __: Receive, send: Send) -> int:
         entries = [CompletionModel(id=name) for name in self._models()]
-        await respond(send, CompletionModels(data=entries).model_dump_json().encode())
+        await respond(send, json_of(CompletionModels(data=entries)))
         return 200
 
     async def _show_generator(self, _: Scope, __: Receive, send: Send, name: str) -> int:
-        entry = CompletionModel(id=self._model(name).name)
-        await respond(send, entry.model_dump_json().encode())
+        await respond(send, json_of(CompletionModel(id=self._model(name).name)))
         return 200
 
     def _model(self, name: str) -> GenerationModel:

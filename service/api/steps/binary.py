@@ -11,7 +11,7 @@ instance from another model, does not fit the tensor and is in its item's JSON.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import orjson
@@ -172,7 +172,7 @@ def _row(turn: Turn) -> tuple[str, Array] | None:
     answer = turn.answer
     if answer is None or answer.outputs == b"{}":
         return None
-    outputs: dict[str, Any] = orjson.loads(answer.outputs) if answer.values is None else {}
-    for name, values in outputs.items():
-        return name, np.array(values)
-    return ("argmax" if answer.outputs.startswith(b'{"argmax"') else "logits"), np.asarray(answer.values)
+    if answer.values is not None:
+        return ("argmax" if answer.values.dtype.kind == "i" else "logits"), answer.values
+    ((name, values),) = orjson.loads(answer.outputs).items()
+    return name, np.array(values)

@@ -4,16 +4,19 @@ Only a permitted step that is a single run of a graph goes this way. Everything 
 before it becomes a step, is left to the application.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import NamedTuple
 
+from starlette.responses import Response
+
 from service.api.auth import bearer_token
 from service.api.body import parsed
 from service.api.endpoints import TAKE_STEP
 from service.api.origins import Origins
-from service.api.problem import problem_response
+from service.api.problem import failure, problem_response
 from service.api.request_id import REQUEST_ID, request_id_of
 from service.api.steps.items import refusal
 from service.api.steps.steps import ask_of, num_answered
@@ -25,6 +28,8 @@ from service.metrics import RequestTally
 from service.steps.answer_room import AnswerRoom
 from service.steps.steps import Steps
 from service.steps.turn import Turn
+
+logger = logging.getLogger(__name__)
 
 _JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
@@ -71,7 +76,7 @@ class SingleSteps:
         self._origins = origins
         self._tally = tally
 
-    def caller(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
+    def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
         """Authenticate a caller by headers, whose names are in lower case.
 
         Returns:
@@ -85,11 +90,11 @@ class SingleSteps:
         key = self._keys.find(bearer_token(headers))
         return None if key is None else Caller(key.owner, key, request_id_of(headers))
 
-    def begin(self, caller: Caller, session_id: str, body: bytes, answer: Callable[[bytes, bytes], None]) -> bool:
+    def try_begin(self, caller: Caller, session_id: str, body: bytes, answer: Callable[[bytes, bytes], None]) -> bool:
         """Begin a step if it is one run of a graph.
 
         Args:
-            caller: From `caller`, perhaps for an earlier request of the connection.
+            caller: From `authenticate`, perhaps for an earlier request of the connection.
             session_id: The session of the step.
             body: JSON.
             answer: Called with the response's head, without the empty line that ends it, and its body.
@@ -106,22 +111,37 @@ class SingleSteps:
         ask = ask_of(caller.owner, session_id, request)
         if ask.is_streamed or not ask.is_in_tensors or self._answer_room.is_needed(num_answered(request)):
             return False
-        self._steps.submit(Turn(ask, lambda turn: answer(*self._response(turn, caller.request_id))))
+
+        def done(turn: Turn) -> None:
+            try:
+                status, head, content = _response(turn)
+            except Exception:  # the client waits for an answer, and so does its next request
+                logger.exception("a step of session %s of owner %s could not be answered", session_id, caller.owner)
+                status, head, content = _FAILED
+            if caller.request_id:
+                head += b"%b: %b\r\n" % (REQUEST_ID, caller.request_id)
+            self._tally.add(TAKE_STEP.label, status, time.perf_counter() - turn.started)
+            answer(head, content)
+
+        self._steps.submit(Turn(ask, done))
         return True
 
     def _may_call(self, caller: Caller) -> bool:
         return self._keys is None or (caller.key is not None and self._keys.is_valid(caller.key))
 
-    def _response(self, turn: Turn, request_id: bytes) -> tuple[bytes, bytes]:
-        if turn.answer is not None:
-            status, head, content = 200, _JSON, turn.answer.json()
-            head += b"content-length: %d\r\n" % len(content)
-        else:
-            response = problem_response(refusal(turn))
-            status, content = response.status_code, bytes(response.body)
-            fields = b"".join([b"%b: %b\r\n" % field for field in response.raw_headers])
-            head = b"HTTP/1.1 %d %b\r\n%b" % (status, HTTPStatus(status).phrase.encode(), fields)
-        if request_id:
-            head += b"%b: %b\r\n" % (REQUEST_ID, request_id)
-        self._tally.add(TAKE_STEP.label, status, time.perf_counter() - turn.started)
-        return head, content
+
+def _response(turn: Turn) -> tuple[int, bytes, bytes]:
+    """Return the status, the head and the body of a turn's response."""
+    if turn.answer is None:
+        return _raw(problem_response(refusal(turn)))
+    content = turn.answer.json()
+    return 200, b"%bcontent-length: %d\r\n" % (_JSON, len(content)), content
+
+
+def _raw(response: Response) -> tuple[int, bytes, bytes]:
+    status = response.status_code
+    fields = b"".join([b"%b: %b\r\n" % field for field in response.raw_headers])
+    return status, b"HTTP/1.1 %d %b\r\n%b" % (status, HTTPStatus(status).phrase.encode(), fields), bytes(response.body)
+
+
+_FAILED = _raw(problem_response(failure()))

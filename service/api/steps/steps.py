@@ -9,8 +9,9 @@ from starlette.types import Receive, Scope, Send
 from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed_body
+from service.api.body_reader import BodyReader
 from service.api.events import stream_step
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse_for
+from service.api.headers import header
 from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
 from service.api.steps import binary
@@ -20,10 +21,8 @@ from service.api.wire import (
     cancel_on_disconnect,
     check_encoding,
     check_json,
-    check_query,
-    header,
+    enter_room,
     media_type,
-    read_body,
     respond,
     respond_in_pieces,
 )
@@ -40,16 +39,16 @@ class StepRoutes:
     Args:
         steps: Takes them.
         answer_room: Makes large answers wait for memory.
-        max_body_bytes: Longest body of a request.
+        bodies: Reads the bodies of requests.
         first_piece: Called with the seconds until the first piece of a streamed step.
     """
 
     def __init__(
-        self, steps: Steps, answer_room: AnswerRoom, max_body_bytes: int, first_piece: Callable[[float], None]
+        self, steps: Steps, answer_room: AnswerRoom, bodies: BodyReader, first_piece: Callable[[float], None]
     ) -> None:
         self._steps = steps
         self._room = answer_room
-        self._max_body_bytes = max_body_bytes
+        self._bodies = bodies
         self._first_piece = first_piece
 
     def handlers(self) -> HotHandlers:
@@ -58,18 +57,15 @@ class StepRoutes:
 
     async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """Take one step of one session."""
-        check_query(scope, endpoints.TAKE_STEP)
         check_json(scope)
-        body = await read_body(scope, receive, self._max_body_bytes)
-        if len(body) > LARGE_BYTES:
-            await wait_to_parse_for(body, receive)
+        body = await self._bodies.read(scope, receive)
         request = parsed_body(StepRequest, body)
         ask = ask_of(owner_of(scope), session_id, request)
         if ask.is_streamed:
             return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
         started = time.perf_counter()
         with self._room.of_items(num_answered(request), _bytes_per_logit(scope)) as holding:
-            await _enter(holding, receive)
+            await enter_room(holding, receive)
             if ask.is_in_tensors and not holding.num_bytes:
                 answer = await self._steps.take(ask)
             else:
@@ -82,32 +78,33 @@ class StepRoutes:
 
     async def take_steps(self, scope: Scope, receive: Receive, send: Send) -> int:
         """Take steps of many sessions, each with its own answer or refusal."""
-        check_query(scope, endpoints.TAKE_STEPS)
         is_binary = media_type(scope) == OCTETS
         (check_encoding if is_binary else check_json)(scope)
-        body = await read_body(scope, receive, self._max_body_bytes)
-        started, owner = time.perf_counter(), owner_of(scope)
-        if len(body) > LARGE_BYTES:
-            await wait_to_parse_for(body, receive)
-        if is_binary:
-            request = binary.read(body, header(scope, binary.HEADER_LENGTH))
-            with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
-                await _enter(holding, receive)
-                turns = await self._take_all(request.asks(owner), request.wrong, holding, receive, started)
-                content, header_length = binary.write(turns)
-                await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
-            return 200
+        body = await self._bodies.read(scope, receive)
+        started = time.perf_counter()
+        await (self._take_binary if is_binary else self._take_items)(body, started, scope, receive, send)
+        return 200
+
+    async def _take_binary(self, body: bytes, started: float, scope: Scope, receive: Receive, send: Send) -> None:
+        request = binary.read(body, header(scope["headers"], binary.HEADER_LENGTH))
+        with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
+            await enter_room(holding, receive)
+            turns = await self._take_all(request.asks(owner_of(scope)), request.wrong, holding, receive, started)
+            content, header_length = binary.write(turns)
+            await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
+
+    async def _take_items(self, body: bytes, started: float, scope: Scope, receive: Receive, send: Send) -> None:
         many, wrong = parsed_items(StepItems, StepItem, body or b"{}", {"inputs": {}})
         num_items = sum(map(num_answered, many.items))
+        owner = owner_of(scope)
         asks = [ask_of(owner, item.session_id, item, num_items) for item in many.items]
         with self._room.of_items(num_items, _bytes_per_logit(scope)) as holding:
-            await _enter(holding, receive)
+            await enter_room(holding, receive)
             turns = await self._take_all(asks, wrong, holding, receive, started)
             if any(turn.answer is not None and turn.answer.is_large for turn in turns):
                 await self._send_large(scope, receive, send, _items_pieces(turns))
             else:
                 await respond(send, b'{"items":[%b]}' % b",".join(map(item_json, turns)))
-        return 200
 
     async def _send_large(self, scope: Scope, receive: Receive, send: Send, pieces: Iterator[bytes]) -> None:
         """Send an answer piece by piece without telling its length, or as a whole to HTTP/1.0, which must know it."""
@@ -167,12 +164,6 @@ def ask_of(owner: str, session_id: str, request: StepRequest, num_request_items:
         is_streamed=request.stream,
         num_request_items=num_request_items,
     )
-
-
-async def _enter(holding: Holding, receive: Receive) -> None:
-    """Wait for room for an answer, unless its client hangs up."""
-    if not holding.is_in:
-        await cancel_on_disconnect(receive, holding.wait())
 
 
 def _takes_pieces(scope: Scope) -> bool:

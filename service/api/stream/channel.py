@@ -34,8 +34,8 @@ class Channel(Protocol):
     def resume(self) -> None:
         """Resume reading."""
 
-    def tell(self, message: Message) -> None:
-        """Send a `websocket.send`."""
+    def send_now(self, message: Message) -> None:
+        """Send a `websocket.send` without waiting."""
 
 
 def offer(scope: Scope, channel: Channel) -> None:

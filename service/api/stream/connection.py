@@ -7,29 +7,35 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.auth import KEY_REMOVED, is_key_valid, owner_of
+from service.api.body_reader import LARGE_BYTES as LARGE_BODY_BYTES
+from service.api.body_reader import BodyReader
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
-from service.api.large_bodies import LARGE_BYTES as LARGE_BODY_BYTES
-from service.api.large_bodies import wait_to_parse
 from service.api.problem import failure
 from service.api.stream.channel import channel_of
-from service.api.stream.messages import Making, Messages, text_bytes
+from service.api.stream.messages import MakeMessage, Messages, text_bytes
 from service.metrics import RequestTally
-from service.steps.answer_room import AnswerRoom
+from service.steps.answer_room import AnswerRoom, Holding
 from service.steps.steps import Steps
 
 logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 256
-LARGE_BYTES = 2**18  # an answer this large counts as sent only once its client has read it
+LARGE_ANSWER_BYTES = 2**18  # an answer this large counts as sent only once its client has read it
 CLOSE_SECONDS = 2.0
 CLOSE = "websocket.close"
 INTERNAL_ERROR = 1011
+
+
+class LargeMessage(NamedTuple):
+    """A large answer that is still to be made, and its room."""
+
+    make: MakeMessage
+    holding: Holding
 
 
 class Connection:
@@ -45,19 +51,19 @@ class Connection:
         answer_room: AnswerRoom,
         tally: RequestTally,
         scope: Scope,
-        max_message_bytes: int,
+        bodies: BodyReader,
         send: Send,
     ) -> None:
         self._scope = scope
         self._owner = owner_of(scope)
-        self._messages = Messages(self._owner, steps, answer_room, tally, max_message_bytes, self._tell)
+        self._messages = Messages(self._owner, steps, answer_room, tally, bodies.max_bytes, self._send_answer)
         self._channel = channel_of(scope)
-        self._max_message_bytes = max_message_bytes
+        self._bodies = bodies
         self._send = send
         self._unread: deque[Message] = deque()  # messages of the channel that exceed what may be in flight
         self._is_released = False  # messages no longer come from the channel, whose server pauses for itself
         self._is_paused = False
-        self._answers: deque[tuple[Message | Making, Callable[[], None]]] = deque()  # with what to call once it is sent
+        self._answers: deque[Message | LargeMessage] = deque()
         self._is_writing = False
         self._num_bytes = 0  # of unsent answers
         self._has_answers = asyncio.Event()
@@ -89,7 +95,7 @@ class Connection:
                 if message["type"] == "websocket.disconnect":
                     return
                 if _is_large(message):
-                    await wait_to_parse()
+                    await self._bodies.wait_to_parse()
                 if self._is_closed:  # unsent answers go out first; new messages are dropped
                     continue
                 if not is_key_valid(self._scope):  # the message may have waited since it was received
@@ -106,8 +112,9 @@ class Connection:
             writer.cancel()
             self._messages.call_off()
             await asyncio.gather(writer, return_exceptions=True)
-            for _, sent in self._answers:
-                sent()
+            for answer in self._answers:
+                if isinstance(answer, LargeMessage):
+                    answer.holding.leave()
 
     def drop(self) -> None:
         """Drop a client that does not read: call off its steps and end its connection."""
@@ -120,13 +127,8 @@ class Connection:
         """Close the connection once all answers so far have been sent."""
         if self._is_closed or self._writer is None:
             return
-        self._tell_last(code, reason)
+        self._send_or_queue({"type": CLOSE, "code": code, "reason": reason})
         await asyncio.wait([self._writer], timeout=CLOSE_SECONDS)
-
-    def _tell_last(self, code: int, reason: str) -> None:
-        self._tell({"type": CLOSE, "code": code, "reason": reason}, lambda: None)
-        self._is_closed = True
-        self._has_room.set()
 
     def _take(self, message: Message) -> None:
         """Read a message from the channel, or keep it until there is room."""
@@ -160,36 +162,48 @@ class Connection:
             self._messages.read(message)
         except Exception:
             logger.exception("a message on /stream from owner %s could not be read", self._owner)
-            self._tell_last(INTERNAL_ERROR, str(failure()))
+            self._send_or_queue(_failed())
 
-    def _tell(self, message: Message | Making, sent: Callable[[], None]) -> None:
+    def _send_answer(self, make: MakeMessage, holding: Holding | None) -> None:
         if self._is_closed:
-            sent()
-            return
-        if callable(message):
-            self._answers.append((message, sent))
+            if holding is not None:
+                holding.leave()
+        elif holding is not None and holding.num_bytes:
+            self._answers.append(LargeMessage(make, holding))
             self._has_answers.set()
-            return
-        num_bytes = _num_bytes(message)
-        is_next = not self._answers and not self._is_writing and message["type"] != CLOSE
-        if is_next and num_bytes < LARGE_BYTES and self._channel is not None and self._channel.is_writable:
-            try:
-                self._channel.tell(message)
-            finally:
-                sent()
+        else:
+            self._send_or_queue(self._made(make))
+
+    def _made(self, make: MakeMessage) -> Message:
+        """Make an answer, or the close that takes its place if that fails."""
+        try:
+            return make()
+        except Exception:
+            logger.exception("an answer on /stream to owner %s could not be created", self._owner)
+            return _failed()
+
+    def _send_or_queue(self, message: Message) -> None:
+        """Send a message at once if it is small and the client reads, or else later. Nothing is read after a close."""
+        num_bytes, is_close = _num_bytes(message), message["type"] == CLOSE
+        is_next = not self._answers and not self._is_writing and not is_close
+        if is_next and num_bytes < LARGE_ANSWER_BYTES and self._channel is not None and self._channel.is_writable:
+            self._channel.send_now(message)
             self._has_room.set()
             if self._is_paused:
                 asyncio.get_running_loop().call_soon(self._read_on)
             return
-        self._answers.append((message, sent))
+        self._answers.append(message)
         self._num_bytes += num_bytes
         self._has_answers.set()
+        if is_close:
+            self._is_closed = True
+            self._has_room.set()
 
     def _is_full(self) -> bool:
         """Whether to read no more: too much is in flight, or a message waits, which later ones must not overtake."""
         num_open = len(self._messages) + len(self._answers)
         num_bytes = self._messages.num_bytes + self._num_bytes
-        is_full = num_open >= MAX_IN_FLIGHT or num_bytes >= self._max_message_bytes
+        is_full = num_open >= MAX_IN_FLIGHT or num_bytes >= self._bodies.max_bytes
         return is_full or self._messages.is_waiting
 
     async def _wait_for_room(self, receive: Receive) -> asyncio.Future[Message] | None:
@@ -207,7 +221,7 @@ class Connection:
                 if ahead is None or ahead.done():
                     await self._has_room.wait()
                 else:
-                    await _first_of(ahead, asyncio.ensure_future(self._has_room.wait()))
+                    await _wait_for_either(ahead, asyncio.ensure_future(self._has_room.wait()))
         except asyncio.CancelledError:
             if ahead is not None:
                 ahead.cancel()
@@ -220,11 +234,13 @@ class Connection:
                 await self._has_answers.wait()
                 self._has_answers.clear()
                 while self._answers:
-                    answer, sent = self._answers.popleft()
-                    try:
+                    answer = self._answers.popleft()
+                    self._is_writing = True
+                    if isinstance(answer, LargeMessage):
+                        is_last = await self._write_large(answer)
+                    else:
                         is_last = await self._write_one(answer)
-                    finally:
-                        sent()
+                    self._is_writing = False
                     if is_last:
                         return
                     self._has_room.set()
@@ -233,37 +249,35 @@ class Connection:
             self._is_closed = True
             self._has_room.set()
 
-    async def _write_one(self, answer: Message | Making) -> bool:
-        """Send an answer. Return whether it is the last."""
-        self._is_writing = True
-        message = await self._made(answer) if callable(answer) else answer
+    async def _write_large(self, large: LargeMessage) -> bool:
+        """Make a large answer in a thread, since that takes up to a second, and send it as `_write_one` does."""
+        with large.holding:
+            message = await asyncio.to_thread(self._made, large.make)
+            self._num_bytes += _num_bytes(message)
+            return await self._write_one(message)
+
+    async def _write_one(self, message: Message) -> bool:
+        """Send a message. Return whether it is the last."""
         self._num_sending_bytes = num_bytes = _num_bytes(message)
         self._sending_since = time.perf_counter()
         await self._send(message)
-        if num_bytes >= LARGE_BYTES and self._channel is not None:
+        if num_bytes >= LARGE_ANSWER_BYTES and self._channel is not None:
             await self._channel.drained()
         self._sending_since = None
         self._num_bytes -= num_bytes
-        self._is_writing = False
         return bool(message["type"] == CLOSE)
 
-    async def _made(self, make: Making) -> Message:
-        """Make a large answer in a thread, since that takes up to a second."""
-        try:
-            message = await asyncio.to_thread(make)
-        except Exception:
-            logger.exception("an answer on /stream to owner %s could not be created", self._owner)
-            message = {"type": CLOSE, "code": INTERNAL_ERROR, "reason": str(failure())}
-        self._num_bytes += _num_bytes(message)
-        return message
 
-
-async def _first_of(ahead: asyncio.Future[Message], room: asyncio.Future[Any]) -> None:
+async def _wait_for_either(ahead: asyncio.Future[Message], room: asyncio.Future[Any]) -> None:
     """Wait for either; the latter is waited for no longer then."""
     try:
         await asyncio.wait((ahead, room), return_when=asyncio.FIRST_COMPLETED)
     finally:
         room.cancel()
+
+
+def _failed() -> Message:
+    return {"type": CLOSE, "code": INTERNAL_ERROR, "reason": str(failure())}
 
 
 def _is_end(reading: asyncio.Future[Message] | None) -> bool:

@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from service.api.body import parsed
 from service.api.client_watch import CLIENT_CLOSED_REQUEST
+from service.api.endpoints import STREAM
 from service.api.problem import problem_of
 from service.api.steps import binary
 from service.api.steps.items import item_json, refusal
@@ -25,11 +26,10 @@ from service.steps.answer_room import AS_A_MESSAGE, AS_A_WHOLE, AnswerRoom, Hold
 from service.steps.steps import Steps
 from service.steps.turn import Turn
 
-Making = Callable[[], Message]
-Tell = Callable[[Message | Making, Callable[[], None]], None]
+MakeMessage = Callable[[], Message]
+SendAnswer = Callable[[MakeMessage, Holding | None], None]
 
-ENDPOINT = "/stream"
-_KNOWN_OF_NONE: dict[str, ClientId] = {"id": None}
+_NO_ID: dict[str, ClientId] = {"id": None}
 _HEAD_LENGTH = struct.Struct("<I")
 
 
@@ -42,7 +42,7 @@ class Messages:
         answer_room: Makes large answers wait for memory.
         tally: Counts each as a request.
         max_message_bytes: A longer one is refused.
-        tell: Sends an answer, or makes a large one and sends it. Calls back once it is sent or will not be.
+        send_answer: Makes an answer and sends it. Leaves its room, if it has any, once it is sent or will not be.
 
     Attributes:
         num_bytes: Bytes of the messages whose steps are under way.
@@ -55,14 +55,14 @@ class Messages:
         answer_room: AnswerRoom,
         tally: RequestTally,
         max_message_bytes: int,
-        tell: Tell,
+        send_answer: SendAnswer,
     ) -> None:
         self._owner = owner
         self._steps = steps
         self._room = answer_room
         self._tally = tally
         self._max_message_bytes = max_message_bytes
-        self._tell = tell
+        self._send_answer = send_answer
         self._in_flight: dict[Turn, int] = {}  # with its share of its message's bytes
         self._waiting: asyncio.Task[None] | None = None
         self._is_gone = False
@@ -101,9 +101,9 @@ class Messages:
             ask = ask_of(self._owner, item.session_id, item)
         except ServiceError as error:
             self._count(error.status, started)
-            known = _KNOWN_OF_NONE if isinstance(error, TooLarge) else _known_of(text)
-            problem = {**known, "status": error.status, "problem": problem_of(error)}
-            self._tell({"type": "websocket.send", "text": orjson.dumps(problem).decode()}, _nothing)
+            identity = _NO_ID if isinstance(error, TooLarge) else _identity_of(text)
+            problem = {**identity, "status": error.status, "problem": problem_of(error)}
+            self._send_answer(lambda: {"type": "websocket.send", "text": orjson.dumps(problem).decode()}, None)
             return
         holding = self._room.of_items(num_answered(item), AS_A_MESSAGE)
         self._begin([Turn(ask, lambda turn: self._answer(turn, item.id, holding))], holding, text_bytes(text))
@@ -111,14 +111,7 @@ class Messages:
     def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
 
-        def text() -> Message:
-            answer = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
-            return {"type": "websocket.send", "text": answer.decode()}
-
-        self._tell_held(text, holding)
-
-    def _tell_held(self, make: Making, holding: Holding) -> None:
-        self._tell(make if holding.num_bytes else make(), holding.leave)
+        self._send_answer(lambda: _text(turn, client_id), holding)
 
     def _read_binary(self, content: bytes) -> None:
         started = time.perf_counter()
@@ -131,7 +124,7 @@ class Messages:
         except ServiceError as error:
             self._count(error.status, started)
             head = orjson.dumps({"status": error.status, "problem": problem_of(error)})
-            self._tell({"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head}, _nothing)
+            self._send_answer(lambda: {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head}, None)
             return
         holding = self._room.of_items(request.num_answered, AS_A_WHOLE)
         asks = request.asks(self._owner)
@@ -143,7 +136,7 @@ class Messages:
             self._end(turn)
             num_open -= 1
             if not num_open:
-                self._tell_held(lambda: _binary(turns), holding)
+                self._send_answer(lambda: _binary(turns), holding)
 
         turns += [Turn(ask, done) for ask in asks]
         for index, turn in enumerate(turns):
@@ -192,7 +185,12 @@ class Messages:
         self._count(status, turn.started)
 
     def _count(self, status: int, started: float) -> None:
-        self._tally.add(ENDPOINT, status, time.perf_counter() - started)
+        self._tally.add(STREAM.label, status, time.perf_counter() - started)
+
+
+def _text(turn: Turn, client_id: ClientId) -> Message:
+    answer = b'{"id":%b,%b' % (orjson.dumps(client_id), item_json(turn)[1:])
+    return {"type": "websocket.send", "text": answer.decode()}
 
 
 def _binary(turns: Sequence[Turn]) -> Message:
@@ -205,19 +203,15 @@ def text_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _nothing() -> None:
-    """Do nothing: a refusal holds no room."""
-
-
-def _known_of(text: str) -> dict[str, ClientId]:
-    """Return what is known of an invalid item, for its refusal: its id, and the session if it names one."""
+def _identity_of(text: str) -> dict[str, ClientId]:
+    """Return what identifies an invalid item in its refusal: its id, and its session if it names one."""
     try:
         item = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return _KNOWN_OF_NONE
+        return _NO_ID
     if not isinstance(item, dict):
-        return _KNOWN_OF_NONE
+        return _NO_ID
     client_id, session_id = item.get("id"), item.get("session_id")
     is_id = isinstance(client_id, str) or (isinstance(client_id, int) and not isinstance(client_id, bool))
-    known = {"id": client_id if is_id else None}
-    return {**known, "session_id": session_id} if isinstance(session_id, str) else known
+    identity = {"id": client_id if is_id else None}
+    return {**identity, "session_id": session_id} if isinstance(session_id, str) else identity

@@ -12,6 +12,7 @@ import asyncio
 from starlette.types import Receive, Scope, Send
 
 from service.api.auth import subprotocol_of
+from service.api.body_reader import BodyReader
 from service.api.stream.connection import Connection
 from service.metrics import RequestTally
 from service.steps.answer_room import AnswerRoom
@@ -24,17 +25,17 @@ SERVICE_RESTART = 1012
 class Stream:
     """Serves connections. `stop` closes them once their steps are answered."""
 
-    def __init__(self, steps: Steps, answer_room: AnswerRoom, tally: RequestTally, max_message_bytes: int) -> None:
+    def __init__(self, steps: Steps, answer_room: AnswerRoom, tally: RequestTally, bodies: BodyReader) -> None:
         self._steps = steps
         self._room = answer_room
         self._tally = tally
-        self._max_message_bytes = max_message_bytes
+        self._bodies = bodies
         self._connections: set[Connection] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "subprotocol": subprotocol_of(scope), "headers": []})
-        connection = Connection(self._steps, self._room, self._tally, scope, self._max_message_bytes, send)
+        connection = Connection(self._steps, self._room, self._tally, scope, self._bodies, send)
         self._connections.add(connection)
         try:
             await connection.serve(receive)

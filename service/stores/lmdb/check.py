@@ -15,8 +15,8 @@ from lmdb import Transaction
 from lmdb.verify import VerifyError, verify
 
 from service.stores.base import Count, Damaged, Unavailable
-from service.stores.lmdb.ledger import is_owned, places, read_owners
-from service.stores.lmdb.rows import KEY_BYTES, TAIL, filing_of, is_intact, quarantined, to_record
+from service.stores.lmdb.indexes import index_keys, is_owned, read_owners
+from service.stores.lmdb.rows import KEY_BYTES, TAIL, indexed_of, is_intact, quarantined, to_record
 from service.stores.lmdb.tables import Tables
 
 logger = logging.getLogger(__name__)
@@ -84,14 +84,14 @@ def rebuild(tables: Tables, txn: Transaction[bytes]) -> None:
     """Rebuild indexes and counts from the records, and quarantine damaged heads."""
     for table in (tables.by_owner, tables.by_use, tables.by_expiry, tables.counts):
         txn.drop(table, delete=False)
-    ledger = tables.ledger(txn)
+    writer = tables.index_writer(txn)
     damaged: list[_Row] = []
     for row in _rows(tables, txn):
         if is_intact(row.key, row.head):
-            ledger.move(row.key, None, filing_of(row.head))
+            writer.move(row.key, None, indexed_of(row.head))
         else:
             damaged.append(row)
-    ledger.close()
+    writer.close()
     for row in damaged:
         txn.put(row.key, quarantined(row.head), db=tables.records)
 
@@ -103,11 +103,11 @@ def count_records(tables: Tables, txn: Transaction[bytes]) -> Counted:
     num_bytes = 0
     for row in _rows(tables, txn):
         if is_intact(row.key, row.head):
-            filing = filing_of(row.head)
-            num_bytes += filing.num_bytes
-            if filing.bundle is not None and filing.owner is not None:
-                bundles[filing.bundle.decode()] += 1
-                owners[filing.owner.decode()] += 1
+            indexed = indexed_of(row.head)
+            num_bytes += indexed.num_bytes
+            if indexed.bundle is not None and indexed.owner is not None:
+                bundles[indexed.bundle.decode()] += 1
+                owners[indexed.owner.decode()] += 1
     return Counted(Count(bundles.total(), num_bytes), dict(bundles), dict(owners))
 
 
@@ -124,10 +124,10 @@ def is_derived_right(tables: Tables, txn: Transaction[bytes]) -> bool:
     for row in _rows(tables, txn):
         if not is_intact(row.key, row.head):
             continue
-        for position, place in enumerate(places(filing_of(row.head))):
-            if place is not None:
+        for position, index_key in enumerate(index_keys(indexed_of(row.head))):
+            if index_key is not None:
                 num_entries[position] += 1
-                if not cursors[position].set_key_dup(place, row.key):
+                if not cursors[position].set_key_dup(index_key, row.key):
                     return False
     found = [txn.stat(index)["entries"] for index in indexes]
     return found == num_entries and count_records(tables, txn) == read_counts(tables, txn)

@@ -16,7 +16,7 @@ from service.stores.base import Unavailable
 logger = logging.getLogger(__name__)
 
 DATA, LOCK = "data.mdb", "lock.mdb"
-HANDED_DOWN = "store"
+SHARED_NAME = "store"
 LOOK_SECONDS = 1.0
 
 
@@ -35,7 +35,7 @@ class Identity:
 
     Args:
         directory: The store's.
-        shared: A directory of the service, in which its first process to open the store leaves word for the others.
+        shared: A directory of the service, in which its first process to open the store leaves a file for the others.
             If left out or gone, each process knows only what it has opened itself.
         clock: Seconds that only grow.
     """
@@ -44,15 +44,15 @@ class Identity:
         self, directory: Path, shared: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._directory = directory
-        self._word = None if shared is None else shared / HANDED_DOWN
+        self._shared_file = None if shared is None else shared / SHARED_NAME
         self._clock = clock
         self._opened = ""
         self._look_at = 0.0
-        self._is_lost = False
+        self._is_moved = False
 
     def check_before_opening(self) -> None:
         """Raise StoreMoved where a process of this service has opened other files. LMDB would make what is missing."""
-        if (known := self._opened or self._handed_down()) and known != _found(self._directory):
+        if (known := self._opened or self._read_shared()) and known != _found(self._directory):
             raise StoreMoved(self._directory)
 
     def opened(self) -> None:
@@ -62,43 +62,44 @@ class Identity:
             StoreMoved: Another process of this service has opened others.
         """
         found = _found(self._directory)
-        if (self._opened or self._handed_down() or found) != found:
+        if (self._opened or self._read_shared() or found) != found:
             raise StoreMoved(self._directory)
         self._opened = found
-        if self._word is not None:
-            with suppress(OSError), self._word.open("x") as file:  # it is there already, or its directory is gone
+        if self._shared_file is not None:
+            # It may be there already, or its directory may be gone.
+            with suppress(OSError), self._shared_file.open("x") as file:
                 file.write(found)
 
     @property
-    def is_lost(self) -> bool:
+    def is_moved(self) -> bool:
         """Whether the files that were opened are no longer in their place, as of a second ago."""
-        return self.look() if self._clock() >= self._look_at else self._is_lost
+        return self.look() if self._clock() >= self._look_at else self._is_moved
 
     def look(self) -> bool:
         """Whether they are no longer in their place now."""
         self._look_at = self._clock() + LOOK_SECONDS
         if self._opened:
             with suppress(OSError):  # which the store's own calls will tell of
-                self._tell(_found(self._directory) != self._opened)
-        return self._is_lost
+                self._set_moved(_found(self._directory) != self._opened)
+        return self._is_moved
 
     def check(self) -> None:
         """Raise StoreMoved where the files that were opened are no longer in their place."""
-        if self.is_lost:
+        if self.is_moved:
             raise StoreMoved(self._directory)
 
-    def _tell(self, is_lost: bool) -> None:
-        if is_lost != self._is_lost:
-            if is_lost:
+    def _set_moved(self, is_moved: bool) -> None:
+        if is_moved != self._is_moved:
+            if is_moved:
                 logger.error("%s", StoreMoved(self._directory))
             else:
                 logger.warning("the session store in %s is back in its place", self._directory)
-        self._is_lost = is_lost
+        self._is_moved = is_moved
 
-    def _handed_down(self) -> str:
-        if self._word is not None:
+    def _read_shared(self) -> str:
+        if self._shared_file is not None:
             with suppress(OSError):
-                return self._word.read_text()
+                return self._shared_file.read_text()
         return ""
 
 

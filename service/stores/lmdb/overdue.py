@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from lmdb import Cursor, Transaction
 
-from service.stores.base import Record
-from service.stores.lmdb.ledger import minute_of, minute_place, owner_place
-from service.stores.lmdb.rows import expiry_of, filing_of, is_intact, key_of, refiled
+from service.stores.base import SECONDS_PER_MINUTE, Record, last_due_minute
+from service.stores.lmdb.indexes import minute_key, minute_of, owner_key
+from service.stores.lmdb.rows import expiry_of, indexed_of, is_intact, key_of, with_entry_minute
 from service.stores.lmdb.tables import Tables
-from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 
 SWEPT_ENTRIES = 128
 MAX_JUMPS = 512  # a millisecond or two
@@ -44,7 +43,7 @@ class Sweep(NamedTuple):
 
 def swept(tables: Tables, txn: Transaction[bytes], now: int, limit: int, after: Entry | None) -> Sweep:
     """Look at the next few entries that are due, beginning after `after`."""
-    last_minute = last_over(now)
+    last_minute = last_due_minute(now)
     entries = list(islice(_entries(tables, txn, last_minute, after), SWEPT_ENTRIES))
     heads = tables.heads(txn, [entry.key for entry in entries])
     known = [entry for entry in entries if entry.key in heads and is_intact(entry.key, heads[entry.key])]
@@ -58,9 +57,7 @@ def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, li
     """Return an owner's overdue live records. Looks at this minute and the last; sweeps handle earlier ones."""
     minute = now // SECONDS_PER_MINUTE
     owned, due = txn.cursor(tables.by_owner), txn.cursor(tables.by_expiry)
-    keys = chain.from_iterable(
-        _common(owned, owner_place(owner), due, minute_place(each)) for each in (minute - 1, minute)
-    )
+    keys = chain.from_iterable(_common(owned, owner_key(owner), due, minute_key(each)) for each in (minute - 1, minute))
     found = tables.first(txn, keys, MAX_JUMPS)
     return [record for record in found if not record.ended and record.expires_at <= now][:limit]
 
@@ -68,47 +65,47 @@ def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, li
 def delete_overdue(tables: Tables, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:
     """Delete those of these records that are over and overdue, except damaged ones."""
     heads = tables.heads(txn, [key_of(session_id) for session_id in session_ids])
-    last_minute = last_over(now)
+    last_minute = last_due_minute(now)
     is_to_go = {
-        key: is_intact(key, head) and filing_of(head).bundle is None and expiry_of(head) <= last_minute
+        key: is_intact(key, head) and indexed_of(head).bundle is None and expiry_of(head) <= last_minute
         for key, head in heads.items()
     }
     tables.delete(txn, [session_id for session_id in session_ids if is_to_go.get(key_of(session_id))])
 
 
-def refile(tables: Tables, txn: Transaction[bytes], entries: Sequence[Entry]) -> None:
+def correct_entries(tables: Tables, txn: Transaction[bytes], entries: Sequence[Entry]) -> None:
     """Move the entries of records to the minute in which they are overdue."""
     heads = tables.heads(txn, [entry.key for entry in entries])
-    ledger = tables.ledger(txn)
+    writer = tables.index_writer(txn)
     for _, key in entries:
         if key in heads and is_intact(key, heads[key]):
-            head = refiled(key, heads[key], expiry_of(heads[key]))
+            head = with_entry_minute(key, heads[key], expiry_of(heads[key]))
             txn.put(key, head, db=tables.records)
-            ledger.move(key, filing_of(heads[key]), filing_of(head))
-    ledger.close()
+            writer.move(key, indexed_of(heads[key]), indexed_of(head))
+    writer.close()
 
 
 def _entries(tables: Tables, txn: Transaction[bytes], last_minute: int, after: Entry | None) -> Iterator[Entry]:
     cursor = txn.cursor(tables.by_expiry)
-    if after is not None and not cursor.set_range_dup(minute_place(after.minute), after.key):
-        cursor.set_range(minute_place(after.minute + 1))
-    for place, key in cursor:
-        entry = Entry(minute_of(place), key)
+    if after is not None and not cursor.set_range_dup(minute_key(after.minute), after.key):
+        cursor.set_range(minute_key(after.minute + 1))
+    for index_key, key in cursor:
+        entry = Entry(minute_of(index_key), key)
         if entry.minute > last_minute:
             return
         if entry != after:
             yield entry
 
 
-def _common(one: Cursor[bytes], place: bytes, other: Cursor[bytes], other_place: bytes) -> Iterator[bytes]:
-    """Yield keys that are at both places, in order: the cursor that is behind jumps ahead, at most MAX_JUMPS times."""
-    is_there = one.set_key(place)
+def _common(one: Cursor[bytes], index_key: bytes, other: Cursor[bytes], other_index_key: bytes) -> Iterator[bytes]:
+    """Yield records' keys that are under both, in order: the cursor behind jumps ahead, at most MAX_JUMPS times."""
+    is_there = one.set_key(index_key)
     for _ in range(MAX_JUMPS):
-        if not is_there or not other.set_range_dup(other_place, one.value()):
+        if not is_there or not other.set_range_dup(other_index_key, one.value()):
             return
         key = other.value()
         if key == one.value():
             yield key
             is_there = one.next_dup()
         else:
-            is_there = one.set_range_dup(place, key)
+            is_there = one.set_range_dup(index_key, key)

@@ -1,7 +1,7 @@
 """Splits a record into rows of an ordered table with pages of 4 KiB, and joins them.
 
-    key         head: checksum u32 · filed u32 · used u32 · tail length u32 · length u16 · name length u16 · first bytes
-                · name · zeros
+    key         head: checksum u32 · entry minute u32 · used u32 · tail length u32 · length u16 · name length u16
+                · first bytes · name · zeros
     key + "t"   tail: the other bytes                                                                little-endian
 
 A value too long for a leaf page gets its own overflow pages, 4096 n - 16 bytes. The tail fills these to the last byte;
@@ -13,15 +13,16 @@ Knows the layout of packed records (service.stores.packing), but not the table's
 """
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+import numpy as np
 from xxhash import xxh3_64_digest
 
 from service.record.ids import ID_BYTES, ID_CHARACTERS, TIME_BYTES, bytes_of, id_from
-from service.stores.base import CHECKPOINT, Damaged, Record
-from service.stores.minutes import SECONDS_PER_MINUTE
+from service.stores.base import CHECKPOINT, SECONDS_PER_MINUTE, Damaged, Record, SwapGroup
 from service.stores.packing import (
     FIXED,
     LENGTHS_OFFSET,
@@ -31,6 +32,7 @@ from service.stores.packing import (
     TIMES,
     TIMES_OFFSET,
     pack,
+    pack_group,
     unpack,
 )
 
@@ -38,18 +40,20 @@ TAIL = b"t"
 KEY_BYTES = ID_BYTES
 _PAGE_BYTES, _PAGE_HEADER_BYTES = 4096, 16
 _MAX_HEAD_BYTES = 1900
-_GRAIN_BYTES = 16
-CHECKSUM = struct.Struct("<I")
+_ALIGNMENT = 16
+_CHECKSUM = struct.Struct("<I")
 _META = struct.Struct("<IIIHH")
-CONTENT_AT = CHECKSUM.size + _META.size
+_CONTENT_AT = _CHECKSUM.size + _META.size
 _MINUTE = struct.Struct("<I")
-_META_BYTES = slice(CHECKSUM.size, CONTENT_AT)
-FILED = slice(CHECKSUM.size, CHECKSUM.size + _MINUTE.size)
-NAME_LENGTH = slice(CONTENT_AT - struct.calcsize("<H"), CONTENT_AT)
-STEP_AT = CONTENT_AT + STEP_OFFSET
-_TIMES_AT = CONTENT_AT + TIMES_OFFSET
-LENGTHS_AT = CONTENT_AT + LENGTHS_OFFSET
-_NAMES_AT = CONTENT_AT + NAMES_OFFSET
+_META_BYTES = slice(_CHECKSUM.size, _CONTENT_AT)
+_ENTRY_MINUTE = slice(_CHECKSUM.size, _CHECKSUM.size + _MINUTE.size)
+_NAME_LENGTH = slice(_CONTENT_AT - struct.calcsize("<H"), _CONTENT_AT)
+_META_REST = slice(_ENTRY_MINUTE.stop, _CONTENT_AT)
+_STEP_AT = _CONTENT_AT + STEP_OFFSET
+_STEP = slice(_STEP_AT, _STEP_AT + STEP.size)
+_TIMES_AT = _CONTENT_AT + TIMES_OFFSET
+_LENGTHS_AT = _CONTENT_AT + LENGTHS_OFFSET
+_NAMES_AT = _CONTENT_AT + NAMES_OFFSET
 _QUARANTINE = b"found damaged: "
 
 
@@ -67,21 +71,29 @@ class Rows(NamedTuple):
     body_at: int
 
 
-class Filing(NamedTuple):
+class KeyedRows(NamedTuple):
+    """A record's key and two values; see `Rows`."""
+
+    key: bytes
+    head: bytes
+    tail: memoryview
+
+
+class Indexed(NamedTuple):
     """What indexes and counts hold about a record.
 
     Attributes:
         owner: The owner whose pages list it. None for a checkpoint, which no page lists.
         bundle: Its bundle version. None unless it lives.
         used: Minute of its last use. None unless it lives.
-        filed: Minute of its entry in `by_expiry`, never later than its expiry.
+        entry_minute: Minute of its entry in `by_expiry`, never later than its expiry.
         num_bytes: Length of its body.
     """
 
     owner: bytes | None
     bundle: bytes | None
     used: int | None
-    filed: int
+    entry_minute: int
     num_bytes: int
 
 
@@ -99,7 +111,7 @@ def key_of(session_id: str) -> bytes:
     return digest if beside is None else beside[:TIME_BYTES] + digest[TIME_BYTES:]
 
 
-def to_rows(key: bytes, record: Record, filed: int) -> Rows:
+def to_rows(key: bytes, record: Record, entry_minute: int) -> Rows:
     """Return the rows of a record.
 
     Raises:
@@ -109,9 +121,47 @@ def to_rows(key: bytes, record: Record, filed: int) -> Rows:
     body_at = len(content) - len(record.body)
     cut = _cut(len(content), body_at)
     name = b"" if id_from(key) == record.session_id else record.session_id.encode()
-    meta = _META.pack(filed, record.used_at // SECONDS_PER_MINUTE, len(content) - cut, cut, len(name))
-    rest = b"".join((meta, content[:cut], name, bytes(-(CONTENT_AT + cut + len(name)) % _GRAIN_BYTES)))
-    return Rows(sealed(key, rest), content[cut:], CONTENT_AT + body_at)
+    meta = _META.pack(entry_minute, record.used_at // SECONDS_PER_MINUTE, len(content) - cut, cut, len(name))
+    rest = b"".join((meta, content[:cut], name, bytes(-(_CONTENT_AT + cut + len(name)) % _ALIGNMENT)))
+    return Rows(_with_checksum(key, rest), content[cut:], _CONTENT_AT + body_at)
+
+
+def next_rows(keys: Sequence[bytes], stored: Sequence[bytes], group: SwapGroup) -> list[KeyedRows | None]:
+    """Return the rows of records that follow the stored ones and keep their index entries.
+
+    Most of what `to_rows` does for one record is done once for all.
+
+    Args:
+        keys: Keys of the N records.
+        stored: Their stored heads, b"" where there is none.
+        group: The records.
+
+    Returns:
+        The rows of each record, None for one that must be handled alone.
+
+    Raises:
+        ValueError: The records cannot be packed.
+    """
+    minutes = [(group.used_at + ttl_seconds) // SECONDS_PER_MINUTE for ttl_seconds in group.ttl_seconds]
+    first = to_rows(keys[0], group.swap(0).record, minutes[0])
+    if any(first.head[_NAME_LENGTH]):  # the head holds the id, so it is not one that the service issues
+        return [None] * len(keys)
+    contents = pack_group(group)
+    length, memory = contents.shape[1], contents.reshape(-1).data
+    cut = length - len(first.tail)
+    names = slice(_LENGTHS_AT, first.body_at)
+    meta, alike, end = first.head[_META_REST], first.head[names], first.head[_CONTENT_AT + cut :]
+    before = (np.array(group.steps, "<u8") - 1).tobytes()
+    found: list[KeyedRows | None] = []
+    for index, (key, head) in enumerate(zip(keys, stored, strict=True)):
+        is_next = head[_STEP] == before[8 * index : 8 * index + 8] and head[_META_REST] == meta and head[names] == alike
+        if not is_next or _with_checksum(key, head[_CHECKSUM.size :]) != head or entry_minute_of(head) > minutes[index]:
+            found.append(None)
+            continue
+        start = length * index
+        rest = b"".join((head[_ENTRY_MINUTE], meta, memory[start : start + cut], end))
+        found.append(KeyedRows(key, _with_checksum(key, rest), memory[start + cut : start + length]))
+    return found
 
 
 def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> Record | Damaged:
@@ -122,39 +172,39 @@ def to_record(key: bytes, session_id: str | None, head: bytes, tail: bytes) -> R
     """
     if not is_intact(key, head):
         return Damaged(session_id or id_from(key), "the record's head is not what was written")
-    _, _, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
+    _, _, tail_length, length, _ = _META.unpack_from(head, _CHECKSUM.size)
     if len(tail) < tail_length:
         return Damaged(session_id or id_of(key, head), "the record is cut")
-    return unpack(session_id or id_of(key, head), head[CONTENT_AT : CONTENT_AT + length] + tail[:tail_length])
+    return unpack(session_id or id_of(key, head), head[_CONTENT_AT : _CONTENT_AT + length] + tail[:tail_length])
 
 
 def is_intact(key: bytes, head: bytes) -> bool:
     """Return whether a head is as it was written under this key."""
-    return len(head) >= _NAMES_AT and sealed(key, head[CHECKSUM.size :]) == head
+    return len(head) >= _NAMES_AT and _with_checksum(key, head[_CHECKSUM.size :]) == head
 
 
 def id_of(key: bytes, head: bytes) -> str:
     """Return the id of an intact head's record."""
-    _, _, _, length, name_length = _META.unpack_from(head, CHECKSUM.size)
-    name = head[CONTENT_AT + length : CONTENT_AT + length + name_length]
+    _, _, _, length, name_length = _META.unpack_from(head, _CHECKSUM.size)
+    name = head[_CONTENT_AT + length : _CONTENT_AT + length + name_length]
     return name.decode() if name else id_from(key)
 
 
 def step_of(head: bytes) -> int:
     """Return the step of an intact head's record."""
-    step: int = STEP.unpack_from(head, STEP_AT)[0]
+    step: int = STEP.unpack_from(head, _STEP_AT)[0]
     return step
 
 
-def filed_of(head: bytes) -> int:
+def entry_minute_of(head: bytes) -> int:
     """Return the minute under which `by_expiry` has an intact head's record."""
-    filed: int = _MINUTE.unpack_from(head, CHECKSUM.size)[0]
-    return filed
+    entry_minute: int = _MINUTE.unpack_from(head, _CHECKSUM.size)[0]
+    return entry_minute
 
 
 def has_tail(head: bytes) -> bool:
     """Return whether an intact head has a tail."""
-    return bool(_META.unpack_from(head, CHECKSUM.size)[2])
+    return bool(_META.unpack_from(head, _CHECKSUM.size)[2])
 
 
 def expiry_of(head: bytes) -> int:
@@ -163,31 +213,31 @@ def expiry_of(head: bytes) -> int:
     return int(used_at + ttl_seconds) // SECONDS_PER_MINUTE
 
 
-def refiled(key: bytes, head: bytes, filed: int) -> bytes:
-    """Return an intact head, filed for expiry under another minute."""
-    rest = _MINUTE.pack(filed) + head[CHECKSUM.size + _MINUTE.size :]
-    return sealed(key, rest)
+def with_entry_minute(key: bytes, head: bytes, entry_minute: int) -> bytes:
+    """Return an intact head with another minute of its entry in `by_expiry`."""
+    rest = _MINUTE.pack(entry_minute) + head[_CHECKSUM.size + _MINUTE.size :]
+    return _with_checksum(key, rest)
 
 
-def is_filed_alike(before: bytes, after: Rows) -> bool:
-    """Return whether a head and its successor have equal filings and tail lengths. Faster than `filing_of` both."""
-    names = slice(LENGTHS_AT, after.body_at)
+def has_same_entries(before: bytes, after: Rows) -> bool:
+    """Return whether a head and the next one have the same index entries and tail length. Faster than `indexed_of`."""
+    names = slice(_LENGTHS_AT, after.body_at)
     return before[_META_BYTES] == after.head[_META_BYTES] and before[names] == after.head[names]
 
 
-def filing_of(head: bytes) -> Filing:
+def indexed_of(head: bytes) -> Indexed:
     """Return what indexes and counts hold about an intact head's record."""
-    filed, used, tail_length, length, _ = _META.unpack_from(head, CHECKSUM.size)
-    _, _, owner_length, _, _, _, _, bundle_length, ended_length = FIXED.unpack_from(head, CONTENT_AT)
+    entry_minute, used, tail_length, length, _ = _META.unpack_from(head, _CHECKSUM.size)
+    _, _, owner_length, _, _, _, _, bundle_length, ended_length = FIXED.unpack_from(head, _CONTENT_AT)
     bundle_at = _NAMES_AT + owner_length
     ended_at = bundle_at + bundle_length
     body_at = ended_at + ended_length
-    return Filing(
+    return Indexed(
         owner=None if head[ended_at:body_at] == CHECKPOINT.encode() else head[_NAMES_AT:bundle_at],
         bundle=None if ended_length else head[bundle_at:ended_at],
         used=None if ended_length else used,
-        filed=filed,
-        num_bytes=CONTENT_AT + length + tail_length - body_at,
+        entry_minute=entry_minute,
+        num_bytes=_CONTENT_AT + length + tail_length - body_at,
     )
 
 
@@ -210,6 +260,6 @@ def _cut(length: int, num_fixed_bytes: int) -> int:
     return rest if num_pages and rest <= _MAX_HEAD_BYTES else num_fixed_bytes
 
 
-def sealed(key: bytes, rest: bytes) -> bytes:
+def _with_checksum(key: bytes, rest: bytes) -> bytes:
     """Return a head under its key: the checksum, which is the lower half of XXH3, and the rest."""
     return xxh3_64_digest(key + rest)[:3:-1] + rest

@@ -8,26 +8,27 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import lmdb
 from lmdb import Transaction
 
-from service.stores.base import Count, Damaged, Losses, Record, Successors, Swap
+from service.stores.base import Count, Damaged, Inspection, Record, Swap, SwapGroup
 from service.stores.limits import Limits
 from service.stores.lmdb.check import rebuild
 from service.stores.lmdb.disk_room import check_room
 from service.stores.lmdb.environment import OpenedStore, unavailable
 from service.stores.lmdb.group import GroupCommit, Result, Work
 from service.stores.lmdb.identity import Identity
-from service.stores.lmdb.keeper import Keeper
-from service.stores.lmdb.overdue import Entry, Sweep, delete_overdue, overdue_of, refile, swept
+from service.stores.lmdb.overdue import Entry, Sweep, correct_entries, delete_overdue, overdue_of, swept
+from service.stores.lmdb.periodic_thread import PeriodicThread
 from service.stores.lmdb.tables import Tables
 
 Durability = Literal["process", "commit"]
 MAP_BYTES = 2**40
-KEEPER_SECONDS = 5.0
+SYNC_SECONDS = 5.0
 MAX_NOTE_NAME_BYTES = 500
 
 
@@ -62,8 +63,8 @@ class LmdbStore:
         self._identity = Identity(self._directory, shared)
         self._opened: OpenedStore | None = None
         self._opening = threading.Lock()
-        self._keeper = Keeper(self._keep, KEEPER_SECONDS)
-        self._group = GroupCommit(self._commit) if self._is_synced else None
+        self._periodic_sync = PeriodicThread(self._sync, SYNC_SECONDS)
+        self._group = GroupCommit(partial(self._transact, write=True)) if self._is_synced else None
 
     async def load(self, session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         return self._transact(lambda tables, txn: tables.load(txn, session_ids))
@@ -71,7 +72,7 @@ class LmdbStore:
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         return await self._write(lambda tables, txn: self._swap(tables, txn, swaps))
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         return await self._write(lambda tables, txn: tables.advance(txn, groups))
 
     async def delete(self, session_ids: Sequence[str]) -> None:
@@ -87,7 +88,7 @@ class LmdbStore:
             sweep = self._sweep(now, limit - len(found), last)
             found += sweep.overdue
             if sweep.stale:
-                await self._refile(sweep.stale)
+                await self._correct_entries(sweep.stale)
             last = sweep.last
             if last is None:
                 break
@@ -123,23 +124,23 @@ class LmdbStore:
     async def notes(self, prefix: str) -> dict[str, bytes]:
         return self._transact(lambda tables, txn: tables.notes_of(txn, prefix.encode()))
 
-    async def weaknesses(self) -> list[str]:
-        return []  # what `durability` says is what it does
+    async def inspect(self) -> Inspection:
+        return Inspection()  # what `durability` says is what it does
 
     @property
-    def is_lost(self) -> bool:
-        return self._identity.is_lost
-
-    async def losses(self) -> Losses:
-        return Losses()
+    def is_moved(self) -> bool:
+        return self._identity.is_moved
 
     async def close(self) -> None:
         if self._group is not None:
             await self._group.close()
-        await asyncio.to_thread(self._keeper.stop)
+        await asyncio.to_thread(self._periodic_sync.stop)
         opened, self._opened = self._opened, None
         if opened is not None:
-            self._guarded(opened.close)
+            try:
+                opened.close()
+            except (lmdb.Error, OSError) as error:
+                raise unavailable(self._directory, error) from error
 
     def _swap(self, tables: Tables, txn: "Transaction[bytes]", swaps: Sequence[Swap]) -> list[bool]:
         return tables.swap(txn, swaps, lambda: check_room(self._directory, lambda: tables.num_free_bytes(txn)))
@@ -147,16 +148,13 @@ class LmdbStore:
     def _sweep(self, now: int, limit: int, after: Entry | None) -> Sweep:
         return self._transact(lambda tables, txn: swept(tables, txn, now, limit, after))
 
-    async def _refile(self, entries: Sequence[Entry]) -> None:
-        await self._write(lambda tables, txn: refile(tables, txn, entries))
+    async def _correct_entries(self, entries: Sequence[Entry]) -> None:
+        await self._write(lambda tables, txn: correct_entries(tables, txn, entries))
 
     async def _write(self, work: Work[Result]) -> Result:
         if self._group is None:
             return self._transact(work, write=True)
         return await self._group.run(work)
-
-    def _commit(self, work: Work[Result]) -> Result:
-        return self._transact(work, write=True)
 
     def _transact(self, work: Work[Result], write: bool = False) -> Result:
         """Do some work in one transaction, which is aborted if the work raises."""
@@ -180,7 +178,7 @@ class LmdbStore:
                 self._opened = OpenedStore(
                     self._directory, self._map_size, self._is_synced, self._limits, self._identity
                 )
-                self._keeper.start()
+                self._periodic_sync.start()
             return self._opened
 
     def _reopen_after(self, error: Exception) -> None:
@@ -189,18 +187,12 @@ class LmdbStore:
             self._opened.abandon()
             self._opened = None
 
-    def _keep(self) -> None:
+    def _sync(self) -> None:
         """Sync to the disk, and free the slots of killed readers."""
         opened = self._opened
         if opened is not None:
             opened.environment.sync(True)
             opened.environment.reader_check()
-
-    def _guarded(self, verb: Callable[[], None]) -> None:
-        try:
-            verb()
-        except (lmdb.Error, OSError) as error:
-            raise unavailable(self._directory, error) from error
 
 
 def _delete(tables: Tables, txn: "Transaction[bytes]", session_ids: Sequence[str]) -> None:

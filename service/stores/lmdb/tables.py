@@ -4,7 +4,7 @@
     by_owner   owner → keys, except of checkpoints           to list pages
     by_use     minute of the last use → keys of the live     to find the idlest
     by_expiry  minute, no later than due → keys              to find the overdue
-    counts     live records and bytes; live by bundle, owner service.stores.lmdb.ledger
+    counts     live records and bytes; live by bundle, owner service.stores.lmdb.indexes
     notes      name → value
 
 A step in the same minute as the last rewrites only a record's two rows, which are adjacent. A use postpones a record's
@@ -15,17 +15,17 @@ rather than at every use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice, takewhile
 from operator import itemgetter
 
 from lmdb import Environment, Transaction
 
-from service.stores.base import Count, Damaged, Record, Successors, Swap
+from service.stores.base import SECONDS_PER_MINUTE, Count, Damaged, Record, Swap, SwapGroup
 from service.stores.limits import Limits
-from service.stores.lmdb.following import Following, following
-from service.stores.lmdb.ledger import (
-    Ledger,
-    owner_place,
+from service.stores.lmdb.indexes import (
+    IndexWriter,
+    owner_key,
     read_bundles,
     read_owner,
     read_totals,
@@ -33,23 +33,24 @@ from service.stores.lmdb.ledger import (
 from service.stores.lmdb.rows import (
     KEY_BYTES,
     TAIL,
+    KeyedRows,
     Rows,
-    filed_of,
-    filing_of,
+    entry_minute_of,
+    has_same_entries,
     has_tail,
-    is_filed_alike,
+    indexed_of,
     is_intact,
     is_quarantined,
     key_of,
+    next_rows,
     step_of,
     to_record,
     to_rows,
 )
-from service.stores.minutes import SECONDS_PER_MINUTE
 
 NUM_TABLES = 6
 _META_PAGES = 2
-FEW = 4  # records; fewer are not worth handling as a group
+MIN_GROUP = 4  # records; fewer are not worth handling as a group
 
 
 class Tables:
@@ -80,9 +81,9 @@ class Tables:
         num_pages = self._environment.info()["last_pgno"] + 1
         return int((num_pages - _META_PAGES - num_used) * top["psize"])
 
-    def ledger(self, txn: Transaction[bytes]) -> Ledger:
-        """Return a ledger for the transaction's changes."""
-        return Ledger(txn, (self.by_owner, self.by_use, self.by_expiry), self.counts)
+    def index_writer(self, txn: Transaction[bytes]) -> IndexWriter:
+        """Return what writes the transaction's changes to indexes and counts."""
+        return IndexWriter(txn, (self.by_owner, self.by_use, self.by_expiry), self.counts)
 
     def load(self, txn: Transaction[bytes], session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         """Return the records of these ids, in order."""
@@ -111,13 +112,13 @@ class Tables:
         opened = {key_of(swap.record.session_id) for swap in swaps if swap.is_opening}
         if new := [planned[key].head for key in planned if key not in stored or key in opened]:
             check_disk()
-            self._make_sure_of_room(txn, new)
+            self._check_limits(txn, new)
         self._write(txn, stored, planned)
         return won
 
-    def advance(self, txn: Transaction[bytes], groups: Sequence[Successors]) -> list[list[bool]]:
+    def advance(self, txn: Transaction[bytes], groups: Sequence[SwapGroup]) -> list[list[bool]]:
         """Compare and swap the records of groups, as `swap` does. No two groups share a session."""
-        planned = [self._following(txn, group) for group in groups]
+        planned = [self._next_rows(txn, group) for group in groups]
         alone = [
             group.swap(index)
             for group, rows in zip(groups, planned, strict=True)
@@ -138,13 +139,13 @@ class Tables:
         heads = self.heads(txn, [key_of(session_id) for session_id in session_ids])
         if any(not is_intact(key, head) and not is_quarantined(head) for key, head in heads.items()):
             return False
-        ledger = self.ledger(txn)
+        writer = self.index_writer(txn)
         for key, head in heads.items():
             txn.delete(key, db=self.records)
             txn.delete(key + TAIL, db=self.records)
             if not is_quarantined(head):
-                ledger.move(key, filing_of(head), None)
-        ledger.close()
+                writer.move(key, indexed_of(head), None)
+        writer.close()
         return True
 
     def idlest(self, txn: Transaction[bytes], limit: int) -> list[Record]:
@@ -155,7 +156,7 @@ class Tables:
         """Return an owner's records that follow `after`."""
         cursor = txn.cursor(self.by_owner)
         last = key_of(after) if after else None
-        if not cursor.set_range_dup(owner_place(owner), last or bytes(KEY_BYTES)):
+        if not cursor.set_range_dup(owner_key(owner), last or bytes(KEY_BYTES)):
             return []
         return self.first(txn, (key for key in cursor.iternext_dup() if key != last), limit)
 
@@ -204,41 +205,38 @@ class Tables:
             taken += [record for key in some if isinstance(record := _found(rows, key, None), Record)]
         return taken
 
-    def _following(self, txn: Transaction[bytes], group: Successors) -> list[Following | None]:
+    def _next_rows(self, txn: Transaction[bytes], group: SwapGroup) -> list[KeyedRows | None]:
         """Return the rows of a group's records, None for those that must be handled alone."""
-        if len(group.steps) < FEW:
+        if len(group.steps) < MIN_GROUP:
             return [None] * len(group.steps)
         keys = [key_of(session_id) for session_id in group.session_ids]
         stored = self.heads(txn, keys)
-        return following(keys, [stored.get(key, b"") for key in keys], group)
+        return next_rows(keys, [stored.get(key, b"") for key in keys], group)
 
     def _rows(self, txn: Transaction[bytes], keys: Sequence[bytes]) -> dict[bytes, bytes]:
         return dict(txn.cursor(self.records).getmulti([row for key in keys for row in (key, key + TAIL)]))
 
-    def _make_sure_of_room(self, txn: Transaction[bytes], heads: list[bytes]) -> None:
-        live = [filing for filing in map(filing_of, heads) if filing.bundle is not None]
-        if not live:
-            return
-        owners = (filing.owner.decode() for filing in live if filing.owner is not None)
-        self._limits.check_owners(owners, lambda owner: self.count_of(txn, owner))
-        new = Count(len(live), sum(filing.num_bytes for filing in live))
-        if refusal := self._limits.refusal(self.count(txn), new):
-            raise refusal
+    def _check_limits(self, txn: Transaction[bytes], heads: list[bytes]) -> None:
+        live = [each for each in map(indexed_of, heads) if each.bundle is not None]
+        if live:
+            owners = [each.owner.decode() for each in live if each.owner is not None]
+            num_bytes = sum(each.num_bytes for each in live)
+            self._limits.check(owners, num_bytes, self.count(txn), partial(self.count_of, txn))
 
     def _write(self, txn: Transaction[bytes], stored: dict[bytes, bytes], planned: dict[bytes, Rows]) -> None:
-        ledger = self.ledger(txn)
+        writer = self.index_writer(txn)
         items: list[tuple[bytes, bytes]] = []
         for key in sorted(planned):
             rows, before = planned[key], stored.get(key)
-            if before is None or not is_filed_alike(before, rows):
-                ledger.move(key, filing_of(before) if before else None, filing_of(rows.head))
+            if before is None or not has_same_entries(before, rows):
+                writer.move(key, indexed_of(before) if before else None, indexed_of(rows.head))
                 if before and has_tail(before) and not rows.tail:
                     txn.delete(key + TAIL, db=self.records)
             items.append((key, rows.head))
             if rows.tail:
                 items.append((key + TAIL, rows.tail))
         txn.cursor(self.records).putmulti(items)
-        ledger.close()
+        writer.close()
 
 
 def _found(rows: dict[bytes, bytes], key: bytes, session_id: str | None) -> Record | Damaged | None:
@@ -250,12 +248,12 @@ def _plan(stored: dict[bytes, bytes], planned: dict[bytes, Rows], swap: Swap) ->
     """Plan a swap if it wins against the record that is stored, or planned before it."""
     key = key_of(swap.record.session_id)
     before = planned[key].head if key in planned else stored.get(key)
-    filed = swap.record.expires_at // SECONDS_PER_MINUTE
+    entry_minute = swap.record.expires_at // SECONDS_PER_MINUTE
     if before is not None:
         if not is_intact(key, before):
             return False
-        filed = min(filed, filed_of(before))
+        entry_minute = min(entry_minute, entry_minute_of(before))
     if (None if before is None else step_of(before)) != swap.expected_step:
         return False
-    planned[key] = to_rows(key, swap.record, filed)
+    planned[key] = to_rows(key, swap.record, entry_minute)
     return True

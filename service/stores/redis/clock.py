@@ -30,7 +30,7 @@ class ServerClock:
         """Whether the server has told."""
         return self._ahead is not None
 
-    def learn(self, server_seconds: float, asked_at: float) -> None:
+    def set(self, server_seconds: float, asked_at: float) -> None:
         """Go by what the server has just told.
 
         Args:

@@ -22,7 +22,6 @@ from service.stores.redis.link import (
     FAILURES,
     MAX_CONNECTIONS,
     TIMEOUT_SECONDS,
-    Answered,
     Reply,
     address_of,
     checked,
@@ -30,7 +29,7 @@ from service.stores.redis.link import (
     exchange,
     unavailable,
 )
-from service.stores.redis.script import REFILE_SHARD, Command
+from service.stores.redis.script import REBUILD_SHARD, Command
 from service.stores.redis.shard import ALL_SHARDS, prefix_of
 
 SPARE_CONNECTIONS = 8  # beyond those in use: one may be released a moment after its turn is over
@@ -62,7 +61,7 @@ class ClusterLink:
             raise unavailable(self._address, error) from error
         self._seeds = dict(self._cluster.nodes_manager.startup_nodes)
         self._is_known, self._is_outdated = False, False  # the map of shards to servers
-        self._learning = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
@@ -75,11 +74,11 @@ class ClusterLink:
             todo = await self._follow(commands, todo, replies)
         raise Unavailable(f"the session store on Redis at {self._address} cannot be used: its shards are moving")
 
-    async def ask_all(self, *words: bytes) -> list[Answered]:
-        await self._learn()
+    async def ask_all(self, *words: bytes) -> dict[str, Reply]:
+        await self._refresh_map()
         nodes = self._cluster.get_primaries()
         replies = await asyncio.gather(*(self._exchange(node, [Command(0, words)]) for node in nodes))
-        return [Answered(node.name, reply) for node, (reply,) in zip(nodes, replies, strict=True)]
+        return {node.name: reply for node, (reply,) in zip(nodes, replies, strict=True)}
 
     async def close(self) -> None:
         for nodes in ("nodes_cache", "startup_nodes"):
@@ -87,7 +86,7 @@ class ClusterLink:
 
     async def _run_some(self, commands: Sequence[Command], todo: Iterable[int], replies: list[Reply]) -> None:
         """Send some of the commands, each to the server that should have its shard."""
-        await self._learn()
+        await self._refresh_map()
         nodes = {n: self._node_of(commands[n].shard) for n in todo}
         by_name: defaultdict[str, list[int]] = defaultdict(list)
         for n, node in nodes.items():
@@ -108,8 +107,8 @@ class ClusterLink:
         """
         for n in todo:
             reply = replies[n]
-            # REFILE_SHARD needs a whole shard, and half of a moving one is here. It waits for the move.
-            if type(reply) is not AskError or commands[n].script is REFILE_SHARD:
+            # REBUILD_SHARD needs a whole shard, and half of a moving one is here. It waits for the move.
+            if type(reply) is not AskError or commands[n].script is REBUILD_SHARD:
                 continue
             if node := self._cluster.get_node(host=reply.host, port=reply.port):
                 _, replies[n] = await self._exchange(node, [_ASKING, commands[n].with_source()])
@@ -129,12 +128,12 @@ class ClusterLink:
         self._is_outdated |= any(isinstance(reply, (ClusterDownError, ReadOnlyError)) for reply in replies)
         return replies
 
-    async def _learn(self) -> None:
+    async def _refresh_map(self) -> None:
         """Ask the servers which of them has which shards, if that is not known or may have changed."""
         # Other callers continue with the known map meanwhile: the server asked first may hang, time and again.
-        if self._is_known and (not self._is_outdated or self._learning.locked()):
+        if self._is_known and (not self._is_outdated or self._refreshing.locked()):
             return
-        async with self._learning:
+        async with self._refreshing:
             if self._is_known and not self._is_outdated:
                 return
             self._is_outdated = False

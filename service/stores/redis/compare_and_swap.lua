@@ -1,13 +1,13 @@
 -- Write each record if the stored step is the expected one. ARGV, for each: the step's bytes, '' if nothing may be
 -- stored; the new record. Answers '?', with nothing done, for a step that changes an index whose key it does not have.
 
--- The stored step, '' if there is none, and the record's filing; nil if it is damaged.
+-- The stored step, '' if there is none, and the record's index entries; nil if it is damaged.
 local function stored_at(key)
     local head, length = head_of(key, LONGEST_HEAD)
     if length == 0 then
-        return '', NOWHERE
+        return '', NO_ENTRIES
     end
-    return head and string.sub(head, STEP, STEP_END), head and filing_of(head, length)
+    return head and string.sub(head, STEP, STEP_END), head and entries_of(head, length)
 end
 
 local function swap(at, expected, content)
@@ -15,12 +15,12 @@ local function swap(at, expected, content)
     if not before or step ~= expected then
         return '0'
     end
-    local after = filing_of(content, #content)
+    local after = entries_of(content, #content)
     if KEYS_EACH < ALL_KEYS and before.live ~= after.live then
         return '?'
     end
     redis.call('SET', KEYS[at], content)
-    settle(at, before, after)
+    reindex(at, before, after)
     return '1'
 end
 

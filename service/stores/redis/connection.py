@@ -9,10 +9,10 @@ from redis.exceptions import NoPermissionError
 from service.stores.base import Unavailable
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.cluster import ClusterLink
+from service.stores.redis.inspection import is_replica, parse_info
 from service.stores.redis.link import Link, Reply, ServerLink, address_of
 from service.stores.redis.script import Command
 from service.stores.redis.shard import NOTES_SHARD
-from service.stores.redis.weakness import Facts, facts_of, is_replica, weaknesses_of
 
 MAX_RECORDS_A_COMMAND = 128
 OLDEST_REDIS = 7
@@ -23,7 +23,7 @@ class Connection:
 
     Args:
         url: Leads to it.
-        clock: Learns the server's time: once it is connected, and by `look_at_clock`.
+        clock: Set to the server's time: once it is connected, and by `set_clock`.
 
     Raises:
         ValueError: The URL cannot be parsed.
@@ -48,18 +48,13 @@ class Connection:
             by_server[shard if is_sharded else 0].append(n)
         return [group[at : at + most] for group in by_server.values() for at in range(0, len(group), most)]
 
-    async def weaknesses(self) -> list[str]:
-        """Return what may be lost with the servers' configuration, a sentence each. Raises Unavailable."""
-        return await weaknesses_of(await self._linked())
+    async def ask_all(self, *words: bytes) -> dict[str, Reply]:
+        """Ask each server, and return the replies by address; a refusal is a ResponseError. Raises Unavailable."""
+        return await (await self._linked()).ask_all(*words)
 
-    async def facts(self) -> dict[str, Facts]:
-        """What each server tells of itself, by its address; without those that may not. Raises Unavailable."""
-        infos = await (await self._linked()).ask_all(b"INFO", b"everything")
-        return {info.address: facts_of(info.reply) for info in infos if isinstance(info.reply, bytes)}
-
-    async def look_at_clock(self) -> None:
+    async def set_clock(self) -> None:
         """Set the clock right. In a cluster it goes by one server, the same for all. Raises Unavailable."""
-        await _learn_time(await self._linked(), self._clock)
+        await _set_clock(await self._linked(), self._clock)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -76,25 +71,25 @@ class Connection:
 
 
 async def _open_link(url: str, clock: ServerClock) -> Link:
-    """Connect to a server or a cluster, and learn its time."""
+    """Connect to a server or a cluster, and set the clock by it."""
     link = await _connect(url)
     try:
-        await _learn_time(link, clock)
+        await _set_clock(link, clock)
     except BaseException:
         await link.close()
         raise
     return link
 
 
-async def _learn_time(link: Link, clock: ServerClock) -> None:
+async def _set_clock(link: Link, clock: ServerClock) -> None:
     asked_at = clock.uptime()
     try:
         ((seconds, microseconds),) = await link.run([Command(NOTES_SHARD, [b"TIME"])])
     except Unavailable as error:
-        if not _is_not_offered(error.__cause__):  # `weaknesses` tells of it
+        if not _is_not_offered(error.__cause__):  # an inspection tells of it
             raise
     else:
-        clock.learn(int(seconds) + int(microseconds) / 1e6, asked_at)
+        clock.set(int(seconds) + int(microseconds) / 1e6, asked_at)
 
 
 def _is_not_offered(error: BaseException | None) -> bool:
@@ -117,14 +112,14 @@ async def _connect(url: str) -> Link:
 
 
 async def _is_cluster(server: ServerLink) -> bool:
-    (answer,) = await server.ask_all(b"INFO", b"everything")
-    if not isinstance(answer.reply, bytes):
+    ((address, reply),) = (await server.ask_all(b"INFO", b"everything")).items()
+    info = parse_info(reply)
+    if info is None:
         return False
-    facts = facts_of(answer.reply)
-    version = facts.get("redis_version", "")
+    version = info.get("redis_version", "")
     if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) < OLDEST_REDIS:
-        raise Unavailable(f"Redis at {answer.address} is of version {version}; sessions need {OLDEST_REDIS} or later")
-    is_cluster = facts.get("cluster_enabled") == "1"
-    if is_replica(facts) and not is_cluster:  # the servers of a cluster say where each shard can be written
-        raise Unavailable(f"Redis at {answer.address} is a replica, which cannot be written to: name its primary")
+        raise Unavailable(f"Redis at {address} is of version {version}; sessions need {OLDEST_REDIS} or later")
+    is_cluster = info.get("cluster_enabled") == "1"
+    if is_replica(info) and not is_cluster:  # the servers of a cluster say where each shard can be written
+        raise Unavailable(f"Redis at {address} is a replica, which cannot be written to: name its primary")
     return is_cluster

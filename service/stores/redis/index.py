@@ -1,11 +1,12 @@
 """The indexes and counts of all shards, read as one."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any, TypeVar
 
 from service.stores.redis.connection import Connection
-from service.stores.redis.script import DUE_OF, IS_OWNED, READ_EACH, REFILE_SHARD, Script, script_call
+from service.stores.redis.script import DUE_OF, IS_OWNED, READ_EACH, REBUILD_SHARD, Script, script_call
 from service.stores.redis.shard import (
     ALL_SHARDS,
     COUNTS,
@@ -15,18 +16,19 @@ from service.stores.redis.shard import (
     OWNERS,
     USE,
     encoded,
-    first,
     index_keys,
     owner_prefix,
     prefix_of,
 )
+
+Entry = TypeVar("Entry", bytes, tuple[int, bytes])
 
 BYTES = b"bytes"
 FEW_OWNED = 4  # records of an owner to look at in each shard
 
 
 class Index:
-    """Reads the indexes that record.lua writes, and can have them repaired.
+    """Reads the indexes that record.lua writes, and can have them rebuilt.
 
     Args:
         connection: Connects to the shards.
@@ -54,7 +56,7 @@ class Index:
         async def read(shards: Sequence[int], size: int) -> list[list[bytes]]:
             return await self._read(OWNERS, shards, [b"ZRANGE", begin, end, b"BYLEX", b"LIMIT", b"0", b"%d" % size])
 
-        return [member[len(prefix) :].decode() for member in await first(read, limit)]
+        return [member[len(prefix) :].decode() for member in await first_entries(read, limit)]
 
     async def due_of(self, owner: str, minute: int, limit: int) -> list[str]:
         """Return ids of an owner's records due in a minute or before, among its first few in each shard."""
@@ -83,13 +85,13 @@ class Index:
         replies = await self._answers(IS_OWNED, [COUNTS, LIVE], ALL_SHARDS, [])
         return [shard for shard, is_owned in zip(ALL_SHARDS, replies, strict=True) if not is_owned]
 
-    async def refile(self, shards: Iterable[int]) -> None:
+    async def rebuild(self, shards: Iterable[int]) -> None:
         """Rebuild the indexes of some shards: an index had an entry without a record, or lacked one.
 
         Each takes long, so each is a command of its own and other clients get their turn in between.
         """
         for shard in shards:
-            await self._connection.run([script_call(REFILE_SHARD, shard, index_keys(shard), [prefix_of(shard)])])
+            await self._connection.run([script_call(REBUILD_SHARD, shard, index_keys(shard), [prefix_of(shard)])])
 
     async def _by_minute(self, keys: Sequence[bytes], last: bytes, limit: int) -> list[str]:
         async def read(shards: Sequence[int], size: int) -> list[list[tuple[int, bytes]]]:
@@ -97,7 +99,7 @@ class Index:
             replies = await self._read(keys, shards, words)
             return [[(int(minute), member) for member, minute in pairs(reply)] for reply in replies]
 
-        return [member.decode() for _, member in await first(read, limit)]
+        return [member.decode() for _, member in await first_entries(read, limit)]
 
     async def _read(self, keys: Sequence[bytes], shards: Sequence[int], words: list[bytes]) -> list[Any]:
         """Return a reading command's replies for one key of each of these shards."""
@@ -118,3 +120,30 @@ class Index:
 def pairs(reply: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
     """Pair up names and values that alternate in a reply."""
     return zip(reply[::2], reply[1::2], strict=True)
+
+
+async def first_entries(
+    read: Callable[[Sequence[int], int], Awaitable[Iterable[list[Entry]]]], limit: int
+) -> list[Entry]:
+    """Return the first entries of an index over all shards, in order.
+
+    Reads a few entries of each shard, then more of the shards that may have further ones among the first.
+
+    Args:
+        read: Reads the first entries of each of these shards, at most the given number of each.
+        limit: The largest number to return.
+    """
+    found: dict[int, list[Entry]] = {}
+    size = 2 * limit // NUM_SHARDS + 4
+    shards: Sequence[int] = ALL_SHARDS
+    merged: list[Entry] = []
+    while shards and limit > 0:
+        found.update(zip(shards, await read(shards, size), strict=True))
+        merged = sorted(chain.from_iterable(found.values()))[:limit]
+        shards = [
+            shard
+            for shard in shards
+            if len(found[shard]) == size and (len(merged) < limit or found[shard][-1] < merged[-1])
+        ]
+        size *= 4
+    return merged

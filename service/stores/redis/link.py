@@ -9,7 +9,7 @@ they are used.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from redis.asyncio.connection import AbstractConnection, BlockingConnectionPool, parse_url
@@ -48,13 +48,6 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class Answered(NamedTuple):
-    """The reply of one of several servers."""
-
-    address: str
-    reply: Reply
-
-
 class Link(Protocol):
     """A link to one server or a cluster of them."""
 
@@ -69,8 +62,8 @@ class Link(Protocol):
             Unavailable: A server does not reply, or refuses a command.
         """
 
-    async def ask_all(self, *words: bytes) -> list[Answered]:
-        """Ask each server that takes writes, and return the replies; a refusal is a ResponseError."""
+    async def ask_all(self, *words: bytes) -> dict[str, Reply]:
+        """Ask each server that takes writes, and return the replies by address; a refusal is a ResponseError."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -92,9 +85,9 @@ class ServerLink:
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
         return checked(self._address, await self._exchange(commands))
 
-    async def ask_all(self, *words: bytes) -> list[Answered]:
+    async def ask_all(self, *words: bytes) -> dict[str, Reply]:
         (reply,) = await self._exchange([Command(0, words)])
-        return [Answered(self._address, reply)]
+        return {self._address: reply}
 
     async def close(self) -> None:
         await self._pool.aclose()
@@ -106,14 +99,14 @@ class ServerLink:
                 try:
                     replies = await exchange(connection, commands)
                     if any(isinstance(reply, ReadOnlyError) for reply in replies):
-                        await self._turn_away()
+                        await self._drop_connections()
                     return replies
                 finally:
                     await asyncio.shield(self._pool.release(connection))
         except FAILURES as error:
             raise unavailable(self._address, error) from error
 
-    async def _turn_away(self) -> None:
+    async def _drop_connections(self) -> None:
         """Drop all connections to a server that has become a replica: its name may now resolve to another server."""
         await self._pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
         await self._pool.disconnect(inuse_connections=False)

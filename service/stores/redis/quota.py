@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from service.stores.base import Count, QuotaReached
+from service.stores.limits import Limits
 from service.stores.redis.room import Room
 
 MAX_KNOWN_OWNERS = 10_000
@@ -15,15 +16,15 @@ class RedisQuota:
     """The limit on each owner's live records, with a Room per owner.
 
     Args:
-        most: The largest number of live records of one owner; 0 for no limit.
+        limits: Have the largest number of live records of one owner.
         count_of: Reads an owner's number of live records.
         clock: Monotonic seconds.
     """
 
     def __init__(
-        self, most: int, count_of: Callable[[str], Awaitable[int]], clock: Callable[[], float] = time.monotonic
+        self, limits: Limits, count_of: Callable[[str], Awaitable[int]], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._most = most
+        self._limits = limits
         self._count_of = count_of
         self._clock = clock
         self._rooms: dict[str, Room] = {}
@@ -38,7 +39,7 @@ class RedisQuota:
             QuotaReached: An owner would have more than allowed.
         """
         async with AsyncExitStack() as kept:
-            for owner in sorted(owners) if self._most else ():
+            for owner in sorted(owners) if self._limits.max_sessions_per_owner else ():
                 room, new = self._room_of(owner), Count(owners[owner], 0)
                 await kept.enter_async_context(room.opening(new))
                 kept.callback(room.add, new)
@@ -48,7 +49,7 @@ class RedisQuota:
         return Count(await self._count_of(owner), 0)
 
     def _refusal(self, taken: Count, new: Count) -> QuotaReached | None:
-        return QuotaReached(taken.num_live, self._most) if taken.num_live + new.num_live > self._most else None
+        return self._limits.quota_refusal(taken.num_live, new.num_live)
 
     def _room_of(self, owner: str) -> Room:
         """Return an owner's room. If there are too many rooms, the least recently used is forgotten."""

@@ -13,13 +13,13 @@ local ALL_KEYS = 6
 local FIELDS, LENGTHS, NAMES = 21, 29, 31
 local STEP, STEP_END = 13, 20
 local ID = #'unrolled:{00}:s:' + 1
-local NOWHERE = {}
+local NO_ENTRIES = {}
 
 local LONGEST_HEAD = NAMES - 1 + 3 * 255
 
 -- The first bytes of a record, which are all that is needed, and its length; nil if the key is not a string. Taking the
 -- whole record into Lua would cost more than all the rest.
-local function head_of(key, most)
+local function head_of(key, max_bytes)
     local length = redis.pcall('STRLEN', key)
     if type(length) ~= 'number' then
         if string.sub(length.err, 1, 9) ~= 'WRONGTYPE' then
@@ -27,10 +27,10 @@ local function head_of(key, most)
         end
         return nil, nil
     end
-    return redis.call('GETRANGE', key, 0, most - 1), length
+    return redis.call('GETRANGE', key, 0, max_bytes - 1), length
 end
 
-local function filing_of(content, length)
+local function entries_of(content, length)
     if length < NAMES - 1 or string.sub(content, 1, 3) ~= 'UR\1' then
         return nil
     end
@@ -86,7 +86,7 @@ local function move_owner(owners, id, before, after)
     return not before or redis.call('ZREM', owners, before .. id) == 1
 end
 
--- Move the record with the key KEYS[at] from one filing to another. Return false if its old entries were not as expected.
+-- Move the record with the key KEYS[at] from some entries to others. Return false if its old entries were not as expected.
 local function move(at, before, after)
     local id, counts = string.sub(KEYS[at], ID), KEYS[at + 3]
     local due = move_score(KEYS[at + 1], id, before.due, after.due)
@@ -109,16 +109,16 @@ end
 
 -- The results of one call: a character per record, how the counts changed, and the keys of records whose old entries were
 -- not as expected.
-local outcome = {won = {}, num_live = 0, num_bytes = 0, astray = {}}
+local outcome = {won = {}, num_live = 0, num_bytes = 0, misindexed = {}}
 
-local function settle(at, before, after)
+local function reindex(at, before, after)
     if not move(at, before, after) then
-        table.insert(outcome.astray, KEYS[at])
+        table.insert(outcome.misindexed, KEYS[at])
     end
     outcome.num_live = outcome.num_live + (after.bundle and 1 or 0) - (before.bundle and 1 or 0)
     outcome.num_bytes = outcome.num_bytes + (after.num_bytes or 0) - (before.num_bytes or 0)
 end
 
 local function answer()
-    return {table.concat(outcome.won), outcome.num_live, outcome.num_bytes, outcome.astray}
+    return {table.concat(outcome.won), outcome.num_live, outcome.num_bytes, outcome.misindexed}
 end

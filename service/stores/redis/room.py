@@ -35,14 +35,14 @@ class Room:
         self._taken = NOTHING
         self._opening = NOTHING
         self._stale_at = float("-inf")
-        self._looking = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self._settled = asyncio.Event()
         self._settled.set()
 
     @property
     def is_unused(self) -> bool:
         """Whether nothing is being opened now."""
-        return self._settled.is_set() and not self._looking.locked()
+        return self._settled.is_set() and not self._refreshing.locked()
 
     @asynccontextmanager
     async def opening(self, new: Count) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ class Room:
         Raises:
             Full: There is none.
         """
-        async with self._looking:
+        async with self._refreshing:
             if refusal := await self._certain_refusal(new):
                 raise refusal
             self._opening = self._opening.plus(new)
@@ -75,15 +75,15 @@ class Room:
         is_certain = False
         if self._clock() >= self._stale_at:
             is_certain = self._settled.is_set()
-            await self._learn()
+            await self._refresh()
         refusal = self._refusal(self._taken.plus(self._opening), new)
         if refusal is None or is_certain:
             return refusal
         await self._settled.wait()
-        await self._learn()
+        await self._refresh()
         return self._refusal(self._taken, new)
 
-    async def _learn(self) -> None:
+    async def _refresh(self) -> None:
         """Count. No opening starts meanwhile; those that end meanwhile may not have been counted, so they are added."""
         opening = self._opening
         counted = await self._count()

@@ -64,9 +64,9 @@ def script_call(script: Script, shard: int, keys: Sequence[bytes], arguments: Se
 COMPARE_AND_SWAP = Script("record", "compare_and_swap")
 ADVANCE = Script("record", "compare_and_swap", keys_each=STEP_KEYS)
 # Tombstones are shorter than what they replace, so a server that is out of memory must take them to get any back.
-COMPARE_AND_BURY = Script("record", "compare_and_swap", flags="allow-oom")
-FORGET = Script("record", "forget", flags="allow-oom")
-REFILE_SHARD = Script("record", "refile_shard", flags="allow-oom")
+COMPARE_AND_TOMBSTONE = Script("record", "compare_and_swap", flags="allow-oom")
+DELETE = Script("record", "delete", flags="allow-oom")
+REBUILD_SHARD = Script("record", "rebuild_shard", flags="allow-oom")
 READ_EACH = Script("read_each", flags="no-writes")
 IS_OWNED = Script("is_owned", flags="no-writes")
 DUE_OF = Script("due_of", flags="no-writes")

@@ -5,9 +5,6 @@
 The part in braces alone decides which server of a cluster has a key.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import chain
-from typing import TypeVar
 from zlib import crc32
 
 NUM_SHARDS = 256
@@ -20,7 +17,6 @@ DUE, USE, COUNTS, OWNERS, LIVE = (
     for name in (b"due", b"use", b"counts", b"owners", b"live")
 )
 _INDEXES = list(zip(DUE, USE, COUNTS, OWNERS, LIVE, strict=True))
-Entry = TypeVar("Entry", bytes, tuple[int, bytes])
 
 
 def encoded(session_id: str) -> bytes:
@@ -61,28 +57,3 @@ def owner_prefix(owner: str) -> bytes:
     """
     content = owner.encode("utf-8", "surrogatepass")
     return bytes([len(content)]) + content
-
-
-async def first(read: Callable[[Sequence[int], int], Awaitable[Iterable[list[Entry]]]], limit: int) -> list[Entry]:
-    """Return the first entries of an index over all shards, in order.
-
-    Reads a few entries of each shard, then more of the shards that may have further ones among the first.
-
-    Args:
-        read: Reads the first entries of each of these shards, at most the given number of each.
-        limit: The largest number to return.
-    """
-    found: dict[int, list[Entry]] = {}
-    size = 2 * limit // NUM_SHARDS + 4
-    shards: Sequence[int] = ALL_SHARDS
-    merged: list[Entry] = []
-    while shards and limit > 0:
-        found.update(zip(shards, await read(shards, size), strict=True))
-        merged = sorted(chain.from_iterable(found.values()))[:limit]
-        shards = [
-            shard
-            for shard in shards
-            if len(found[shard]) == size and (len(merged) < limit or found[shard][-1] < merged[-1])
-        ]
-        size *= 4
-    return merged

@@ -7,7 +7,7 @@ delete a record without its entries in indexes and counts, and by its own clock.
 What may be lost depends on the server: nothing acknowledged with `appendonly yes`, `appendfsync always` and no
 failover. Replication is asynchronous, so a promoted replica lacks what was acknowledged in the moments before. Then a
 session is some steps behind, but intact: a client that sends step numbers gets a conflict. A session created in those
-moments never existed, and one that ended in them lives. `weaknesses` reports what applies.
+moments never existed, and one that ended in them lives. `inspect` reports what applies.
 
 Needs Redis 7 or later, or Valkey.
 """
@@ -17,22 +17,32 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Losses, Record, Successors, Swap
+from service.stores.base import (
+    CHECKPOINT,
+    SECONDS_PER_MINUTE,
+    Count,
+    Damaged,
+    Full,
+    Inspection,
+    Record,
+    Swap,
+    SwapGroup,
+    last_due_minute,
+)
 from service.stores.limits import Limits
-from service.stores.minutes import SECONDS_PER_MINUTE, last_over
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
 from service.stores.redis.index import Index, pairs
-from service.stores.redis.losses import ServerLosses
-from service.stores.redis.owners import Owners
+from service.stores.redis.inspection import ServerLosses, parse_info, weaknesses_of
+from service.stores.redis.owner_counts import OwnerCounts
 from service.stores.redis.quota import RedisQuota
 from service.stores.redis.room import Room
 from service.stores.redis.script import (
     ADVANCE,
-    COMPARE_AND_BURY,
     COMPARE_AND_SWAP,
-    FORGET,
+    COMPARE_AND_TOMBSTONE,
+    DELETE,
     Command,
     Script,
     script_call,
@@ -70,7 +80,7 @@ class RedisStore:
 
     backend = "redis"
     is_immediate = False
-    is_lost = False
+    is_moved = False
 
     def __init__(self, url: str, limits: Limits) -> None:
         self._clock = ServerClock()
@@ -78,8 +88,8 @@ class RedisStore:
         self._losses = ServerLosses()
         self._index = Index(self._connection)
         self._room = Room(self.count, limits.refusal)
-        self._owners = Owners(self._index)
-        self._quota = RedisQuota(limits.max_sessions_per_owner, self._owners.count_of)
+        self._owners = OwnerCounts(self._index)
+        self._quota = RedisQuota(limits, self._owners.count_of)
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -101,24 +111,24 @@ class RedisStore:
             return await self._open(swaps, new)
         except Full:
             found = await self.load(list(new))
-            lost = {each for each, stored in zip(new, found, strict=True) if _has_lost(swaps, each, stored)}
-            if not lost:
+            outdated = {each for each, stored in zip(new, found, strict=True) if _is_outdated(swaps, each, stored)}
+            if not outdated:
                 raise
-            return await self._open(swaps, {each: record for each, record in new.items() if each not in lost})
+            return await self._open(swaps, {each: record for each, record in new.items() if each not in outdated})
 
-    async def advance(self, groups: Sequence[Successors]) -> list[list[bool]]:
+    async def advance(self, groups: Sequence[SwapGroup]) -> list[list[bool]]:
         won = iter(await self.swap([swap for group in groups for swap in group.swaps()]))
         return [list(islice(won, len(group.steps))) for group in groups]
 
     async def delete(self, session_ids: Sequence[str]) -> None:
-        await self._change(FORGET, session_ids, [[b""]] * len(session_ids))
+        await self._change(DELETE, session_ids, [[b""]] * len(session_ids))
 
     async def delete_overdue(self, session_ids: Sequence[str], now: int) -> None:
-        await self._change(FORGET, session_ids, [[b"%d" % last_over(now)]] * len(session_ids))
+        await self._change(DELETE, session_ids, [[b"%d" % last_due_minute(now)]] * len(session_ids))
 
     async def overdue(self, now: int, limit: int) -> list[Record]:
         return await self._first(
-            lambda wanted: self._index.due(last_over(now), wanted), limit, lambda record: record.expires_at <= now
+            lambda wanted: self._index.due(last_due_minute(now), wanted), limit, lambda record: record.expires_at <= now
         )
 
     async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
@@ -164,24 +174,16 @@ class RedisStore:
         (reply,) = await self._connection.run([Command(NOTES_SHARD, [b"HGETALL", NOTES])])
         return {name.decode(): value for name, value in pairs(reply) if name.startswith(prefix.encode())}
 
-    async def weaknesses(self) -> list[str]:
-        """Return what may be lost with the servers' configuration, a sentence each.
-
-        Raises:
-            Unavailable: A server does not reply.
-        """
-        weaknesses = await self._connection.weaknesses()
-        return weaknesses if self._clock.is_known else [*weaknesses, _NO_TIME]
-
-    async def losses(self) -> Losses:
-        """What the servers tell of losses since this was last asked. The clock is set right, too.
-
-        Raises:
-            Unavailable: One of them does not answer.
-        """
-        await self._connection.look_at_clock()
-        sentences = self._losses.look(await self._connection.facts())
-        return Losses(sentences, self._losses.num_evicted)
+    async def inspect(self) -> Inspection:
+        """Set the clock right, and return what the servers tell of themselves. Raises Unavailable."""
+        await self._connection.set_clock()
+        replies = await self._connection.ask_all(b"INFO", b"everything")
+        settings = await self._connection.ask_all(b"CONFIG", b"GET", b"appendfsync")
+        infos = {address: parse_info(reply) for address, reply in replies.items()}
+        weaknesses = weaknesses_of(infos, settings)
+        if not self._clock.is_known:
+            weaknesses.append(_NO_TIME)
+        return Inspection(weaknesses, self._losses.look(infos), self._losses.num_evicted)
 
     async def close(self) -> None:
         await self._connection.close()
@@ -222,7 +224,7 @@ class RedisStore:
             raise
         for _, num_live, num_bytes, _ in replies:
             self._room.add(Count(num_live, num_bytes))
-        await self._index.refile({shard_of_key(key) for *_, astray in replies for key in astray})
+        await self._index.rebuild({shard_of_key(key) for *_, misindexed in replies for key in misindexed})
         return _in_order(groups, [won for won, *_ in replies])
 
     async def _first(
@@ -233,9 +235,10 @@ class RedisStore:
         while True:
             ids = await find(wanted)
             found = await self.load(ids)
-            lost = {each for each, it in zip(ids, found, strict=True) if it is None}
-            if lost:  # deleted since the index was read, unless the index still has them
-                await self._index.refile({shard_of(encoded(each)) for each in lost.intersection(await find(wanted))})
+            missing = {each for each, it in zip(ids, found, strict=True) if it is None}
+            if missing:  # deleted since the index was read, unless the index still has them
+                still_indexed = missing.intersection(await find(wanted))
+                await self._index.rebuild({shard_of(encoded(each)) for each in still_indexed})
             records = [record for record in found if isinstance(record, Record) and is_wanted(record)]
             if len(records) >= limit or len(ids) < wanted:
                 return records[:limit]
@@ -258,7 +261,7 @@ def _script_of(swaps: Sequence[Swap]) -> Script:
     Such a swap changes the owner, or lets an ended record live again.
     """
     if all(swap.record.ended and not swap.record.body for swap in swaps):
-        return COMPARE_AND_BURY
+        return COMPARE_AND_TOMBSTONE
     num_steps = len({swap.record.session_id for swap in swaps if swap.expected_step is not None})
     return ADVANCE if num_steps == len(swaps) and not any(swap.record.ended for swap in swaps) else COMPARE_AND_SWAP
 
@@ -273,7 +276,7 @@ def _new(swaps: Sequence[Swap]) -> dict[str, Record]:
     return {each: record for each, record in new.items() if not record.ended}
 
 
-def _has_lost(swaps: Sequence[Swap], session_id: str, stored: Record | Damaged | None) -> bool:
+def _is_outdated(swaps: Sequence[Swap], session_id: str, stored: Record | Damaged | None) -> bool:
     """Return whether a record that may be new is not: its first swap expects a different step than the stored one."""
     expected_step = next(swap.expected_step for swap in swaps if swap.record.session_id == session_id)
     return isinstance(stored, Damaged) or expected_step != (None if stored is None else stored.step)

@@ -7,9 +7,7 @@ from loadtest.checks.generation import (
     check_continuation,
     check_expected,
     check_goes_on,
-    check_greedy,
     check_next,
-    check_same_text,
     check_stream,
 )
 from loadtest.inputs.prompts import Sampling
@@ -69,17 +67,6 @@ def test_a_right_text_passes(continuation: Continuation, sampling: Sampling) -> 
 )
 def test_a_wrong_text_fails(continuation: Continuation, sampling: Sampling, failure: str) -> None:
     assert check_continuation(continuation, sampling, NUM_PROMPT) == failure
-
-
-def test_the_same_seed_must_give_the_same_answer() -> None:
-    assert check_same_text(answer("to be"), answer("to be")) is None
-    assert check_same_text(answer("to do"), answer("to be")) == "seed: the same seed gave another text"
-    assert check_same_text(answer("to be", "stop"), answer("to be")) is not None
-
-
-def test_at_temperature_zero_any_seed_must_give_the_same_text() -> None:
-    assert check_greedy(answer("to be", seed=4), answer("to be")) is None
-    assert check_greedy(answer("to do", seed=4), answer("to be")) == "temperature 0: another seed gave another text"
 
 
 def test_a_text_in_steps_must_go_on_as_it_does_at_once() -> None:

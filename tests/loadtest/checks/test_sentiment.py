@@ -6,7 +6,6 @@ from loadtest.answers import Judgement, SentimentAnswer
 from loadtest.checks.sentiment import (
     check_judgement,
     check_judgement_so_far,
-    check_place,
     check_results,
     check_trajectory,
 )
@@ -90,10 +89,3 @@ def test_a_trajectory_is_there_only_where_it_was_asked_for() -> None:
     assert check_results(with_one, 1, is_trajectory=True) is None
     assert check_results(with_one, 1) == "trajectory: missing or not asked for"
     assert check_results(without, 1, is_trajectory=True) == "trajectory: missing or not asked for"
-
-
-def test_texts_of_a_list_that_change_places_fail() -> None:
-    other = wrong(score=0.8, probabilities={"negative": 0.2, "positive": 0.8})
-    answer = SentimentAnswer(results=[other, RIGHT], bundle="b:1")
-    assert check_place(answer, 1, RIGHT) is None
-    assert check_place(answer, 0, RIGHT) == "order: a text in a list is not judged as it is alone"

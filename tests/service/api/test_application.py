@@ -7,19 +7,23 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message
 
 from service.api.application import Application
+from service.api.body_reader import MAX_PARTS
 from service.api.endpoint import Endpoint
 from service.api.endpoints import (
     ENDPOINTS,
     GENERATE,
     JUDGE_SENTIMENT,
     LIST_MODELS,
+    LIST_SESSIONS,
     LIVEZ,
+    OPEN_SESSION,
     PAGE,
     PAGE_FILES,
     SHOW_SERVED_MODEL,
     STREAM,
+    TAKE_STEP,
+    TAKE_STEPS,
 )
-from service.api.large_bodies import MAX_PARTS
 from service.api.routes import Unbound
 from service.forms.sessions import SessionRequest
 from service.keys.keys import ANONYMOUS
@@ -107,7 +111,10 @@ async def test_a_mistyped_path_and_a_wrong_method_are_told_as_such_whatever_type
     assert (await plain.begin("POST", "/sentimnet", b"{}", FORM).answered()).status == 404
 
 
-@pytest.mark.parametrize("endpoint", [GENERATE, JUDGE_SENTIMENT, LIST_MODELS, SHOW_SERVED_MODEL])
+@pytest.mark.parametrize(
+    "endpoint",
+    [GENERATE, JUDGE_SENTIMENT, LIST_MODELS, SHOW_SERVED_MODEL, LIST_SESSIONS, OPEN_SESSION, TAKE_STEP, TAKE_STEPS],
+)
 async def test_a_parameter_of_the_query_is_refused_where_there_is_none(process: Process, endpoint: Endpoint) -> None:
     """`/generate?max_tokens=5` would write 200 characters."""
     application = put_together(process)

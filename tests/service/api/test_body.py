@@ -4,6 +4,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.body import BodyMiddleware, parsed
+from service.api.body_reader import BodyReader
 from service.api.media_types import BLOB
 from service.errors import Malformed
 from service.forms.sentiment import SentimentRequest
@@ -34,7 +35,7 @@ def reader() -> Reader:
 
 @pytest.fixture
 def client(reader: Reader) -> Client:
-    return Client(BodyMiddleware(reader, MAX_BYTES))
+    return Client(BodyMiddleware(reader, BodyReader(MAX_BYTES)))
 
 
 async def test_a_body_that_comes_in_pieces_is_handed_on_whole(client: Client, reader: Reader) -> None:
@@ -60,7 +61,7 @@ async def test_behind_the_body_the_client_is_heard_to_hang_up() -> None:
         heard.extend([(await receive())["type"] for _ in range(2)])
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    exchange = Client(BodyMiddleware(listener, MAX_BYTES)).begin("POST", "/sentiment", b"{}")
+    exchange = Client(BodyMiddleware(listener, BodyReader(MAX_BYTES))).begin("PUT", "/sessions/x/checkpoints/y", b"{}")
     exchange.hang_up()
     await exchange.answered()
     assert heard == ["http.request", "http.disconnect"]
@@ -84,7 +85,7 @@ async def test_a_connection_is_handed_on() -> None:
     async def stream(scope: Scope, _receive: Receive, _send: Send) -> None:
         handed_on.append(scope)
 
-    socket = Socket(BodyMiddleware(stream, MAX_BYTES), "ann")
+    socket = Socket(BodyMiddleware(stream, BodyReader(MAX_BYTES)), "ann")
     await socket.task
     assert handed_on == [socket.scope]
 

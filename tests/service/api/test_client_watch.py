@@ -8,12 +8,15 @@ from functools import partial
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.client_watch import ClientGone, ClientWatch, DisconnectMiddleware
+from service.api.body import BodyMiddleware
+from service.api.body_reader import BodyReader
+from service.api.client_watch import ClientGone, ClientWatch
 from service.api.wire import cancel_on_disconnect, respond
 from tests.fakes import asgi
 from tests.fakes.process import settle
 
 pytestmark = pytest.mark.anyio
+MAX_BYTES = 1000
 
 
 class Client:
@@ -159,7 +162,7 @@ async def test_a_posted_request_ends_with_its_client() -> None:
         read.append(await receive())
         await asyncio.Event().wait()
 
-    exchange = asgi.Client(DisconnectMiddleware(wait)).begin("POST", "/sentiment", b"{}")
+    exchange = asgi.Client(BodyMiddleware(wait, BodyReader(MAX_BYTES))).begin("POST", "/sentiment", b"{}")
     await settle()
     exchange.hang_up()
     assert (await exchange.answered()).status == 499
@@ -180,7 +183,7 @@ async def test_a_posted_request_that_is_answered_in_part_ends_with_its_client() 
             is_cancelled = True
             raise
 
-    exchange = asgi.Client(DisconnectMiddleware(answer)).begin("POST", "/sentiment", b"{}")
+    exchange = asgi.Client(BodyMiddleware(answer, BodyReader(MAX_BYTES))).begin("POST", "/sentiment", b"{}")
     await settle()
     exchange.hang_up()
     await exchange.answered()
@@ -195,7 +198,7 @@ async def test_a_posted_request_that_is_answered_hears_of_its_clients_end() -> N
         await respond(send, b"{}")
         heard.append((await receive())["type"])
 
-    exchange = asgi.Client(DisconnectMiddleware(answer)).begin("POST", "/sentiment", b"{}")
+    exchange = asgi.Client(BodyMiddleware(answer, BodyReader(MAX_BYTES))).begin("POST", "/sentiment", b"{}")
     await settle()
     exchange.hang_up()
     assert (await exchange.answered()).status == 200
@@ -209,7 +212,7 @@ async def test_a_request_that_changes_nothing_is_let_go_on_without_its_client() 
         await may_answer.wait()
         await respond(send, b"{}")
 
-    exchange = asgi.Client(DisconnectMiddleware(answer)).begin("GET", "/models", b"")
+    exchange = asgi.Client(BodyMiddleware(answer, BodyReader(MAX_BYTES))).begin("GET", "/models", b"")
     exchange.hang_up()
     await settle()
     may_answer.set()

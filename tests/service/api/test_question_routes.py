@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from service.api.body_reader import BodyReader
 from service.api.question_routes import QuestionRoutes
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.forms.music import ComposeAnswer, ComposeRequest
 from service.media.midi import midi_file
 from service.metrics import Metrics
@@ -37,7 +38,8 @@ async def test_a_piece_is_put_together_where_it_keeps_nobody_waiting(
     models.add(model)
     models.make_current(model.bundle.tag)
     models.start()
-    routes = QuestionRoutes(Questions(models, Metrics(), Answering(30), AnswerRoom(2**28, 30.0, lambda: 1)), MAX_BYTES)
+    questions = Questions(models, Metrics(), OpenAnswers(30), AnswerRoom(2**28, 30.0, lambda: 1))
+    routes = QuestionRoutes(questions, BodyReader(MAX_BYTES))
     answer = await routes.compose(ComposeRequest(notes="C4", frames=1))
     await models.stop()
     assert isinstance(answer, ComposeAnswer)

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, numpy_helper
 
-from service.bundle.external_weights import file_name, files_of, with_a_file_each
+from service.bundle.external_weights import file_name, split_weights, weight_files
 
 FIRST, SECOND = np.arange(6, dtype=np.float32), np.arange(6, 10, dtype=np.float32)
 PACKED = bytes(range(48))
@@ -45,8 +45,8 @@ def model(packed: str = f"Gemm+1|{AT_PACKED};16;7|{AT_PACKED + 16};32;8") -> byt
 
 
 def test_each_tensor_gets_a_file_that_is_named_by_its_content(tmp_path: Path) -> None:
-    parted, files = with_a_file_each(model(), WEIGHTS)
-    assert {file_name(content) for content in files.values()} == set(files) == files_of(parted)
+    parted, files = split_weights(model(), WEIGHTS)
+    assert {file_name(content) for content in files.values()} == set(files) == weight_files(parted)
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "parted.onnx").write_bytes(parted)
@@ -58,7 +58,7 @@ def test_each_tensor_gets_a_file_that_is_named_by_its_content(tmp_path: Path) ->
 
 
 def test_packed_weights_are_in_their_tensors_file_on_pages_of_their_own() -> None:
-    parted, files = with_a_file_each(model(), WEIGHTS)
+    parted, files = split_weights(model(), WEIGHTS)
     (first, _, _) = onnx.load_model_from_string(parted).graph.initializer
     entries = {entry.key: entry.value for entry in first.external_data}
     content = files[entries["location"]]
@@ -67,7 +67,7 @@ def test_packed_weights_are_in_their_tensors_file_on_pages_of_their_own() -> Non
 
 
 def test_all_else_stays_as_it_is() -> None:
-    parted, _ = with_a_file_each(model(), WEIGHTS)
+    parted, _ = split_weights(model(), WEIGHTS)
     before, after = onnx.load_model_from_string(model()), onnx.load_model_from_string(parted)
     for each in (*before.graph.initializer, *after.graph.initializer):
         each.ClearField("external_data")
@@ -84,25 +84,25 @@ def test_tensors_of_graphs_within_the_graph_get_files_too() -> None:
     )
     node = helper.make_node("If", ["condition"], ["b"], then_branch=inner, else_branch=inner)
     outer = helper.make_graph([node], "outer", [], inner.output)
-    parted, files = with_a_file_each(helper.make_model(outer).SerializeToString(), WEIGHTS)
+    parted, files = split_weights(helper.make_model(outer).SerializeToString(), WEIGHTS)
     assert files == {file_name(SECOND.tobytes()): SECOND.tobytes()}
-    assert files_of(parted) == set(files)
+    assert weight_files(parted) == set(files)
 
 
 def test_a_model_without_files_has_none() -> None:
     graph = helper.make_graph([], "none", [], [])
     content = helper.make_model(graph).SerializeToString()
-    parted, files = with_a_file_each(content, b"")
+    parted, files = split_weights(content, b"")
     assert (onnx.load_model_from_string(parted), files) == (onnx.load_model_from_string(content), {})
-    assert files_of(content) == set()
+    assert weight_files(content) == set()
 
 
 @pytest.mark.parametrize("packed", [f"Gemm+1|{AT_PACKED};16", "Gemm+1|x;16;7", f"Gemm+1|{AT_PACKED};1000;7"])
 def test_entries_of_another_form_are_refused(packed: str) -> None:
     with pytest.raises(ValueError, match=r"unpack|invalid literal|are not in a file"):
-        with_a_file_each(model(packed), WEIGHTS)
+        split_weights(model(packed), WEIGHTS)
 
 
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(DecodeError):
-        files_of(b"no model")
+        weight_files(b"no model")

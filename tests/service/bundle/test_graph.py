@@ -11,7 +11,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from service.bundle.errors import BundleGraphMismatch, GraphNotOpenedNow
+from service.bundle.errors import BundleGraphMismatch, GraphUnavailable
 from service.bundle.graph import Provider, open_graph
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.prepared_graphs import PreparedGraphs
@@ -141,7 +141,7 @@ def test_a_graph_that_finds_no_memory_is_not_at_fault(
         raise error
 
     monkeypatch.setattr(ort, "InferenceSession", fail)
-    with pytest.raises(GraphNotOpenedNow, match="cannot be opened now"):
+    with pytest.raises(GraphUnavailable, match="cannot be opened now"):
         opened(directory)
 
 

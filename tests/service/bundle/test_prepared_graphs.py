@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.bundle import prepared_graphs
-from service.bundle.graph import graph_inputs, graph_outputs, open_graph, session_options
+from service.bundle.graph import graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import Stage
@@ -32,7 +32,7 @@ def generation() -> Bundle:
 
 def prepare(bundle: Bundle, prepared: PreparedGraphs, T: int = 1) -> Path | None:
     """The prepared form of a rung, if there is one."""
-    return prepared.path(bundle, bundle.manifest.stage("encode").rungs[T], session_options())
+    return prepared.path(bundle, bundle.manifest.stage("encode").rungs[T])
 
 
 def contents(directory: Path) -> dict[Path, bytes]:
@@ -65,7 +65,7 @@ def test_prepared_graphs_give_the_bits_of_the_graphs_themselves(name: str, tmp_p
     bundle = read_bundle(MODELS / name)
     for stage in bundle.manifest.stages:
         for T in {min(stage.rungs), max(stage.rungs)}:
-            path = PreparedGraphs(tmp_path).path(bundle, stage.rungs[T], session_options())
+            path = PreparedGraphs(tmp_path).path(bundle, stage.rungs[T])
             assert path is not None
             assert path.is_relative_to(tmp_path)
             prepared = open_graph(bundle, stage, T, prepared=PreparedGraphs(tmp_path))
@@ -77,7 +77,7 @@ def test_all_rungs_of_a_bundle_share_their_weights(generation: Bundle, tmp_path:
     prepared = PreparedGraphs(tmp_path)
     graphs = {stage.rungs[T] for stage in generation.manifest.stages for T in stage.rungs}
     for graph in graphs:
-        prepared.path(generation, graph, session_options())
+        prepared.path(generation, graph)
     files = list(tmp_path.glob("format-*/*/*"))
     assert sum(path.suffix == ".onnx" for path in files) == len(graphs)
     num_bytes = sum(path.stat().st_size for path in files if path.suffix == ".weights")

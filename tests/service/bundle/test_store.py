@@ -9,13 +9,13 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import bentoml
-from service.bundle.store import import_bundle, stored_bundle
+from service.bundle.store import import_bundle, newest_tag, stored_bundle
 first = import_bundle(Path(sys.argv[1]))
 again = import_bundle(Path(sys.argv[1]))
 assert first == again == stored_bundle("sum:latest"), (first, again)
 assert first.path != Path(sys.argv[1])
 (model,) = bentoml.models.list()
-assert str(model.tag) == first.tag
+assert str(model.tag) == first.tag == newest_tag("sum")
 assert model.info.labels["task"] == "sentiment"
 """
 

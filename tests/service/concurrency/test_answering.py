@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.errors import DeadlineExceeded, ShuttingDown
 from tests.fakes.process import settle
 
@@ -23,16 +23,16 @@ async def numbers(go_on: asyncio.Event) -> AsyncGenerator[int]:
 
 async def test_an_answer_has_its_time_from_when_it_was_asked() -> None:
     with pytest.raises(DeadlineExceeded, match="within 100 seconds"):
-        async with Answering(100).answer(since=time.perf_counter() - 99.99):
+        async with OpenAnswers(100).answer(since=time.perf_counter() - 99.99):
             await asyncio.Event().wait()
-    async with aclosing(Answering(0.02).pieces(numbers(asyncio.Event()))) as pieces:
+    async with aclosing(OpenAnswers(0.02).pieces(numbers(asyncio.Event()))) as pieces:
         assert await anext(pieces) == 1
         with pytest.raises(DeadlineExceeded):
             await anext(pieces)
 
 
 async def test_a_drain_waits_for_what_is_under_way_and_lets_nothing_begin() -> None:
-    answering, go_on = Answering(60), asyncio.Event()
+    answering, go_on = OpenAnswers(60), asyncio.Event()
 
     async def answer() -> None:
         async with answering.answer():
@@ -59,7 +59,7 @@ async def test_a_drain_waits_for_what_is_under_way_and_lets_nothing_begin() -> N
 
 
 async def test_a_drain_waits_no_longer_than_an_answer_may_take() -> None:
-    answering = Answering(0.1)
+    answering = OpenAnswers(0.1)
     async with aclosing(answering.pieces(numbers(asyncio.Event()))) as unread:
         await anext(unread)
         await answering.drain()

@@ -33,6 +33,13 @@ async def test_what_is_repeated_goes_on_after_a_failure_which_is_logged(caplog: 
     await tasks.cancel()
 
 
+async def test_what_is_repeated_may_be_done_at_once() -> None:
+    tasks, done = BackgroundTasks(), list[int]()
+    tasks.repeat(0.0, lambda: done.append(1))
+    await until(lambda: len(done) >= 3)
+    await tasks.cancel()
+
+
 async def test_a_failure_that_nobody_waits_for_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     tasks, work = BackgroundTasks(), Work()
     with caplog.at_level(logging.ERROR):

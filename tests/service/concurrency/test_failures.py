@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from service.concurrency.failures import QUIET_SECONDS, Failures
+from service.concurrency.failures import QUIET_SECONDS, FailureLog
 from tests.fakes.clock import Clock
 
 WHAT = "looking has failed"
@@ -18,10 +18,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def failures(clock: Clock, caplog: pytest.LogCaptureFixture) -> Failures:
+def failures(clock: Clock, caplog: pytest.LogCaptureFixture) -> FailureLog:
     """None so far."""
     caplog.set_level(logging.INFO)
-    return Failures(WHAT, clock)
+    return FailureLog(WHAT, clock)
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, bool]]:
@@ -30,40 +30,40 @@ def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, bool]]:
 
 
 def test_the_first_has_a_traceback_and_the_others_are_counted_once_in_a_while(
-    failures: Failures, clock: Clock, caplog: pytest.LogCaptureFixture
+    failures: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(int(2 * QUIET_SECONDS)):
-        failures.tell(FULL)
+        failures.log(FULL)
         clock.now += 1
     counted = f"{WHAT}: {FULL} ({int(QUIET_SECONDS)} times since the last line)"
     assert told(caplog) == [(WHAT, True), (counted, False)]
 
 
 def test_another_one_or_one_after_a_pause_is_a_first_one(
-    failures: Failures, clock: Clock, caplog: pytest.LogCaptureFixture
+    failures: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failures.tell(FULL)
-    failures.tell(ValueError("something else"))
+    failures.log(FULL)
+    failures.log(ValueError("something else"))
     clock.now += QUIET_SECONDS
-    failures.tell(ValueError("something else"))
+    failures.log(ValueError("something else"))
     assert told(caplog) == [(WHAT, True)] * 3
 
 
 def test_kinds_that_take_turns_are_logged_whole_once_each(
-    failures: Failures, clock: Clock, caplog: pytest.LogCaptureFixture
+    failures: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5):
-        failures.tell(FULL)
-        failures.tell(ValueError("something else"))
+        failures.log(FULL)
+        failures.log(ValueError("something else"))
         clock.now += 1
     assert told(caplog) == [(WHAT, True)] * 2
 
 
 def test_how_many_were_not_told_is_said_by_the_next_line_however_late(
-    failures: Failures, clock: Clock, caplog: pytest.LogCaptureFixture
+    failures: FailureLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5000):
-        failures.tell(FULL)
+        failures.log(FULL)
     clock.now += 10 * QUIET_SECONDS
-    failures.tell(FULL)
+    failures.log(FULL)
     assert told(caplog) == [(WHAT, True), (f"{WHAT} (4999 more times since the last line)", True)]

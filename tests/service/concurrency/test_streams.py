@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from service.concurrency.streams import merged, timed, wait_for_first
+from service.concurrency.streams import merged, time_to_first, wait_for_first
 from tests.fakes.process import settle
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ async def test_what_fails_before_the_first_event_is_raised_at_the_beginning_and_
 @pytest.mark.parametrize("is_timed", [False, True])
 async def test_a_stream_that_nobody_listens_to_any_more_is_closed(is_timed: bool) -> None:
     numbers = Numbers()
-    events = timed(numbers.told(), lambda _: None) if is_timed else await wait_for_first(numbers.told())
+    events = time_to_first(numbers.told(), lambda _: None) if is_timed else await wait_for_first(numbers.told())
     assert await anext(events) == 1
     await events.aclose()
     assert numbers.is_closed
@@ -53,7 +53,7 @@ async def test_a_stream_that_nobody_listens_to_any_more_is_closed(is_timed: bool
 
 async def test_the_time_to_the_first_event_is_told_once() -> None:
     told = list[float]()
-    events = timed(Numbers().told(), told.append)
+    events = time_to_first(Numbers().told(), told.append)
     assert (await anext(events), len(told)) == (1, 1)
     assert [number async for number in events] == [2, 3]
     assert len(told) == 1
@@ -63,7 +63,7 @@ async def test_the_time_to_the_first_event_is_told_once() -> None:
 async def test_a_stream_that_fails_at_once_has_no_time_to_tell() -> None:
     told = list[float]()
     with pytest.raises(ValueError, match="1"):
-        await anext(timed(Numbers(fails_at=1).told(), told.append))
+        await anext(time_to_first(Numbers(fails_at=1).told(), told.append))
     assert told == []
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from service.bundle.graph import CPU_PROVIDER
 from service.bundle.manifest import Bundle
+from service.bundle.session_options import CPU_PROVIDER
 from service.bundle.stage import Stage
 from service.device.bound import BoundGraph
 from service.device.device import CPU, Device, batch_sizes

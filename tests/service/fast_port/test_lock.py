@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.fast_port.lock import PortTaken, hold_port
-from service.process.service_directory import NoRoom
+from service.process.service_directory import DirectoryUnusable
 
 PORT = 3001
 HOLDER = """
@@ -151,7 +151,7 @@ def test_a_place_where_every_directory_is_open_to_all_is_told(tmp_path: Path, mo
         path.chmod(0o777)
 
     monkeypatch.setattr(Path, "mkdir", open_to_all)
-    with pytest.raises(NoRoom, match=rf"no directory in {tmp_path} can be this user's alone"):
+    with pytest.raises(DirectoryUnusable, match=rf"no directory in {tmp_path} can be this user's alone"):
         hold_port(PORT, 7, tmp_path)
 
 
@@ -189,5 +189,5 @@ def test_what_was_killed_leaves_a_lock_that_hurts_nobody(tmp_path: Path) -> None
 
 
 def test_a_place_that_takes_no_lock_is_told(tmp_path: Path) -> None:
-    with pytest.raises(NoRoom, match=r"cannot be kept in .*/nothing: No such file or directory"):
+    with pytest.raises(DirectoryUnusable, match=r"cannot be kept in .*/nothing: No such file or directory"):
         hold_port(PORT, 7, tmp_path / "nothing")

@@ -11,9 +11,9 @@ import orjson
 import pytest
 
 from service.api.steps.single_steps import SingleSteps
-from service.fast_port import guarded
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys
+from service.protocols import http
 from tests.fakes.port import HOST, STEP, Port
 from tests.fakes.process import Process, until
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_steps_may_all_be_the_applications(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SingleSteps, "begin", None)
+    monkeypatch.setattr(SingleSteps, "try_begin", None)
     session_id = await process.create(ANONYMOUS)
     port = Port(process, are_past_application=False)
     await port.listen()
@@ -171,7 +171,7 @@ async def test_a_stop_waits_for_a_body_that_is_under_way(process: Process, path:
 async def test_a_stop_waits_no_longer_for_a_body_that_comes_by_drops(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guarded, "BODY_SECONDS", 1.5)
+    monkeypatch.setattr(http, "BODY_SECONDS", 1.5)
     port = Port(process)
     await port.listen()
     async with port.connected() as connection:

@@ -17,8 +17,8 @@ from service.forms.generation import CharacterStep
 from service.forms.music import ComposeRequest
 from service.forms.sentiment import SentimentRequest
 from service.forms.sessions import CheckpointRequest
+from service.forms.steps import IdsStep
 from service.forms.tagging import TagRequest
-from service.forms.tokens import IdsStep
 from service.tasks.task import validated
 
 
@@ -31,6 +31,8 @@ from service.tasks.task import validated
         (TagRequest, {"tokens": [["a"], ["b c"]]}, ("tokens", 1, 0)),
         (TagRequest, {"tokens": [["a"], "b"]}, ("tokens", 1)),
         (TagRequest, {"tokens": 3}, ("tokens",)),
+        (TagRequest, {"text": ["a" * 65_536] * 9}, ("text",)),
+        (TagRequest, {"tokens": ["a" * 1000] * 525}, ()),
         (ComposeRequest, {"notes": 128}, ("notes",)),
         (ComposeRequest, {"notes": ["C4", "H9"]}, ("notes", 1)),
         (ComposeRequest, {"notes": [[60], ["C4", 61.5]]}, ("notes", 1, 1)),

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from service.api.body_reader import MAX_PARTS
 from service.api.endpoint import Endpoint
 from service.api.endpoints import DOCUMENTED, MAX_PAGE
-from service.api.large_bodies import MAX_PARTS
 from service.api.steps.binary import MAX_VALUES
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.bundle.manifest import read_bundle

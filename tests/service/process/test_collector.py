@@ -20,7 +20,7 @@ class Cycle:
 
 
 async def is_freed(is_idle: bool, monkeypatch: pytest.MonkeyPatch, seconds: float) -> bool:
-    monkeypatch.setattr("service.process.collector.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("service.process.collector.POLL_SECONDS", 0.001)
     collecting = asyncio.create_task(collect_when_idle(lambda: is_idle))
     await asyncio.sleep(0)
     assert not gc.isenabled()

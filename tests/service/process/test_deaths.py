@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from service.process.deaths import told
+from service.process.deaths import describe, living_children
 
 WATCHED = """
 import logging, os, signal, subprocess, sys, time
-from service.process.deaths import LOOK_SECONDS, watch_deaths
+from service.process.deaths import POLL_SECONDS, watch_deaths
 logging.basicConfig(format="%(message)s")
-watch_deaths(lambda alive: None)
+watch_deaths(lambda: None)
 time.sleep(0.2)
 lines = []
 logging.root.handlers[0].addFilter(lambda line: not lines.append(line))
@@ -25,7 +25,7 @@ for worker in workers:
     os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
 while len(lines) < 3:
     time.sleep(0.01)
-time.sleep(2 * LOOK_SECONDS)  # in which none is told again
+time.sleep(2 * POLL_SECONDS)  # in which none is told again
 print(*[worker.wait() for worker in workers])
 """
 
@@ -46,13 +46,22 @@ def test_each_death_is_told_once_and_left_to_be_waited_for() -> None:
 
 @pytest.mark.parametrize("status", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_was_asked_to_end_is_no_news(status: int) -> None:
-    assert told(7, os.CLD_KILLED, status) == ""
-    assert told(7, os.CLD_EXITED, 0) == ""
+    assert describe(7, os.CLD_KILLED, status) == ""
+    assert describe(7, os.CLD_EXITED, 0) == ""
 
 
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:
-    assert told(7, os.CLD_KILLED, 35) == "worker process 7 was killed by signal 35"
+    assert describe(7, os.CLD_KILLED, 35) == "worker process 7 was killed by signal 35"
 
 
 def test_a_dumped_core_is_a_kill() -> None:
-    assert told(7, os.CLD_DUMPED, signal.SIGABRT) == "worker process 7 was killed by SIGABRT"
+    assert describe(7, os.CLD_DUMPED, signal.SIGABRT) == "worker process 7 was killed by SIGABRT"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="waits for children as Linux does")
+def test_a_child_that_has_ended_is_not_living_though_nobody_has_waited_for_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert child.pid in living_children()
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert child.pid not in living_children()

@@ -9,8 +9,8 @@ from service.process.memory_limit import (
     BYTES_FOR_WORKER,
     TIMES_BUNDLE_BYTES_IF_SHARED,
     memory_limit,
+    memory_shortage,
     num_memory_kills,
-    shortage,
 )
 
 NO_LIMIT_V1 = "9223372036854771712\n"
@@ -101,10 +101,10 @@ def test_a_machine_without_control_groups_has_no_limit(tmp_path: Path) -> None:
 
 def test_a_limit_under_what_the_workers_need_is_told_with_both_figures() -> None:
     needed = BYTES_FOR_FIRST_PROCESS + 2 * (BYTES_FOR_WORKER + int(TIMES_BUNDLE_BYTES_IF_SHARED["needed"] * 2**20))
-    assert shortage(needed, num_workers=2, num_bundle_bytes=2**20) is None
-    assert shortage(needed, num_workers=2, num_bundle_bytes=2**20, open_rungs="all") is not None
-    assert shortage(needed, num_workers=2, num_bundle_bytes=2**20, are_weights_shared=False) is not None
-    assert shortage(None, num_workers=2, num_bundle_bytes=2**20) is None
-    told = shortage(needed - 2**20, num_workers=2, num_bundle_bytes=2**20) or ""
+    assert memory_shortage(needed, num_workers=2, num_bundle_bytes=2**20) is None
+    assert memory_shortage(needed, num_workers=2, num_bundle_bytes=2**20, open_rungs="all") is not None
+    assert memory_shortage(needed, num_workers=2, num_bundle_bytes=2**20, are_weights_shared=False) is not None
+    assert memory_shortage(None, num_workers=2, num_bundle_bytes=2**20) is None
+    told = memory_shortage(needed - 2**20, num_workers=2, num_bundle_bytes=2**20) or ""
     assert f"limit of {needed // 2**20 - 1} MiB" in told
     assert f"need {needed // 2**20} MiB" in told

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from service.process import metric_files, service_directory
-from service.process.metric_files import NUM_BYTES, VARIABLE, MetricFiles, join_service
-from service.process.service_directory import NoRoom
+from service.process import metric_files
+from service.process.metric_files import NUM_BYTES, VARIABLE, join_service, merge_ended, reserve_totals
+from service.process.service_directory import DirectoryUnusable, create_service_directory, directory_errors
 
 PORT = 47
 WORKER = """
@@ -42,13 +42,16 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def files(directory: Path) -> MetricFiles:  # noqa: ARG001  where they are made
-    """Of a service whose first process is this one."""
-    return MetricFiles(service_directory.begin(PORT))
+def files(directory: Path) -> Path:  # noqa: ARG001  where it is made
+    return begin()
 
 
-def made_by(directory: Path) -> Path:
-    return directory / f"unrolled-{PORT}-{os.getpid()}.service"
+def begin() -> Path:
+    """The directory of a service whose first process is this one."""
+    files = create_service_directory(PORT)
+    with directory_errors(files):
+        reserve_totals(files)
+    return files
 
 
 def run(script: str, *arguments: str) -> tuple[int, str]:
@@ -61,8 +64,8 @@ def run(script: str, *arguments: str) -> tuple[int, str]:
     return process.pid, printed
 
 
-def counted(directory: Path) -> set[str]:
-    _, printed = run(READER.format(directory=str(made_by(directory))))
+def counted(files: Path) -> set[str]:
+    _, printed = run(READER.format(directory=str(files)))
     wanted = (
         "rnn_step_conflicts_total ",
         "rnn_requests_total{",
@@ -72,33 +75,33 @@ def counted(directory: Path) -> set[str]:
     return {line for line in printed.splitlines() if line.startswith(wanted)}
 
 
-def test_what_the_ended_have_counted_is_added_up(directory: Path, files: MetricFiles) -> None:
+def test_what_the_ended_have_counted_is_added_up(files: Path) -> None:
     first, _ = run(WORKER, "1")
     second, _ = run(WORKER, "2")
-    before = counted(directory)
+    before = counted(files)
     assert before == {
         "rnn_step_conflicts_total 3.0",
         'rnn_requests_total{code="200",endpoint="/steps"} 2.0',
         'rnn_request_duration_seconds_sum{endpoint="/steps"} 1.0',
         "rnn_state_bytes 2.0",
     }
-    files.add_up(lambda: {second})
-    assert not list(made_by(directory).glob(f"*_{first}.db"))
-    assert len(list(made_by(directory).glob(f"*_{second}.db"))) == len(NUM_BYTES)
-    assert counted(directory) == before
-    files.add_up(set)
-    assert {path.stem.rpartition("_")[2] for path in made_by(directory).glob("*.db")} == {"ended"}
-    assert counted(directory) == before
+    merge_ended(files, lambda: {second})
+    assert not list(files.glob(f"*_{first}.db"))
+    assert len(list(files.glob(f"*_{second}.db"))) == len(NUM_BYTES)
+    assert counted(files) == before
+    merge_ended(files, set)
+    assert {path.stem.rpartition("_")[2] for path in files.glob("*.db")} == {"ended"}
+    assert counted(files) == before
 
 
-def test_who_begins_while_counts_are_added_up_loses_none(directory: Path, files: MetricFiles) -> None:
-    begun = made_by(directory) / "counter_7.db"
+def test_who_begins_while_counts_are_added_up_loses_none(files: Path) -> None:
+    begun = files / "counter_7.db"
 
-    def alive() -> set[int]:
+    def living() -> set[int]:
         begun.touch()
         return set()
 
-    files.add_up(alive)
+    merge_ended(files, living)
     assert begun.exists()
 
 
@@ -108,8 +111,8 @@ def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch, c
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(metric_files.os, call, fail)
-    with pytest.raises(NoRoom, match=rf"cannot be kept in {directory}.*: No space left on device"):
-        MetricFiles(service_directory.begin(PORT))
+    with pytest.raises(DirectoryUnusable, match=rf"cannot be kept in {directory}.*: No space left on device"):
+        begin()
 
 
 def test_a_process_that_no_service_has_started_counts_where_it_did(
@@ -121,19 +124,18 @@ def test_a_process_that_no_service_has_started_counts_where_it_did(
     assert not list(directory.iterdir())
 
 
-def test_what_is_counted_is_read_though_its_directory_was_removed(directory: Path, files: MetricFiles) -> None:
-    assert files
+def test_what_is_counted_is_read_though_its_directory_was_removed(files: Path) -> None:
     removed = WORKER + "import shutil\nshutil.rmtree(os.environ['PROMETHEUS_MULTIPROC_DIR'])\n"
     _, printed = run(removed + "print(metrics._collected().decode())", "3")
     assert "rnn_step_conflicts_total 3.0" in printed.splitlines()
     run(WORKER, "4")
-    assert "rnn_step_conflicts_total 4.0" in counted(directory)
+    assert "rnn_step_conflicts_total 4.0" in counted(files)
 
 
-def test_counts_of_many_names_have_their_room_before_they_are_written(directory: Path, files: MetricFiles) -> None:
+def test_counts_of_many_names_have_their_room_before_they_are_written(files: Path) -> None:
     many = "for n in range(2000):\n    metrics.requests_tally.add(f'/{n:09d}', 200, 0.5)\nmetrics.flush()\n"
     run(WORKER + many, "1")
-    files.add_up(set)
-    ended = (made_by(directory) / "histogram_ended.db").stat()
+    merge_ended(files, set)
+    ended = (files / "histogram_ended.db").stat()
     assert ended.st_size > NUM_BYTES["histogram"]
     assert ended.st_blocks * 512 >= ended.st_size

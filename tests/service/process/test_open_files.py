@@ -39,6 +39,8 @@ def test_a_low_one_that_cannot_be_raised_is_told() -> None:
 
 @pytest.mark.parametrize(("limit", "first"), [(64, 56), (256, 224), (1024, 960), (4096, 4032)])
 def test_some_descriptors_are_kept_from_clients(limit: int, first: int) -> None:
-    script = SCRIPT.format(soft=limit, hard=limit) + "from service.process.open_files import first_spared\n"
-    words = [sys.executable, "-c", script + "print(first_spared())"]
+    script = (
+        SCRIPT.format(soft=limit, hard=limit) + "from service.process.open_files import first_reserved_descriptor\n"
+    )
+    words = [sys.executable, "-c", script + "print(first_reserved_descriptor())"]
     assert subprocess.check_output(words, text=True, stderr=subprocess.DEVNULL).splitlines()[-1] == str(first)  # noqa: S603  words of this test

@@ -15,7 +15,7 @@ print('serves')
 
 
 def test_who_is_started_by_the_first_process_serves() -> None:
-    first = "from service.process.parent import be_parent; be_parent(); import subprocess, sys; "
+    first = "from service.process.parent import mark_as_parent; mark_as_parent(); import subprocess, sys; "
     script = f"{first}print(subprocess.check_output([sys.executable, '-c', {WORKER!r}], text=True))"
     told = subprocess.check_output([sys.executable, "-c", script], text=True)  # noqa: S603  words of this test
     assert told.strip() == "serves"

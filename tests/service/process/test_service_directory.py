@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.process.service_directory import begin, service_directory
+from service.process.service_directory import create_service_directory, service_directory
 
 PORT = 47
 
@@ -26,13 +26,13 @@ def made_by(directory: Path) -> Path:
 
 def test_only_its_user_may_look_into_it_and_its_processes_know_it(directory: Path) -> None:
     assert service_directory() is None
-    assert begin(PORT) == service_directory() == made_by(directory)
+    assert create_service_directory(PORT) == service_directory() == made_by(directory)
     assert stat.S_IMODE(made_by(directory).stat().st_mode) == 0o700
 
 
 def test_a_second_service_leaves_the_directory_of_the_first(directory: Path) -> None:
-    begin(PORT)
-    begin(PORT + 1)
+    create_service_directory(PORT)
+    create_service_directory(PORT + 1)
     assert made_by(directory).is_dir()
 
 
@@ -42,12 +42,12 @@ def test_what_killed_services_of_the_port_have_left_goes(directory: Path) -> Non
     for each in (*left, of_the_same_pid, kept):
         each.mkdir()
         (each / "counter_7.db").touch()
-    begin(PORT)
+    create_service_directory(PORT)
     assert {path.name for path in directory.iterdir()} == {kept.name, of_the_same_pid.name}
     assert not list(of_the_same_pid.iterdir())
 
 
 def test_a_link_of_somebody_elses_is_passed_over(directory: Path) -> None:
     (directory / f"unrolled-{PORT}-{2**30}.service").symlink_to(directory / "nowhere")
-    begin(PORT)
+    create_service_directory(PORT)
     assert made_by(directory).is_dir()

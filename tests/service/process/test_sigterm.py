@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.concurrency.background import BackgroundTasks
-from service.process.sigterm import Draining, comes_before_sigterm
+from service.process.sigterm import Draining, finishes_before_sigterm
 from tests.fakes.process import settle, until
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ def stops() -> Iterator[list[int]]:
 
 
 async def test_what_comes_first_is_waited_for_and_the_signal_is_handled_as_before(stops: list[int]) -> None:
-    assert await comes_before_sigterm(asyncio.sleep(0)) is True
+    assert await finishes_before_sigterm(asyncio.sleep(0)) is True
     signal.raise_signal(signal.SIGTERM)
     assert stops == [signal.SIGTERM]
 
@@ -33,7 +33,7 @@ async def test_what_fails_before_the_signal_has_not_come() -> None:
         raise OSError("by a test")
 
     with pytest.raises(OSError, match="by a test"):
-        await comes_before_sigterm(fail())
+        await finishes_before_sigterm(fail())
 
 
 async def test_who_is_told_to_end_while_it_waits_waits_no_longer(stops: list[int]) -> None:
@@ -45,7 +45,7 @@ async def test_who_is_told_to_end_while_it_waits_waits_no_longer(stops: list[int
         finally:
             has_ended.set()
 
-    waiting = asyncio.create_task(comes_before_sigterm(wait()))
+    waiting = asyncio.create_task(finishes_before_sigterm(wait()))
     await settle()
     signal.raise_signal(signal.SIGTERM)
     assert await waiting is False

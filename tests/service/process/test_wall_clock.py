@@ -111,7 +111,7 @@ def test_workers_inherit_the_clock_of_their_service() -> None:
     )
     first = (
         "import subprocess, sys, time; from service.process import wall_clock; now = time.time; "
-        "time.time = lambda: now() - 3600; wall_clock.hand_down_clock(); "
+        "time.time = lambda: now() - 3600; wall_clock.export_clock(); "
         f"sys.exit(subprocess.run([sys.executable, '-c', {worker!r}]).returncode)"
     )
     done = subprocess.run([sys.executable, "-c", first], capture_output=True, text=True, check=True)  # noqa: S603  our words

@@ -44,13 +44,13 @@ async def test_a_sweep_leaves_nothing_that_is_overdue(
     await process.sessions.get("ann", alive)
 
 
-async def test_a_store_that_is_lost_is_not_swept(
+async def test_a_store_that_was_moved_is_not_swept(
     process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await process.create()
     process.clock.now += 10
     with monkeypatch.context() as patch:
-        patch.setattr(store, "is_lost", True)
+        patch.setattr(store, "is_moved", True)
         store.is_down = True  # a call would fail
         assert await process.housekeeping.sweep() == 0
     store.is_down = False

@@ -22,7 +22,7 @@ from service.record.body import encode
 from service.settings import Settings
 from service.steps.cohorts import MIN_COHORT_TURNS
 from service.steps.turn import Ask
-from service.stores.base import Record, Successors, Swap
+from service.stores.base import Record, Swap, SwapGroup
 from service.stores.limits import Limits
 from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore
@@ -177,7 +177,7 @@ def counted_groups(service: Service) -> Iterator[list[int]]:
     counts: list[int] = []
     advance = service.store.advance
 
-    async def counted(groups: Sequence[Successors]) -> list[list[bool]]:
+    async def counted(groups: Sequence[SwapGroup]) -> list[list[bool]]:
         counts.extend(len(group.steps) for group in groups)
         return await advance(groups)
 

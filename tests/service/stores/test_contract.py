@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.record.ids import new_session_id
-from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Store, Successors, Swap
+from service.stores.base import CHECKPOINT, Count, Damaged, Full, Record, Store, Swap, SwapGroup
 from service.stores.limits import Limits
 from service.stores.memory import MemoryStore
 from tests.service.stores.conftest import MAX_BYTES, MAX_SESSIONS
@@ -313,7 +313,7 @@ async def test_of_one_new_record_twice_the_first_takes_room(store: Store) -> Non
     assert await store.swap([*twice, Swap(named(B, body=bytes(MAX_BYTES - 100)), None)]) == [True, False, True]
 
 
-def following(records: Sequence[Record | Damaged | None], seed: int, num_bytes: int, **changes: object) -> Successors:
+def following(records: Sequence[Record | Damaged | None], seed: int, num_bytes: int, **changes: object) -> SwapGroup:
     """The records that follow those, in bodies of so many bytes."""
     before = [record for record in records if isinstance(record, Record)]
     bodies = np.random.default_rng(seed).integers(0, 256, (len(before), num_bytes), np.uint8)
@@ -321,7 +321,7 @@ def following(records: Sequence[Record | Damaged | None], seed: int, num_bytes: 
     cut = num_bytes // 3
     alike = before[0]._replace(**changes)
     names = alike.owner, alike.bundle, alike.used_at
-    return Successors(ids, steps, [record.ttl_seconds for record in before], *names, bodies[:, :cut], bodies[:, cut:])
+    return SwapGroup(ids, steps, [record.ttl_seconds for record in before], *names, bodies[:, :cut], bodies[:, cut:])
 
 
 @pytest.mark.parametrize("num", [1, 3, 5])

@@ -8,7 +8,7 @@ import pytest
 
 from service.metrics import Metrics
 from service.record.ids import new_session_id
-from service.stores.base import Count, Full, Losses, Record, Store, Successors, Swap, Unavailable
+from service.stores.base import Count, Full, Record, Store, Swap, SwapGroup, Unavailable
 from service.stores.limits import Limits
 from service.stores.measured import MeasuredStore
 from service.stores.memory import MemoryStore
@@ -32,15 +32,14 @@ async def test_every_verb_is_handed_on_and_timed() -> None:
     assert await store.load([A]) == await store.page("ann", "", 1) == await store.idlest(1) == [RECORD]
     assert await store.overdue(10**6, 1) == await store.overdue_of("ann", 10**6, 1) == [RECORD]
     bodies = np.zeros((1, 2), np.uint8), np.zeros((1, 3), np.uint8)
-    assert await store.advance([Successors([A], [1], [600], "ann", "echo:1", 6000, *bodies)]) == [[True]]
+    assert await store.advance([SwapGroup([A], [1], [600], "ann", "echo:1", 6000, *bodies)]) == [[True]]
     assert await store.count() == Count(1, 5)
     assert await store.bundles() == {"echo:1": 1}
     assert await store.count_of("ann") == 1
     await store.note("name", b"value")
     assert await store.note_once("name", b"other") == b"value"
     assert await store.notes("") == {"name": b"value"}
-    assert await store.weaknesses()
-    assert await store.losses() == Losses()
+    assert (await store.inspect()).weaknesses
     await store.delete([A])
     await store.delete_overdue([A], 10**6)
     await store.close()

@@ -30,7 +30,7 @@ async def refusal_of(store: Store, *records: Record) -> QuotaReached:
 async def test_an_owner_is_refused_more_than_the_quota_and_no_other_is(shared_out: Store) -> None:
     await create(shared_out, *map(named, [A, B]))
     refusal = await refusal_of(shared_out, named(C))
-    assert (refusal.num_live, refusal.most) == (2, QUOTA)
+    assert (refusal.num_live, refusal.max_sessions) == (2, QUOTA)
     await create(shared_out, named(C, owner="eve"), named(D, owner=""))
     assert [await shared_out.count_of(owner) for owner in ("ann", "eve", "")] == [2, 1, 1]
 

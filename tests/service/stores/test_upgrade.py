@@ -14,7 +14,7 @@ from service.stores.limits import Limits
 from service.stores.lmdb.environment import OpenedStore
 from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.store import LmdbStore
-from service.stores.redis.owners import LOOK_AGAIN_SECONDS, Owners
+from service.stores.redis.owner_counts import CHECK_SECONDS, OwnerCounts
 from service.stores.redis.store import RedisStore
 from tests.service.stores.lmdb.test_store import scanned
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, provided_server
@@ -139,13 +139,13 @@ async def test_what_an_older_replica_has_opened_is_counted_when_it_is_looked_for
     servers: list[RedisServer], redis_store: RedisStore
 ) -> None:
     now = 7.0
-    owners = Owners(redis_store._index, lambda: now)
+    owners = OwnerCounts(redis_store._index, lambda: now)
     assert await owners.count_of("ann") == 0
     await fill(redis_store)
     uncount_shards(servers)
-    now += LOOK_AGAIN_SECONDS / 2
+    now += CHECK_SECONDS / 2
     assert await owners.count_of("ann") == 0
-    now += LOOK_AGAIN_SECONDS / 2
+    now += CHECK_SECONDS / 2
     assert await owners.count_of("ann") == 5
 
 
@@ -154,5 +154,5 @@ async def test_shards_that_are_counted_right_are_left_alone(
     redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(redis_store)
-    monkeypatch.setattr("service.stores.redis.index.REFILE_SHARD", None)
-    assert await Owners(redis_store._index).count_of("ann") == 5
+    monkeypatch.setattr("service.stores.redis.index.REBUILD_SHARD", None)
+    assert await OwnerCounts(redis_store._index).count_of("ann") == 5

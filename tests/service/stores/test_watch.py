@@ -3,7 +3,7 @@
 import pytest
 
 from service.metrics import Metrics
-from service.stores.base import Losses, Unavailable
+from service.stores.base import Inspection, Unavailable
 from service.stores.watch import StoreWatch
 from tests.fakes.stores import FaultyStore
 
@@ -15,27 +15,23 @@ class TellingStore(FaultyStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told_weaknesses: list[str] = []
-        self.told_losses = Losses()
+        self.inspection = Inspection()
 
-    async def weaknesses(self) -> list[str]:
+    async def inspect(self) -> Inspection:
         self._check()
-        return self.told_weaknesses
-
-    async def losses(self) -> Losses:
-        return self.told_losses
+        return self.inspection
 
 
 async def test_a_weakness_is_told_when_it_begins_and_a_loss_each_time(caplog: pytest.LogCaptureFixture) -> None:
     store, metrics = TellingStore(), Metrics()
     watch = StoreWatch(store, metrics)
-    await watch.look()
-    store.told_weaknesses = ["it may lose"]
-    await watch.look_again()
-    await watch.look_again()
-    store.told_losses = Losses(["it has lost"], 7)
-    await watch.look_again()
-    await watch.look_again()
+    await watch.check()
+    store.inspection = Inspection(["it may lose"])
+    await watch.check_quietly()
+    await watch.check_quietly()
+    store.inspection = Inspection(["it may lose"], ["it has lost"], 7)
+    await watch.check_quietly()
+    await watch.check_quietly()
     assert caplog.messages == ["the session store: it may lose", *["the session store: it has lost"] * 2]
     assert metrics.registry.get_sample_value("rnn_store_evicted_keys") == 7
 
@@ -44,8 +40,8 @@ async def test_a_weakness_that_was_mended_and_comes_back_is_told_again(caplog: p
     store = TellingStore()
     watch = StoreWatch(store, Metrics())
     for weaknesses in (["it may lose"], [], ["it may lose"]):
-        store.told_weaknesses = weaknesses
-        await watch.look_again()
+        store.inspection = Inspection(weaknesses)
+        await watch.check_quietly()
     assert len(caplog.messages) == 2
 
 
@@ -53,9 +49,9 @@ async def test_a_store_that_is_down_is_looked_at_again(caplog: pytest.LogCapture
     store = TellingStore()
     watch = StoreWatch(store, Metrics())
     store.is_down = True
-    await watch.look_again()
+    await watch.check_quietly()
     with pytest.raises(Unavailable):
-        await watch.look()
-    store.is_down, store.told_weaknesses = False, ["it may lose"]
-    await watch.look_again()
+        await watch.check()
+    store.is_down, store.inspection = False, Inspection(["it may lose"])
+    await watch.check_quietly()
     assert caplog.messages == ["the session store: it may lose"]

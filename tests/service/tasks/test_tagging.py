@@ -14,7 +14,7 @@ import pytest
 
 from service.bundle.manifest import Bundle, Manifest
 from service.catalog import Catalog
-from service.concurrency.answering import Answering
+from service.concurrency.answering import OpenAnswers
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
 from service.engine.state import Array, SequenceState
@@ -362,7 +362,7 @@ async def test_parts_of_speech_of_whole_texts_answer_where_no_model_is_named(tmp
         models.add(kind(graphs.bundle, Engine(graphs, RecordingObserver())))
         models.make_current(f"{name}:0")
     models.start()
-    questions = Questions(models, Metrics(), Answering(30), AnswerRoom(2**28, 30.0, lambda: 1))
+    questions = Questions(models, Metrics(), OpenAnswers(30), AnswerRoom(2**28, 30.0, lambda: 1))
     asked = {
         "speech:0": TagRequest(text="a b"),
         "entities:0": TagRequest(text=["a", "b"], model="entities"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from training.data import etth1, table
+from training.data.series import Series
 from training.data.source import BrokenLineError
 from training.data.table import Table
 
@@ -44,8 +45,8 @@ def test_splits_follow_one_another_and_are_of_the_published_size() -> None:
 def test_the_scaler_is_fit_on_training_rows_alone() -> None:
     readings = np.random.default_rng(0).normal(3.0, 2.0, size=(9000, 2))
     readings[8640:] = 1e6
-    scaler = etth1.fit_scaler(Table(("a", "b"), readings))
-    standard = scaler.standardize(readings)[:8640]
+    series = Series(Table(("a", "b"), readings), {"train": range(8640), "dev": range(8640, 9000)}, etth1.PROTOCOL)
+    standard = series.standardized[:8640]
     np.testing.assert_allclose(standard.mean(axis=0), 0.0, atol=1e-12)
     np.testing.assert_allclose(standard.std(axis=0), 1.0, atol=1e-12)
 

@@ -259,7 +259,7 @@ def test_ctrl_c_while_the_best_checkpoint_is_measured_says_how_to_measure_it(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ToyTask, "evaluate", interrupted)
-    monkeypatch.setattr(ToyTask, "calibrate", lambda *_: {"error": 1.0})
+    monkeypatch.setattr(ToyTask, "validate", lambda *_: {"error": 1.0})
     assert main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]) == INTERRUPTED
     assert f"python -m training evaluate {tmp_path / 'best'}" in capsys.readouterr().err
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.loop.throughput import FUSED, GEMM_SIZES, Speed, count_flops, measure_gemm
+from training.loop.throughput import FUSED, GEMM_SIZES, Meter, count_flops, measure_gemm
 
 N, T, C, H = 2, 3, 5, 7
 
@@ -42,9 +42,11 @@ def test_counting_leaves_torchs_generator_alone() -> None:
 
 
 def test_the_share_is_that_of_the_measured_product() -> None:
-    speed = Speed("word", items_per_second=1000.0, flops_per_item=2e6, gemm_flops=8e9)
-    assert speed.gemm_share == pytest.approx(0.25)
-    assert str(speed) == "1,000 words a second, 2.0 GFLOP/s: 25% of this machine's matrix products (8 GFLOP/s)"
+    meter = Meter("word", flops_per_item=2e6, gemm_flops=8e9)
+    assert meter.gemm_share(1000.0) == pytest.approx(0.25)
+    assert (
+        meter.describe(1000.0) == "1,000 words a second, 2.0 GFLOP/s: 25% of this machine's matrix products (8 GFLOP/s)"
+    )
 
 
 def test_the_machines_rate_is_that_of_the_quickest_product() -> None:

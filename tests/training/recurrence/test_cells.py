@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from training.recurrence.cells import GatedCell, GRUCell, LSTMCell, VanillaCell
+from training.recurrence.cells import GatedCell, GRUCell, LSTMCell, VanillaCell, cell_of, unroll
 
 Sizes = tuple[int, int, int]
 
@@ -56,47 +56,16 @@ def test_lstm_cell_gives_the_numbers_of_torch(sizes: Sizes, seed: int, bias: boo
         assert_same(found, expected)
 
 
-def run_stack(cells: list[VanillaCell] | list[GRUCell] | list[LSTMCell], x: Tensor) -> Tensor:
-    """All layers over time, layer by layer, from zero states; (N, T, C) to (N, T, H)."""
-    for cell in cells:
-        projected = cell.project(x)
-        h_t = x.new_zeros(len(x), 7)
-        c_t = x.new_zeros(len(x), 7)
-        hidden = []
-        for t in range(x.shape[1]):
-            if isinstance(cell, LSTMCell):
-                h_t, c_t = cell.advance(projected[:, t], h_t, c_t)
-            else:
-                h_t = cell.advance(projected[:, t], h_t)
-            hidden.append(h_t)
-        x = torch.stack(hidden, dim=1)
-    return x
-
-
 @pytest.mark.parametrize(("module_type", "cell_type"), [(nn.RNN, VanillaCell), (nn.GRU, GRUCell), (nn.LSTM, LSTMCell)])
-def test_each_layer_of_a_torch_stack_becomes_a_cell(
-    module_type: type[nn.RNN | nn.GRU | nn.LSTM], cell_type: type[VanillaCell | GRUCell | LSTMCell]
-) -> None:
+def test_a_layer_of_torch_becomes_a_cell(module_type: type[nn.RNNBase], cell_type: type[nn.Module]) -> None:
     torch.manual_seed(1)
-    N, T, C, H, L = 2, 3, 5, 7, 4
-    theirs = module_type(C, H, num_layers=L, batch_first=True).double()
-    cells = [cell_type.from_torch(theirs, layer) for layer in range(L)]  # type: ignore[arg-type]
-    x = rows(N, T, C)
-    expected, _ = theirs(x)
-    assert_same(run_stack(cells, x), expected)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("module_type", "cell_type"), [(nn.RNNCell, VanillaCell), (nn.GRUCell, GRUCell), (nn.LSTMCell, LSTMCell)]
-)
-def test_a_cell_loads_the_state_dict_of_torchs_cell(
-    module_type: type[nn.RNNCell | nn.GRUCell | nn.LSTMCell], cell_type: type[VanillaCell | GRUCell | LSTMCell]
-) -> None:
-    theirs = module_type(5, 7).double()
-    ours = cell_type(5, 7).double()
-    ours.load_torch_state_dict(theirs.state_dict())
-    for name, weight in cell_type.from_torch(theirs).named_parameters():  # type: ignore[arg-type]
-        assert torch.equal(ours.get_parameter(name), weight)
+    N, T, C, H = 2, 3, 5, 7
+    theirs = module_type(C, H, batch_first=True).double()
+    cell, x = cell_of(theirs), rows(N, T, C)
+    assert isinstance(cell, cell_type)
+    state = tuple(x.new_zeros(N, H) for _ in range(2 if isinstance(cell, LSTMCell) else 1))
+    states = unroll(cell, cell.project(x).unbind(dim=1), state)
+    assert_same(torch.stack([h for h, *_ in states], dim=1), theirs(x)[0])
 
 
 def test_copied_weights_are_independent_of_torchs() -> None:
@@ -114,26 +83,21 @@ def test_a_cell_needs_no_copying() -> None:
     assert LSTMCell.from_torch(cell) is cell
 
 
-def test_a_missing_layer_is_named() -> None:
-    with pytest.raises(KeyError, match="no layer 2"):
-        GRUCell.from_torch(nn.GRU(5, 7, num_layers=2), layer=2)
-
-
-def test_weights_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(5, 21\).*\(6, 21\)"):
-        GRUCell(6, 7).load_torch_state_dict(nn.GRUCell(5, 7).state_dict())
-
-
 @pytest.mark.parametrize(("cell", "other"), [(GRUCell, nn.LSTM), (LSTMCell, nn.GRU), (GRUCell, nn.RNN)])
 def test_weights_of_another_kind_are_refused(cell: type[GRUCell | LSTMCell], other: type[nn.RNNBase]) -> None:
     with pytest.raises(ValueError, match=r"weights are"):
         cell.from_torch(other(5, 7))
 
 
-@pytest.mark.parametrize("module", [nn.LSTM(5, 7, bidirectional=True), nn.LSTM(5, 7, proj_size=3)])
-def test_modules_that_are_more_than_one_cell_a_layer_are_refused(module: nn.LSTM) -> None:
+@pytest.mark.parametrize("options", [{"num_layers": 2}, {"bidirectional": True}, {"proj_size": 3}])
+def test_modules_that_are_more_than_one_cell_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="not one cell"):
-        LSTMCell.from_torch(module)
+        cell_of(nn.LSTM(5, 7, **options))
+
+
+def test_a_module_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(TypeError, match="no cell for RNNBase"):
+        cell_of(nn.RNNBase("GRU", 5, 7))
 
 
 def test_vanilla_cell_follows_its_equations_with_a_sigmoid_and_logits() -> None:
@@ -191,5 +155,5 @@ def test_a_gated_cell_that_cannot_take_torchs_weights_is_none() -> None:
     class Unfinished(GatedCell):
         pass
 
-    with pytest.raises(TypeError, match="load_torch_state_dict"):
+    with pytest.raises(TypeError, match="_copy"):
         Unfinished()  # type: ignore[abstract]

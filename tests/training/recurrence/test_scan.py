@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.recurrence.scan import log_space_scan, scan
+from training.recurrence.scan import scan
 
 N, H = 2, 3
 seeds = st.integers(0, 2**31 - 1)
@@ -33,13 +33,6 @@ def test_a_scan_gives_the_states_of_the_loop(T: int, seed: int) -> None:
     torch.testing.assert_close(scan(a, b, h_0), step_by_step(a, b, h_0), rtol=1e-12, atol=0)
 
 
-@settings(max_examples=30, deadline=None)
-@given(T=st.integers(1, 40), seed=seeds)
-def test_a_scan_in_log_space_gives_them_too(T: int, seed: int) -> None:
-    a, b, h_0 = draw(T, seed)
-    torch.testing.assert_close(log_space_scan(a.log(), b.log(), h_0.log()), step_by_step(a, b, h_0))
-
-
 @settings(max_examples=10, deadline=None)
 @given(T=st.integers(1, 20), seed=seeds)
 def test_gradients_are_those_of_backpropagation_through_time(T: int, seed: int) -> None:
@@ -60,12 +53,6 @@ def test_what_is_forgotten_whole_is_forgotten() -> None:
     a[5] = 0
     torch.testing.assert_close(scan(a, b, h_0), step_by_step(a, b, h_0), rtol=1e-12, atol=0)
     assert torch.equal(scan(a, b, h_0)[5], b[5])
-
-
-def test_a_fresh_state_may_be_zero_in_log_space() -> None:
-    a, b, _ = draw(5, seed=3)
-    h_0 = torch.zeros(N, H, dtype=torch.float64)
-    torch.testing.assert_close(log_space_scan(a.log(), b.log(), h_0.log()), step_by_step(a, b, h_0))
 
 
 def test_views_in_another_layout_are_scanned() -> None:

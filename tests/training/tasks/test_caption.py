@@ -16,8 +16,8 @@ from training.tasks.caption import (
     CaptionTask,
     DistortionSettings,
     distort,
-    place_everywhere,
     shifted,
+    with_all_shifts,
 )
 from training.tasks.task import NOT_PREDICTED
 
@@ -97,13 +97,13 @@ def test_shifting_moves_columns_and_loses_what_leaves() -> None:
 
 def test_images_are_measured_at_all_places() -> None:
     images = np.ones((2, 8, 8), dtype=np.float32)
-    placed, labels = place_everywhere(images, np.array([3, 4]))
+    placed, labels = with_all_shifts(images, np.array([3, 4]))
     assert placed.shape == (6, 8, 8)
     assert labels.tolist() == [3, 4] * 3
 
 
 def test_figures_count_what_the_sentences_say(task: CaptionTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, labels = place_everywhere(*digits.load("dev"))
+    images, labels = with_all_shifts(*digits.load("dev"))
     expected = captions.attributes_of(images, labels)
     sentences = [captions.phrase(attributes, 0) for attributes in expected]
     wrong = Attributes("nine", expected[0].weight, expected[0].place)

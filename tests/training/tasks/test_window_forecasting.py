@@ -1,5 +1,6 @@
 """Which windows a forecaster of windows is trained on, and what counts in its loss."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from training.data import etth1
 from training.data.source import DataError
 from training.data.table import Table
 from training.forecasts import bands
+from training.forecasts import data as forecasts_data
 from training.forecasts.backtest import Backtest, Channels, errors_by_kind
 from training.forecasts.data import DataSettings
 from training.forecasts.errors import Errors
@@ -36,7 +38,8 @@ def readings() -> np.ndarray:
 @pytest.fixture
 def task(monkeypatch: pytest.MonkeyPatch, readings: np.ndarray) -> WindowForecastingTask:
     monkeypatch.setattr(etth1, "load", lambda: Table(etth1.CHANNELS[:CHANNELS], readings))
-    monkeypatch.setattr(etth1, "CHANNELS", etth1.CHANNELS[:CHANNELS])
+    published = replace(etth1.PUBLISHED, channels=etth1.CHANNELS[:CHANNELS])
+    monkeypatch.setitem(forecasts_data.PUBLISHED, "etth1", published)
     return WindowForecastingTask(
         WindowForecastingSettings(
             data=DataSettings(choice_stride=1000),
@@ -130,7 +133,7 @@ def test_bands_of_each_segment_become_as_wide_as_they_must_be(task: WindowForeca
     torch.manual_seed(0)
     model = task.build_model().eval().requires_grad_(False)
     model.spread.bias.fill_(-6.0)  # far too narrow
-    task.calibrate(model)
+    task.validate(model)
     assert model.widening.shape == (2, 30)
     assert model.widening.min() > 2
     assert model.widening.unique().numel() > 2

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api.large_bodies import LARGE_BYTES, wait_to_parse
+from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.stream.connection import INTERNAL_ERROR, MAX_IN_FLIGHT
 from service.api.stream.stream import SERVICE_RESTART
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
@@ -347,6 +347,35 @@ async def test_a_message_that_breaks_the_service_ends_its_connection(
     assert [record.exc_info is not None for record in caplog.records] == [True]
 
 
+@pytest.mark.parametrize("made_by", ["item_json", "binary.write"])
+async def test_an_answer_that_cannot_be_made_ends_its_connection(
+    surface: Surface,
+    process: Process,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    made_by: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(f"service.api.stream.messages.{made_by}", fail)
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.say_text("{")
+        if made_by == "item_json":
+            socket.say(session_id=session_id, inputs={"ids": [1]})
+        else:
+            socket.say_bytes(frame([session_id], np.array([[1]])))
+        assert (await socket.heard())["status"] == 400
+        closed = await socket.told()
+        assert (closed["type"], closed["code"]) == ("websocket.close", INTERNAL_ERROR)
+        assert "secret" not in closed["reason"]
+        socket.say(session_id=session_id, inputs={"ids": [1]})
+        await settle()
+    assert (await process.sessions.get("ann", session_id)).step == 1
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
 async def test_a_limit_in_bytes_counts_bytes(surface: Surface) -> None:
     async with surface.connected() as socket:
         socket.say_text(f'{{"session_id": "{"é" * (MAX_BYTES // 2)}"}}')
@@ -356,12 +385,14 @@ async def test_a_limit_in_bytes_counts_bytes(surface: Surface) -> None:
 async def test_a_large_message_waits_for_its_turn_and_those_behind_it_for_it(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = []
+    turns: list[BodyReader] = []
+    wait_to_parse = BodyReader.wait_to_parse
 
-    async def turn() -> None:
-        turns.append(await wait_to_parse())
+    async def turn(bodies: BodyReader) -> None:
+        await wait_to_parse(bodies)
+        turns.append(bodies)
 
-    monkeypatch.setattr("service.api.stream.connection.wait_to_parse", turn)
+    monkeypatch.setattr(BodyReader, "wait_to_parse", turn)
     session_id = await process.create()
     async with surface.connected() as socket:
         for n, text in enumerate(["a", "b" * (LARGE_BYTES + 1), "c", "d" * (LARGE_BYTES + 1)]):

@@ -361,11 +361,11 @@ async def test_sessions_on_two_versions_step_on_their_own(store: FaultyStore) ->
 async def test_a_version_that_is_served_no_more_is_told_to_each(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def on(tag: str) -> SumModel:
+    def by_tag(tag: str) -> SumModel:
         raise VersionUnknown(f"{tag} is not served")
 
     ids = await known(process)
-    monkeypatch.setattr(process.catalog, "on", on)
+    monkeypatch.setattr(process.catalog, "by_tag", by_tag)
     answers = await told(process, [ask(each, 1) for each in ids])
     assert {type(answer) for answer in answers} == {VersionUnknown}
 

@@ -16,7 +16,7 @@ from service.errors import (
 )
 from service.steps.session_cache import CachedSession
 from service.steps.turn import Answer, Ask, Turn
-from service.stores.base import Successors
+from service.stores.base import SwapGroup
 from tests.fakes.process import Pending, Process, outputs, settle
 from tests.fakes.stores import FaultyStore
 from tests.service.steps.cohort.together import NUM, ask, begun, known, taken, told, widths
@@ -178,7 +178,7 @@ async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
 async def test_a_store_that_answers_for_too_few_keeps_nobody_waiting(
     process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def for_too_few(groups: Sequence[Successors]) -> list[list[bool]]:
+    async def for_too_few(groups: Sequence[SwapGroup]) -> list[list[bool]]:
         return [won[1:] for won in await advance(groups)]
 
     ids, advance = await known(process), store.advance

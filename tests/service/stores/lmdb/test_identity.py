@@ -69,7 +69,7 @@ async def test_nothing_is_read_or_written_once_the_files_are_others(
             await store.step(1)
         with pytest.raises(Unavailable):
             await store.load([SESSION.session_id])
-    assert store.is_lost
+    assert store.is_moved
     assert caplog.messages == [str(StoreMoved(tmp_path / "store"))]
     await store.close()
 
@@ -79,13 +79,13 @@ async def test_a_store_that_is_put_back_goes_on(tmp_path: Path, caplog: pytest.L
     assert await store.step(0)
     moved(tmp_path / "store")
     store.clock.now += LOOK_SECONDS
-    assert store.is_lost
+    assert store.is_moved
     (tmp_path / "elsewhere").rename(tmp_path / "store")
     with pytest.raises(StoreMoved):  # until it looks again
         await store.step(1)
     store.clock.now += LOOK_SECONDS
     assert await store.step(1)
-    assert not store.is_lost
+    assert not store.is_moved
     assert caplog.messages[1:] == [f"the session store in {tmp_path / 'store'} is back in its place"]
     await store.close()
 
@@ -146,7 +146,7 @@ async def test_files_that_nobody_may_look_at_are_not_lost(tmp_path: Path, monkey
     with monkeypatch.context() as patch:
         patch.setattr("service.stores.lmdb.identity._found", _refused)
         store.clock.now += LOOK_SECONDS
-        assert not store.is_lost
+        assert not store.is_moved
         assert await store.step(1)
     await store.close()
 

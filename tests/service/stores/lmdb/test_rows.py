@@ -7,19 +7,19 @@ from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Damaged, Record
 from service.stores.lmdb.rows import (
     TAIL,
-    Filing,
+    Indexed,
+    entry_minute_of,
     expiry_of,
-    filed_of,
-    filing_of,
+    has_same_entries,
     has_tail,
     id_of,
-    is_filed_alike,
+    indexed_of,
     is_intact,
     key_of,
-    refiled,
     step_of,
     to_record,
     to_rows,
+    with_entry_minute,
 )
 
 A = new_session_id(1000.0)
@@ -38,32 +38,34 @@ RECORDS = st.builds(
 
 
 @given(RECORDS, U32)
-def test_a_record_comes_back_and_its_head_tells_what_indexes_ask(record: Record, filed: int) -> None:
+def test_a_record_comes_back_and_its_head_tells_what_indexes_ask(record: Record, entry_minute: int) -> None:
     key = key_of(record.session_id)
-    head, tail, _ = to_rows(key, record, filed)
+    head, tail, _ = to_rows(key, record, entry_minute)
     assert to_record(key, record.session_id, head, tail) == to_record(key, None, head, tail) == record
     assert is_intact(key, head)
-    assert (id_of(key, head), step_of(head), filed_of(head)) == (record.session_id, record.step, filed)
+    assert (id_of(key, head), step_of(head), entry_minute_of(head)) == (record.session_id, record.step, entry_minute)
     assert expiry_of(head) == record.expires_at // 60
     assert has_tail(head) == bool(tail)
-    assert filing_of(head) == Filing(
+    assert indexed_of(head) == Indexed(
         None if record.ended == CHECKPOINT else record.owner.encode(),
         None if record.ended else record.bundle.encode(),
         None if record.ended else record.used_at // 60,
-        filed,
+        entry_minute,
         len(record.body),
     )
 
 
 @given(RECORDS, U32, RECORDS, U32)
-def test_what_is_filed_alike_has_the_same_filing(before: Record, filed: int, after: Record, filed_after: int) -> None:
+def test_what_has_the_same_entries_is_indexed_alike(
+    before: Record, entry_minute: int, after: Record, minute_after: int
+) -> None:
     key = key_of(before.session_id)
-    old = to_rows(key, before, filed)
-    new = to_rows(key, after._replace(session_id=before.session_id), filed_after)
-    stepped = to_rows(key, before._replace(step=7), filed)
-    if is_filed_alike(old.head, new):
-        assert filing_of(old.head) == filing_of(new.head)
-    assert is_filed_alike(old.head, stepped)
+    old = to_rows(key, before, entry_minute)
+    new = to_rows(key, after._replace(session_id=before.session_id), minute_after)
+    stepped = to_rows(key, before._replace(step=7), entry_minute)
+    if has_same_entries(old.head, new):
+        assert indexed_of(old.head) == indexed_of(new.head)
+    assert has_same_entries(old.head, stepped)
 
 
 @given(RECORDS, st.integers(0, 10**6), st.integers(1, 255))
@@ -92,11 +94,11 @@ def test_a_tail_fills_its_pages(num_bytes: int) -> None:
     assert (len(tail) + 16) % 4096 == 0 or len(head) < 100
 
 
-def test_a_head_is_filed_again_without_another_change() -> None:
+def test_a_head_gets_another_entry_minute_without_another_change() -> None:
     record = Record(A, "ann", "echo:1", 3, 6000, 600, "", bytes(5000))
     head, tail, _ = to_rows(key_of(A), record, 1)
-    again = refiled(key_of(A), head, 110)
-    assert filed_of(again) == 110
+    again = with_entry_minute(key_of(A), head, 110)
+    assert entry_minute_of(again) == 110
     assert to_record(key_of(A), None, again, tail) == record
 
 

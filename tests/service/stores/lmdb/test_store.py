@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from service.record.ids import new_session_id
-from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Successors, Swap, Unavailable
+from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Swap, SwapGroup, Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb import store as lmdb_store
 from service.stores.lmdb.boot import Boot, boot_id, read_boot
@@ -20,7 +20,7 @@ from service.stores.lmdb.check import Counted, count_records, read_counts
 from service.stores.lmdb.disk_room import DiskShort
 from service.stores.lmdb.environment import OpenedStore
 from service.stores.lmdb.identity import Identity
-from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, refile
+from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, correct_entries
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
 from tests.fakes.disk import small_disk
@@ -135,12 +135,10 @@ async def test_a_damaged_head_is_not_overwritten(store: LmdbStore) -> None:
     ]
 
 
-def group_of(ids: list[str], step: int, used_at: int = 6000, num_bytes: int = 4200) -> Successors:
+def group_of(ids: list[str], step: int, used_at: int = 6000, num_bytes: int = 4200) -> SwapGroup:
     """What follows records of `record_of` that stand at the step before."""
     bodies = np.full((len(ids), num_bytes), step, np.uint8)
-    return Successors(
-        ids, [step] * len(ids), [600] * len(ids), "ann", "echo:1", used_at, bodies[:, :99], bodies[:, 99:]
-    )
+    return SwapGroup(ids, [step] * len(ids), [600] * len(ids), "ann", "echo:1", used_at, bodies[:, :99], bodies[:, 99:])
 
 
 async def test_a_damaged_head_is_not_overwritten_by_its_groups_step(store: LmdbStore) -> None:
@@ -372,7 +370,7 @@ async def test_a_sweep_files_again_what_has_been_used(store: LmdbStore) -> None:
     assert len(await store.overdue(9660, 10**6)) == 2500
 
 
-async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_filed_again(store: LmdbStore) -> None:
+async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_corrected(store: LmdbStore) -> None:
     first, *used = sorted([new_session_id(n) for n in range(SWEPT_ENTRIES)], key=key_of)
     later = record_of(C)._replace(used_at=6120)
     await create(store, later, *map(record_of, [first, *used]))
@@ -380,12 +378,12 @@ async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_filed_a
     assert await store.overdue(6780, 10**6) == [record_of(first), later]
 
 
-async def test_what_is_deleted_before_it_is_filed_again_stays_deleted(store: LmdbStore) -> None:
+async def test_what_is_deleted_before_its_entry_is_corrected_stays_deleted(store: LmdbStore) -> None:
     await create(store, record_of(A))
     await store.delete([A])
     opened = store._open()
     with opened.environment.begin(write=True) as txn:
-        refile(opened.tables, txn, [Entry(110, key_of(A))])
+        correct_entries(opened.tables, txn, [Entry(110, key_of(A))])
     assert await store.load([A]) == [None]
     assert await store.count() == Count(0, 0)
 

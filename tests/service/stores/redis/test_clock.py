@@ -11,7 +11,7 @@ from service.stores.base import Record, Swap
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.store import RedisStore
 from tests.fakes.clock import Clock
-from tests.service.stores.redis.test_weakness import opened
+from tests.service.stores.redis.test_inspection import opened
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ def time_of(server: RedisServer) -> int:
 
 
 def put_ahead(store: RedisStore) -> None:
-    store._clock.learn(time.time() + A_DAY, store._clock.uptime())
+    store._clock.set(time.time() + A_DAY, store._clock.uptime())
 
 
 def test_a_clock_goes_by_the_machine_s_until_the_server_has_told() -> None:
@@ -46,7 +46,7 @@ def test_the_server_read_its_clock_half_way_between_question_and_answer() -> Non
     uptime = Clock(3.0)
     clock = ServerClock(Clock(7.0), uptime)
     uptime.now = 5.0
-    clock.learn(1000.0, 3.0)
+    clock.set(1000.0, 3.0)
     assert (clock(), clock.is_known) == (1001.0, True)
     uptime.now = 15.0
     assert clock() == 1011.0
@@ -55,7 +55,7 @@ def test_the_server_read_its_clock_half_way_between_question_and_answer() -> Non
 def test_setting_the_machine_s_clock_then_changes_nothing() -> None:
     wall = Clock(7.0)
     clock = ServerClock(wall, Clock(3.0))
-    clock.learn(1000.0, 3.0)
+    clock.set(1000.0, 3.0)
     wall.now = 1e9
     assert clock() == 1000.0
 
@@ -71,11 +71,11 @@ async def test_a_machine_whose_clock_is_apart_expires_nothing_that_is_in_use(ser
 
 
 @NEEDS_REDIS
-async def test_a_clock_that_drifts_is_set_right_at_each_look(server: RedisServer) -> None:
+async def test_a_clock_that_drifts_is_set_right_at_each_inspection(server: RedisServer) -> None:
     async with opened(server.url) as store:
         await store.count()
         put_ahead(store)
-        await store.losses()
+        await store.inspect()
         assert abs(store.clock() - time_of(server)) < PATIENCE_SECONDS
 
 
@@ -93,9 +93,8 @@ async def test_a_server_that_may_not_tell_its_time_is_used_all_the_same(server: 
     server.cli("ACL", "SETUSER", "ann", "on", ">word", "~*", "+@all", "-time")
     async with opened(f"redis://ann:word@127.0.0.1:{server.port}") as store:
         assert (await store.count()).num_live == 0
-        (sentence,) = await store.weaknesses()
+        (sentence,) = (await store.inspect()).weaknesses
         assert "TIME is not allowed" in sentence
-        await store.losses()
         assert not store._clock.is_known
 
 

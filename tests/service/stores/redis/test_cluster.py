@@ -119,7 +119,7 @@ async def test_a_connection_that_is_to_be_made_anew_is_free_as_soon_as_its_turn_
 
 
 @pytest.mark.parametrize("are_indexes_first", [False, True])
-async def test_a_shard_is_not_filed_again_while_it_moves(
+async def test_a_shard_is_not_rebuilt_while_it_moves(
     servers: list[RedisServer], store: RedisStore, are_indexes_first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards = defaultdict(list)
@@ -137,7 +137,7 @@ async def test_a_shard_is_not_filed_again_while_it_moves(
     first = index_keys(shard) if are_indexes_first else [record_key(one.encode())]
     servers[source].cli("MIGRATE", *address, "", "0", "2000", "KEYS", *(key.decode() for key in first))
     with pytest.raises(Unavailable):
-        await store._index.refile([shard])
+        await store._index.rebuild([shard])
     for each in (one, other):
         assert await store.load([each]) == [record(each, 0)]
     monkeypatch.setattr(cluster, "MAX_ROUNDS", 1000)
@@ -150,7 +150,7 @@ async def test_a_shard_is_not_filed_again_while_it_moves(
         servers[n].cli("CLUSTER", "SETSLOT", slot, "NODE", names[target])
     assert await together == await store.load([one, other]) == [record(one, 0), record(other, 0)]
     assert await store.count() == before
-    await store._index.refile([shard])
+    await store._index.rebuild([shard])
     assert await store.count() == before
 
 

@@ -9,7 +9,7 @@ from service.stores.base import Unavailable
 from service.stores.redis import connection
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
-from service.stores.redis.link import Answered, Reply
+from service.stores.redis.link import Reply
 from service.stores.redis.script import Command
 from tests.ports import free_port
 
@@ -22,9 +22,9 @@ class Told:
 
     info: str
 
-    async def ask_all(self, *words: bytes) -> list[Answered]:
+    async def ask_all(self, *words: bytes) -> dict[str, Reply]:
         assert words[0] == b"INFO"
-        return [Answered("redis:6379", self.info.encode())]
+        return {"redis:6379": self.info.encode()}
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
         assert [command.words for command in commands] == [[b"TIME"]]

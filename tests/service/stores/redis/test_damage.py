@@ -108,7 +108,7 @@ async def test_a_record_that_the_server_has_dropped_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("index", ["due", "use", "owners"])
-async def test_an_entry_that_is_missing_has_its_shard_filed_again(
+async def test_an_entry_that_is_missing_has_its_shard_rebuilt(
     server: RedisServer, store: RedisStore, index: str
 ) -> None:
     ids = (new_session_id(1000.0 * n) for n in range(3, 5000))
@@ -126,28 +126,28 @@ async def test_an_entry_that_is_missing_has_its_shard_filed_again(
 async def test_a_record_that_another_worker_deletes_meanwhile_is_no_broken_index(
     server: RedisServer, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, load, refile = RedisStore(server.url, Limits()), store.load, store._index.refile
-    filed: list[int] = []
+    other, load, rebuild = RedisStore(server.url, Limits()), store.load, store._index.rebuild
+    rebuilt: list[int] = []
 
     async def load_late(session_ids: Sequence[str]) -> list[Record | Damaged | None]:
         await other.delete([B])
         return await load(session_ids)
 
     async def noted(shards: Iterable[int]) -> None:
-        filed.extend(shards)
-        await refile(filed)
+        rebuilt.extend(shards)
+        await rebuild(rebuilt)
 
     monkeypatch.setattr(store, "load", load_late)
-    monkeypatch.setattr(store._index, "refile", noted)
+    monkeypatch.setattr(store._index, "rebuild", noted)
     assert {each.session_id for each in await store.idlest(9)} == {A, C}
-    assert not filed
+    assert not rebuilt
     server.cli("DEL", key(C))
     assert {each.session_id for each in await store.idlest(9)} == {A}
-    assert len(filed) == 1
+    assert len(rebuilt) == 1
     await other.close()
 
 
-async def test_a_shard_filed_again_is_as_it_was(server: RedisServer, store: RedisStore) -> None:
+async def test_a_rebuilt_shard_is_as_it_was(server: RedisServer, store: RedisStore) -> None:
     saved = record(f"{A}~saved", ended=CHECKPOINT, body=b"12")
     ended = record(f"{B}-ended", ended="ended", body=b"")
     assert all(await store.swap([Swap(saved, None), Swap(ended, None)]))
@@ -156,7 +156,7 @@ async def test_a_shard_filed_again_is_as_it_was(server: RedisServer, store: Redi
     server.cli("DEL", *(each for each in server.cli("KEYS", "*").split() if each.rpartition(":")[2] in indexes))
     server.cli("ZADD", index_keys(shard_of(encoded(A)))[0].decode(), "XX", "1", A)
     assert await store.count() == Count(0, 0)
-    await store._index.refile(range(256))
+    await store._index.rebuild(range(256))
     assert before == [sorted(server.cli("DEBUG", "DIGEST-VALUE", each) for each in server.cli("KEYS", "*").split())]
     assert await store.count() == Count(3, 17)
 

@@ -74,7 +74,7 @@ async def test_a_server_that_is_not_there_is_told_without_its_password() -> None
             await absent.swap([Swap(record(IDS[0]), None)])
         assert "secret" not in str(told.value)
         with pytest.raises(Unavailable):
-            await absent.weaknesses()
+            await absent.inspect()
 
 
 @pytest.mark.usefixtures("impatience")
@@ -102,7 +102,7 @@ async def test_a_server_without_memory_is_read_from_and_takes_tombstones(
         await store.swap([Swap(record(IDS[0], 1), 0)])
     assert await store.load(IDS) == records
     assert len(await store.idlest(9)) == len(IDS)
-    await store._index.refile({shard_of(encoded(each)) for each in IDS})
+    await store._index.rebuild({shard_of(encoded(each)) for each in IDS})
     tombstone = record(IDS[1], 1, b"")._replace(ended="expired")
     assert await store.swap([Swap(tombstone, 0)]) == [True]
     await store.delete(IDS[2:3])

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from service.stores.base import QuotaReached
+from service.stores.limits import Limits
 from service.stores.redis.quota import RedisQuota
 from service.stores.redis.room import STALE_SECONDS
 from tests.fakes.process import settle
@@ -36,7 +37,7 @@ def counts() -> Counts:
 
 @pytest.fixture
 def quota(counts: Counts) -> RedisQuota:
-    return RedisQuota(3, counts.read, lambda: counts.now)
+    return RedisQuota(Limits(max_sessions_per_owner=3), counts.read, lambda: counts.now)
 
 
 async def open_one(quota: RedisQuota, counts: Counts, owner: str = "ann", written: asyncio.Event | None = None) -> None:
@@ -60,7 +61,7 @@ async def test_nobody_is_refused_by_an_old_count(quota: RedisQuota, counts: Coun
         await open_one(quota, counts)
     with pytest.raises(QuotaReached) as refused:
         await open_one(quota, counts)
-    assert (refused.value.num_live, refused.value.most) == (3, 3)
+    assert (refused.value.num_live, refused.value.max_sessions) == (3, 3)
     counts.num_live["ann"] -= 1
     await open_one(quota, counts)
     assert counts.num_live["ann"] == 3
@@ -95,7 +96,7 @@ async def test_one_owner_that_is_refused_keeps_no_room_of_another(quota: RedisQu
 
 
 async def test_without_a_quota_nothing_is_read(counts: Counts) -> None:
-    async with RedisQuota(0, counts.read).opening({"ann": 10**6}):
+    async with RedisQuota(Limits(), counts.read).opening({"ann": 10**6}):
         assert counts.reads == []
 
 

@@ -1,0 +1,157 @@
+"""What Redis servers tell of themselves: what their configuration may lose, and what they have lost, in sentences.
+
+The service promises that nothing acknowledged is lost. That takes an append-only file that is synced before each reply,
+memory that is never reclaimed from sessions, and no replica that may be promoted without the last writes.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from service.stores.redis.link import Reply
+
+Info = Mapping[str, str]
+"""A server's reply to INFO: values by name."""
+
+_FLUSHES = ("cmdstat_flushall", "cmdstat_flushdb")
+
+
+def parse_info(reply: Reply) -> Info | None:
+    """Return what a server replies to INFO, or None if it refuses to."""
+    if not isinstance(reply, bytes):
+        return None
+    lines = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def is_replica(info: Info) -> bool:
+    """Whether a server follows another one."""
+    return info.get("role") == "slave"
+
+
+def weaknesses_of(infos: Mapping[str, Info | None], settings: Mapping[str, Reply]) -> list[str]:
+    """Return what may be lost with the configuration of each server, a sentence each.
+
+    Args:
+        infos: What each server says of itself, by its address; None for one that refuses to.
+        settings: Each server's reply to CONFIG GET appendfsync, by its address.
+    """
+    return [sentence for address, info in infos.items() for sentence in _of_one(address, info, settings.get(address))]
+
+
+def _of_one(address: str, info: Info | None, setting: Reply) -> list[str]:
+    if info is None:
+        return [f"Redis at {address} does not tell how it is set up (INFO): what it may lose is not known."]
+    appendfsync = setting[1].decode() if isinstance(setting, list) and len(setting) == 2 else None
+    found = [_of_role(info), _of_file(info, appendfsync), _of_memory(info), _of_replicas(info)]
+    return [f"Redis at {address} {sentence}" for sentence in found if sentence]
+
+
+def _of_role(info: Info) -> str | None:
+    if not is_replica(info):
+        return None
+    return "has become a replica, which cannot be written to: nothing is opened or stepped (name its primary)."
+
+
+def _of_file(info: Info, appendfsync: str | None) -> str | None:
+    if info.get("aof_enabled") != "1":
+        return (
+            "keeps no append-only file: when it stops, steps that were acknowledged since its last snapshot are lost, "
+            "or all sessions (set appendonly yes and appendfsync always)."
+        )
+    if appendfsync is None:
+        return (
+            "does not tell how its append-only file is synced (CONFIG is not allowed): whether acknowledged steps "
+            "outlive a crash of its machine could not be checked."
+        )
+    if appendfsync != "always":
+        return (
+            f"syncs its append-only file with appendfsync {appendfsync}: a crash of its machine loses the steps of the "
+            "last second or more (set appendfsync always)."
+        )
+    return None
+
+
+def _of_memory(info: Info) -> str | None:
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction":
+        return None
+    return (
+        f"drops keys when its memory is full (maxmemory-policy {policy}): sessions disappear as if they had never "
+        "existed (set maxmemory-policy noeviction)."
+    )
+
+
+def _of_replicas(info: Info) -> str | None:
+    if info.get("connected_slaves", "0") == "0":
+        return None
+    return (
+        f"has {info['connected_slaves']} replica(s), which follow asynchronously: a failover loses the steps that had "
+        "been acknowledged and had not reached the promoted one, mostly those of its last moments."
+    )
+
+
+class _Seen(NamedTuple):
+    """A server at an inspection.
+
+    Attributes:
+        run_id: Another one after each of its starts.
+        num_evicted: Keys that it has evicted since its start.
+        num_flushes: How often it was told to empty a database since its start.
+    """
+
+    run_id: str
+    num_evicted: int
+    num_flushes: int
+
+
+class ServerLosses:
+    """Compares each server with what it was at the last inspection. Nothing is known of the time before the first."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+
+    def look(self, infos: Mapping[str, Info | None]) -> list[str]:
+        """Return what was lost since the last inspection, a sentence each.
+
+        Args:
+            infos: What each server says of itself, by its address; None for one that refuses to.
+        """
+        losses: list[str] = []
+        for address, info in infos.items():
+            if info is None:
+                continue
+            seen, before = _seen(info), self._seen.get(address)
+            self._seen[address] = seen
+            if before is not None:
+                losses += [f"Redis at {address} {sentence}" for sentence in _losses_between(before, seen)]
+        return losses
+
+    @property
+    def num_evicted(self) -> int:
+        """Keys that the servers have evicted since their starts."""
+        return sum(seen.num_evicted for seen in self._seen.values())
+
+
+def _losses_between(before: _Seen, seen: _Seen) -> list[str]:
+    if seen.run_id != before.run_id:
+        return ["was restarted, or is another server now: sessions are lost that its append-only file did not have."]
+    losses = []
+    if seen.num_evicted > before.num_evicted:
+        num_new = seen.num_evicted - before.num_evicted
+        losses.append(
+            f"has evicted {num_new} keys for lack of memory: if they were sessions, those are lost, and answered as if "
+            "they had never existed (set maxmemory-policy noeviction)."
+        )
+    if seen.num_flushes > before.num_flushes:
+        losses.append("was told to empty a database (FLUSHALL, FLUSHDB): if it was this one, all sessions are lost.")
+    return losses
+
+
+def _seen(info: Info) -> _Seen:
+    num_flushes = sum(_calls(info.get(name, "")) for name in _FLUSHES)
+    return _Seen(info.get("run_id", ""), int(info.get("evicted_keys", 0)), num_flushes)
+
+
+def _calls(statistics: str) -> int:
+    """Return the first of a command's statistics: calls=1,usec=7,..."""
+    return int(statistics.partition(",")[0].removeprefix("calls=") or 0)

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+# The cores are fewer than the threads that torch would start, here and in what tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

@@ -1,18 +1,25 @@
 """Asking the service: what was answered, or what it refused."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx
+import orjson
 
 Json = dict[str, Any]
+
+
+def http_client(url: str, timeout: float = 60, **options: Any) -> httpx.Client:  # noqa: ANN401  whatever httpx takes
+    """A client of a service on this machine: it speaks no TLS, so it does without certificates, slow to load."""
+    return httpx.Client(base_url=url, timeout=timeout, verify=False, **options)  # noqa: S501  there is no TLS
 
 
 def ask(client: httpx.Client, path: str, body: Json) -> Json:
     """The answer to a request that must succeed."""
     response = client.post(path, json=body)
     assert response.is_success, response.text
-    answer: Json = response.json()
+    answer: Json = orjson.loads(response.content)  # an answer may have many megabytes
     return answer
 
 
@@ -35,3 +42,13 @@ def last_step(client: httpx.Client, model: str, steps: Iterable[Json]) -> Json:
     for inputs in steps:
         outputs = step(client, session_id, inputs)
     return outputs
+
+
+def events(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:
+    """Server-sent events as they come."""
+    name = ""
+    for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))

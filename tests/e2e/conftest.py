@@ -1,4 +1,7 @@
-"""One real service of two workers, with the shipped bundles, for all tests of this folder that do not end it."""
+"""Two real services of two workers, with the shipped bundles, for all tests of this folder that do not end them.
+
+One of them asks for keys.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +11,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from service.keys.key_file import add_key
-from tests.e2e.asking import open_session
+from tests.e2e.asking import http_client, open_session
+from tests.e2e.bundles import SENTIMENT, import_into
 from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient
 from tests.e2e.visitor import Visitor, browser_path
@@ -17,18 +21,6 @@ from tests.service.stores.redis_server import RedisServer, redis_server
 
 EXPORT_KEY = "0123456789abcdef" * 2
 SHARED = {"UNROLLED_WORKERS": "2", "UNROLLED_EXPORT_KEY": EXPORT_KEY}
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of keys, empty until somebody has one."""
-    return tmp_path_factory.mktemp("keys") / "keys"
-
-
-@pytest.fixture(scope="module")
-def tokens(keys: Path) -> dict[str, str]:
-    """A key of each owner, in that file."""
-    return {owner: add_key(keys, owner) for owner in ("ann", "bob")}
 
 
 @pytest.fixture(scope="session")
@@ -41,15 +33,35 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def client(server: Server) -> Iterator[httpx.Client]:
     """A client of the running service."""
-    with httpx.Client(base_url=server.url, timeout=60) as opened:
+    with http_client(server.url) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
 def fast(server: Server) -> Iterator[httpx.Client]:
     """A client of the running service's second port."""
-    with httpx.Client(base_url=server.fast_url, timeout=60) as opened:
+    with http_client(server.fast_url) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of keys, empty until somebody has one."""
+    return tmp_path_factory.mktemp("keys") / "keys"
+
+
+@pytest.fixture(scope="session")
+def tokens(keys: Path) -> dict[str, str]:
+    """A key of each owner, in that file."""
+    return {owner: add_key(keys, owner) for owner in ("ann", "bob")}
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory, keys: Path, tokens: dict[str, str]) -> Iterator[Server]:
+    """A service that asks who calls."""
+    assert tokens
+    with Server(tmp_path_factory.mktemp("home"), settings={**SHARED, "UNROLLED_API_KEYS": str(keys)}) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +91,14 @@ def silent(server: Server, client: httpx.Client) -> Iterator[SilentClient]:
 def home(tmp_path: Path) -> Path:
     """A home for a service that a test starts itself."""
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a service of one small bundle, to be copied: to import one takes seconds."""
+    home = tmp_path_factory.mktemp("small")
+    import_into(home, SENTIMENT)
+    return home
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-import httpx
 import yaml
 
-from tests.e2e.server import ROOT, STOP_SECONDS, free_port, is_ready, until
+from tests.e2e.asking import http_client
+from tests.e2e.server import ROOT, STOP_SECONDS, is_ready, until
+from tests.ports import free_port
 
 BINARY = which("prometheus")
 START_SECONDS = 30
@@ -63,8 +64,8 @@ class Prometheus:
         return [rule for group in self._get("rules")["groups"] for rule in group["rules"]]
 
     def _get(self, what: str, **asked: str) -> dict[str, Any]:
-        answer = httpx.get(f"http://127.0.0.1:{self.port}/api/v1/{what}", params=asked)
-        told: dict[str, Any] = answer.json()
+        with http_client(f"http://127.0.0.1:{self.port}") as client:
+            told: dict[str, Any] = client.get(f"/api/v1/{what}", params=asked).json()
         assert told["status"] == "success", told
         found: dict[str, Any] = told["data"]
         return found

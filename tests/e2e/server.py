@@ -17,19 +17,13 @@ from typing import Self
 
 import psutil
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
+START_SECONDS = 120  # on a machine that others use as well
 STOP_SECONDS = 30
 POLL_SECONDS = 0.02
 WORKER = "_bentoml_impl.worker.service"
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def is_listening(port: int) -> bool:
@@ -50,7 +44,7 @@ def until(holds: Callable[[], bool], seconds: float, what: str) -> float:
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
     """The caller's environment with a model store and a session store of its own and the given settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("UNROLLED_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("UNROLLED_", "OMP_"))}
     own = {
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",

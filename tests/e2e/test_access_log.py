@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-import httpx
 from websockets.sync.client import connect
 
-from tests.e2e.asking import open_session, step
+from tests.e2e.asking import http_client, open_session, step
 from tests.e2e.server import Server, until
 
 LINE = re.compile(r'\[INFO\] \[\S+\] 127\.0\.0\.1 "((?:POST|WS) \S+" \d+)(?: \d+ bytes)? \d+\.\d ms(.*)')
@@ -17,7 +16,7 @@ def test_each_request_is_a_line(tmp_path: Path) -> None:
     with Server(tmp_path, settings={"UNROLLED_ACCESS_LOG": "1"}) as server:
         for number, url in enumerate((server.url, server.fast_url)):
             request_id = f", request {number}"
-            with httpx.Client(base_url=url, headers={"X-Request-ID": str(number)}) as client:
+            with http_client(url, headers={"X-Request-ID": str(number)}) as client:
                 session_id = open_session(client, "generation")
                 step(client, session_id, {"ids": [1]})
             expected += [('POST /sessions" 201', request_id), (f'POST /sessions/{session_id}/steps" 200', request_id)]

@@ -3,7 +3,6 @@
 CHAOS_KILLS says how often; `make chaos` is the long version.
 """
 
-import asyncio
 import logging
 import os
 import random
@@ -14,11 +13,9 @@ import httpx
 import psutil
 import pytest
 
-from service.stores.base import Record
-from service.stores.limits import Limits
-from service.stores.lmdb.store import LmdbStore
+from tests.e2e.asking import http_client
 from tests.e2e.exposition import metrics
-from tests.e2e.load import Load
+from tests.e2e.load import Load, stored_steps
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
 from tests.e2e.workers import worker_of
 
@@ -30,7 +27,6 @@ STEPS_BEFORE_KILL = 200
 BACK_SECONDS = 2.0
 BACK_TRIES = 3  # others use the machine as well, and two seconds are short
 SPARE_SECONDS = 40
-LOADING_PERCENT = 15
 logger = logging.getLogger(__name__)
 
 
@@ -41,23 +37,11 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def stored_steps(server: Server, session_ids: list[str]) -> dict[str, int]:
-    """The next step of each session, as the store has it, whoever serves or does not."""
-
-    async def load() -> dict[str, int]:
-        store = LmdbStore(server.home / "sessions", Limits())
-        records = await store.load(session_ids)
-        await store.close()
-        return {record.session_id: record.step for record in records if isinstance(record, Record)}
-
-    return asyncio.run(load())
-
-
 def served_steps(server: Server) -> dict[str, int]:
     """The next step of each session, as the service lists them."""
     steps: dict[str, int] = {}
     after: str | None = ""
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+    with http_client(server.url) as client:
         while after is not None:
             response = client.get("/sessions", params={"after": after})
             assert response.is_success, response.text
@@ -81,16 +65,23 @@ def kill_worker(server: Server) -> psutil.Process:
 
 def is_answering(server: Server, pid: int) -> bool:
     """Whether a connection to the second port reaches that process, and is answered."""
-    with httpx.Client(base_url=server.fast_url, timeout=5) as client:
+    with http_client(server.fast_url, timeout=5) as client:
         try:
             return worker_of(server, client) == pid
         except (httpx.TransportError, StopIteration):
             return False
 
 
+def has_loaded(server: Server, worker: psutil.Process) -> bool:
+    """Whether the log of a service that was started once says that a worker has everything but a seat."""
+    words = worker.cmdline()
+    worker_id = words[words.index("--worker-id") + 1]
+    return f"[entry_service:unrolled:{worker_id}] Running startup hook" in server.log.read_text()
+
+
 def num_workers_started(server: Server) -> float:
     """How many workers have begun to serve, as the metrics have it."""
-    with httpx.Client(base_url=server.url) as client:
+    with http_client(server.url) as client:
         return metrics(client)["rnn_workers_started_total"]
 
 
@@ -98,7 +89,7 @@ def seconds_without_a_killed_worker(server: Server) -> float:
     """How long it takes until the spare worker, which had loaded, answers in its place."""
     until(lambda: len(server.spares()) == 1, SPARE_SECONDS, "a spare worker is there")
     (spare,) = server.spares()
-    until(lambda: spare.cpu_percent(interval=0.5) < LOADING_PERCENT, SPARE_SECONDS, "the spare worker has loaded")
+    until(lambda: has_loaded(server, spare), SPARE_SECONDS, "the spare worker has loaded")
     killed = time.monotonic()
     victim = kill_worker(server)
     until(lambda: is_answering(server, spare.pid), SPARE_SECONDS, "the spare worker answers")

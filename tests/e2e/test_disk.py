@@ -1,7 +1,6 @@
 """What a disk does: it fills up, and it damages what was written."""
 
 import asyncio
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,12 @@ import pytest
 from service.stores.limits import Limits
 from service.stores.lmdb.rows import key_of
 from service.stores.lmdb.store import LmdbStore
-from tests.e2e.asking import Json, ask, open_session
+from tests.e2e.asking import Json, ask, http_client, open_session
 from tests.e2e.server import Server, until
 from tests.e2e.stream import open_stream
 from tests.e2e.surfaces import over_http, whole
 from tests.e2e.workers import client_of_each
+from tests.fakes.disk import small_disk
 
 pytestmark = pytest.mark.e2e
 IDS = np.random.default_rng(8).integers(0, 65, 20).tolist()
@@ -25,25 +25,22 @@ RECOVERY_SECONDS = 30
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of four MiB."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
-    mounted = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603  words of this test
-    if mounted.returncode:
-        pytest.skip(f"mounting is not permitted here: {mounted.stderr.decode().strip()}")
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)  # noqa: S603, S607  words of this test
+    with small_disk(tmp_path, mebibytes=4) as mounted:
+        yield mounted
 
 
 def test_a_full_disk_refuses_harms_nobody_and_is_forgotten_once_there_is_room(
-    small_disk: Path, tmp_path_factory: pytest.TempPathFactory
+    disk: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    ballast = small_disk / "ballast"
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(2 * 2**20))
-    settings = {"UNROLLED_WORKERS": "2", "UNROLLED_STORE": f"lmdb://{small_disk}/sessions"}
+    settings = {"UNROLLED_WORKERS": "2", "UNROLLED_STORE": f"lmdb://{disk}/sessions"}
     with (
         Server(tmp_path_factory.mktemp("home"), settings=settings) as server,
         client_of_each(server) as clients,
+        http_client(server.url) as client,
     ):
         pair = list(clients.values())
         processes = [process.pid for process in server.processes()]
@@ -62,7 +59,7 @@ def test_a_full_disk_refuses_harms_nobody_and_is_forgotten_once_there_is_room(
         for worker in pair:
             assert worker.get(f"/sessions/{early[0]}").json()["step"] == 1
             assert worker.get("/readyz").is_success
-        assert httpx.post(f"{server.url}/sentiment", json={"text": "fine"}).is_success
+        assert client.post("/sentiment", json={"text": "fine"}).is_success
         # Sessions go on and end, and the room of those that have ended is taken by others.
         for n in range(20):
             session_id = opened[-1 - n]

@@ -9,11 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.e2e.asking import Json, open_session, step
-from tests.e2e.load import Load
+from tests.e2e.asking import Json, events, http_client, open_session, step
+from tests.e2e.load import Load, stored_steps
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
-from tests.e2e.test_chaos import stored_steps
-from tests.e2e.test_exactly_once import events
 from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e
@@ -68,7 +66,7 @@ def is_ready(client: httpx.Client) -> bool:
 
 def test_readiness_goes_first_and_what_was_taken_is_answered_in_full(stopping: Server) -> None:
     def streamed() -> list[str]:
-        with httpx.Client(base_url=stopping.url, timeout=60) as own:
+        with http_client(stopping.url) as own:
             session_id = open_session(own, "generation")
             body = {"inputs": LONG, "stream": True}
             with own.stream("POST", f"/sessions/{session_id}/steps", json=body) as response:

@@ -1,6 +1,5 @@
 """Exactly once: whatever a network does and whoever races, a named step is taken once and answered for ever."""
 
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.asking import Json, ask, open_session, step
+from tests.e2e.asking import Json, ask, events, http_client, open_session, step
 from tests.e2e.proxy import Fate, network
 from tests.e2e.server import Server
 from tests.e2e.stream import open_stream
@@ -47,7 +46,7 @@ def test_a_network_that_loses_repeats_and_delays_changes_no_bit(
     answers: list[Logits] = []
     with (
         network(server.fast_port, lambda: next(left, Fate.DELIVERED)) as proxy,
-        httpx.Client(base_url=proxy.url) as far,
+        http_client(proxy.url) as far,
     ):
         for number, token in enumerate(SEQUENCE):
             response = persistent_step(far, session_id, number, {"ids": [token]})
@@ -108,16 +107,6 @@ def test_unnamed_steps_of_two_writers_are_all_taken_one_after_the_other(pair: li
     assert sorted(steps) == list(range(1, 2 * ROUNDS + 1))
 
 
-def events(lines: Iterator[str]) -> Iterator[tuple[str, Json]]:
-    """Server-sent events as they come."""
-    name = ""
-    for line in lines:
-        if line.startswith("event: "):
-            name = line.removeprefix("event: ")
-        elif line.startswith("data: "):
-            yield name, json.loads(line.removeprefix("data: "))
-
-
 def streamed(client: httpx.Client, session_id: str, number: int, inputs: Json) -> tuple[str, Json]:
     """The text of a streamed step and its final event."""
     body = {"step": number, "inputs": inputs, "stream": True}
@@ -133,8 +122,10 @@ def test_a_stream_cut_before_its_final_event_commits_nothing_and_begins_again_wi
 ) -> None:
     session_id = open_session(client, "generation")
     body = {"step": 0, "inputs": LONG, "stream": True}
-    url = (server.url, server.fast_url)[port]
-    with httpx.stream("POST", f"{url}/sessions/{session_id}/steps", json=body) as response:
+    with (
+        http_client((server.url, server.fast_url)[port]) as leaving,
+        leaving.stream("POST", f"/sessions/{session_id}/steps", json=body) as response,
+    ):
         told = events(response.iter_lines())
         beginning = "".join(next(told)[1]["text"] for _ in range(3))
     assert client.get(f"/sessions/{session_id}").json()["step"] == 0
@@ -155,11 +146,11 @@ def test_a_streamed_step_is_told_again_after_its_final_event_with_the_same_bits(
 def test_a_stream_whose_client_read_nothing_is_told_again(server: Server, client: httpx.Client) -> None:
     session_id = open_session(client, "generation")
     fates = iter([Fate.ANSWER_LOST, Fate.ANSWER_CUT])
-    with network(server.fast_port, lambda: next(fates, Fate.DELIVERED)) as proxy:
+    with network(server.fast_port, lambda: next(fates, Fate.DELIVERED)) as proxy, http_client(proxy.url) as far:
         body = {"step": 0, "inputs": SHORT, "stream": True}
         for _ in range(2):
             with pytest.raises(httpx.RemoteProtocolError):
-                httpx.post(f"{proxy.url}/sessions/{session_id}/steps", json=body, headers={"Connection": "close"})
+                far.post(f"/sessions/{session_id}/steps", json=body, headers={"Connection": "close"})
     assert client.get(f"/sessions/{session_id}").json()["step"] == 1
     text, done = streamed(client, session_id, 0, SHORT)
     assert done["outputs"]["text"] == text

@@ -1,12 +1,11 @@
 """Generation by the shipped bundle."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from tests.e2e.asking import Json, ask, last_step, open_session, step
+from tests.e2e.asking import Json, ask, events, last_step, open_session, step
 
 pytestmark = pytest.mark.e2e
 SAMPLED: Json = {"max_tokens": 120, "temperature": 0.9, "seed": 7}
@@ -19,21 +18,12 @@ def generated(client: httpx.Client, **request: object) -> Json:
 
 def streamed(client: httpx.Client, **request: object) -> tuple[list[str], Json]:
     """The pieces of a stream and its final event."""
-    pieces, end = [], {}
     body = {"prompt": "ROMEO:\n", **SAMPLED, **request, "stream": True}
     with client.stream("POST", "/generate", json=body) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
-        event = ""
-        for line in response.iter_lines():
-            if line.startswith("event: "):
-                event = line.removeprefix("event: ")
-            elif line.startswith("data: "):
-                data = json.loads(line.removeprefix("data: "))
-                if event == "done":
-                    end = data
-                else:
-                    pieces.append(data["text"])
-    return pieces, end
+        *pieces, (name, end) = events(response.iter_lines())
+    assert name == "done"
+    return [data["text"] for _, data in pieces], end
 
 
 def test_a_text_is_continued_in_english_lines(client: httpx.Client) -> None:

@@ -11,8 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.keys.key_file import add_key, read_keys, remove_key
-from tests.e2e.asking import Json, ask, open_session, step
-from tests.e2e.conftest import SHARED
+from tests.e2e.asking import Json, ask, http_client, open_session, step
 from tests.e2e.server import ROOT, Server, until
 from tests.e2e.stream import open_stream
 
@@ -23,14 +22,6 @@ OPEN = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/docs.json"
 UNKNOWN = "urn:unrolled:problem:session-unknown"
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory, keys: Path, tokens: dict[str, str]) -> Iterator[Server]:
-    """A service that asks who calls."""
-    assert tokens
-    with Server(tmp_path_factory.mktemp("home"), settings={**SHARED, "UNROLLED_API_KEYS": str(keys)}) as running:
-        yield running
-
-
 @pytest.fixture(scope="module", params=["url", "fast_url"])
 def callers(
     guarded: Server, tokens: dict[str, str], request: pytest.FixtureRequest
@@ -38,9 +29,7 @@ def callers(
     """A client of each owner on one of the two ports, and nobody's."""
     url = getattr(guarded, request.param)
     headers = {owner: {"Authorization": f"Bearer {token}"} for owner, token in tokens.items()}
-    clients = {
-        owner: httpx.Client(base_url=url, headers=headers.get(owner), timeout=60) for owner in ("ann", "bob", "nobody")
-    }
+    clients = {owner: http_client(url, headers=headers.get(owner)) for owner in ("ann", "bob", "nobody")}
     yield clients
     for client in clients.values():
         client.close()
@@ -218,9 +207,10 @@ def test_a_removed_key_ends_requests_and_streams(guarded: Server, keys: Path) ->
     token = add_key(keys, "eve")
     key_id = next(key.key_id for key in read_keys(keys).values() if key.owner == "eve")
     headers = {"Authorization": f"Bearer {token}"}
-    asked = [f"{guarded.fast_url}/models"] * 20  # each on a connection of its own, so that every worker is asked
-    until(lambda: all(httpx.get(url, headers=headers).is_success for url in asked), REVOKED_SECONDS, "the key counts")
-    with httpx.Client(base_url=guarded.fast_url, headers=headers) as eve:
+    # A connection for each request, so that every worker is asked.
+    with http_client(guarded.fast_url, headers=headers, limits=httpx.Limits(max_keepalive_connections=0)) as eve:
+        until(lambda: all(eve.get("/models").is_success for _ in range(20)), REVOKED_SECONDS, "the key counts")
+    with http_client(guarded.fast_url, headers=headers) as eve:
         session_id = open_session(eve, "sentiment")
         with open_stream(guarded.stream_url, **by_header(token)) as stream:
             assert stream.ask(session_id, {"text": "a"})["status"] == 200

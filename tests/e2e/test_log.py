@@ -1,15 +1,14 @@
-"""The log of a whole service that nobody reads, and a signal of who would have it opened anew."""
+"""The log of a whole service that nobody reads."""
 
 import os
 import select
-import signal
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.e2e.bundles import SENTIMENT, import_into
+from tests.e2e.asking import http_client
 from tests.e2e.conftest import SHARED
 from tests.e2e.server import START_SECONDS, Server, until
 
@@ -17,10 +16,9 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(small_home: Path, tmp_path: Path) -> Path:
     """With one small bundle."""
-    import_into(tmp_path, SENTIMENT)
-    return tmp_path
+    return shutil.copytree(small_home, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_log_that_nobody_reads_stops_neither_answers_nor_replacements_nor_the_end(home: Path) -> None:
@@ -33,21 +31,9 @@ def test_a_log_that_nobody_reads_stops_neither_answers_nor_replacements_nor_the_
                 os.write(reader, b"x" * select.PIPE_BUF)
         before = {worker.pid for worker in server.workers()}
         for url in (server.url, server.fast_url):
-            with httpx.Client(base_url=url, timeout=10) as client:
+            with http_client(url, timeout=10) as client:
                 assert {client.get("/livez").status_code for _ in range(100)} == {200}
         server.workers()[0].kill()
         until(lambda: len({each.pid for each in server.workers()} - before) == 1, START_SECONDS, "another worker")
         assert server.stop() == 0
     os.close(reader)
-
-
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
-def test_a_signal_to_open_the_log_anew_ends_neither_service_nor_worker(home: Path, number: signal.Signals) -> None:
-    with Server(home, settings={"UNROLLED_BUNDLES": "sentiment:latest"}) as server:
-        workers = server.workers()
-        server.process.send_signal(number)
-        workers[0].send_signal(number)
-        told = f"{number.name} is ignored"
-        until(lambda: server.log.read_text().count(told) == len(server.processes()), 10, "both have told it")
-        assert server.is_ready()
-        assert server.workers() == workers

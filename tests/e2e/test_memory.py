@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.e2e.asking import open_session, step
+from tests.e2e.asking import http_client, open_session, step
 from tests.e2e.server import Server, until
 
 pytestmark = pytest.mark.e2e
@@ -56,7 +55,7 @@ def asked(server: Server, session_id: str, stack: ExitStack) -> socket.socket:
 
 @pytest.mark.parametrize("port", ["url", "fast_url"])
 def test_large_answers_take_no_more_than_their_room_and_all_arrive(narrow: Server, port: str) -> None:
-    with httpx.Client(base_url=getattr(narrow, port), timeout=120) as client:
+    with http_client(getattr(narrow, port), timeout=120) as client:
         session_ids = [open_session(client, "generation") for _ in range(NUM_CLIENTS)]
         step(client, session_ids[0], {"ids": IDS})  # opens the graphs
         forget_peak(narrow)
@@ -68,7 +67,7 @@ def test_large_answers_take_no_more_than_their_room_and_all_arrive(narrow: Serve
 
 
 def test_clients_that_do_not_read_take_no_more_either_and_keep_nobody_waiting(narrow: Server) -> None:
-    with httpx.Client(base_url=narrow.fast_url, timeout=60) as client, ExitStack() as stack:
+    with http_client(narrow.fast_url) as client, ExitStack() as stack:
         session_ids = [open_session(client, "generation") for _ in range(NUM_CLIENTS)]
         forget_peak(narrow)
         before = resident_bytes(narrow, "VmRSS")

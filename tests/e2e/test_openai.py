@@ -1,7 +1,6 @@
 """OpenAI's own client against the real service."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import openai
@@ -9,7 +8,6 @@ import pytest
 from openai import OpenAI
 from openai.types import Completion
 
-from service.keys.key_file import add_key
 from tests.e2e.asking import Json, ask
 from tests.e2e.exposition import await_metric, metrics
 from tests.e2e.server import Server
@@ -136,13 +134,11 @@ def test_a_client_that_leaves_its_stream_calls_the_rest_off(api: OpenAI, client:
     assert 0 < written < 8 * NUM_ABANDONED / 2
 
 
-def test_a_key_is_needed_where_keys_are_set(tmp_path: Path) -> None:
-    token = add_key(tmp_path / "keys", "ann")
-    with Server(tmp_path, settings={"UNROLLED_API_KEYS": str(tmp_path / "keys")}) as guarded:
-        for url in (guarded.url, guarded.fast_url):
-            assert complete(opened(url, token), max_tokens=1).choices
-            with pytest.raises(openai.AuthenticationError) as refused:
-                complete(opened(url, "sk-somebody"))
-            assert refused.value.code == "invalid_api_key"
-            with pytest.raises(openai.AuthenticationError):
-                opened(url, "sk-somebody").models.list()
+def test_a_key_is_needed_where_keys_are_set(guarded: Server, tokens: dict[str, str]) -> None:
+    for url in (guarded.url, guarded.fast_url):
+        assert complete(opened(url, tokens["ann"]), max_tokens=1).choices
+        with pytest.raises(openai.AuthenticationError) as refused:
+            complete(opened(url, "sk-somebody"))
+        assert refused.value.code == "invalid_api_key"
+        with pytest.raises(openai.AuthenticationError):
+            opened(url, "sk-somebody").models.list()

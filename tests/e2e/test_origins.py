@@ -10,6 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.e2e.asking import http_client
 from tests.e2e.server import Server
 from tests.e2e.visitor import browser_path
 
@@ -59,7 +60,7 @@ def browser() -> Iterator[Browser]:
 
 def test_a_page_of_another_origin_calls_only_if_it_is_listed(browser: Browser, elsewhere: int, tmp_path: Path) -> None:
     allowed = f"http://app.example:{elsewhere}"
-    with Server(tmp_path, settings={"UNROLLED_ALLOWED_ORIGINS": allowed}) as server:
+    with Server(tmp_path, settings={"UNROLLED_ALLOWED_ORIGINS": allowed}) as server, http_client(server.url) as client:
         page = browser.new_page()
         for url in (server.url, server.fast_url):
             stream = url.replace("http", "ws") + "/stream"
@@ -67,18 +68,20 @@ def test_a_page_of_another_origin_calls_only_if_it_is_listed(browser: Browser, e
             for kind in ("application/json", "text/plain"):
                 assert page.evaluate(POST, [f"{url}/sessions", kind]) == REFUSED
             assert page.evaluate(CONNECT, stream) == "refused"
-            assert httpx.get(f"{url}/sessions").json()["sessions"] == []
+            assert client.get(f"{url}/sessions").json()["sessions"] == []
             page.goto(allowed)
             opened = page.evaluate(POST, [f"{url}/sessions", "application/json"])
             assert page.evaluate(CONNECT, stream) == "open"
-            assert httpx.delete(f"{url}{opened}").status_code == 204
+            assert client.delete(f"{url}{opened}").status_code == 204
 
 
-def test_a_page_whose_name_resolves_to_this_machine_reads_nothing(browser: Browser, server: Server) -> None:
+def test_a_page_whose_name_resolves_to_this_machine_reads_nothing(
+    browser: Browser, server: Server, client: httpx.Client
+) -> None:
     for url, port in ((server.url, server.port), (server.fast_url, server.fast_port)):
         assert not can_read(browser, f"http://evil.example:{port}/models")
         through_a_tunnel = {"Host": "evil.example:9999", "Origin": "http://evil.example:9999"}
-        assert httpx.post(f"{url}/sentiment", json={"text": "Dull."}, headers=through_a_tunnel).status_code == 403
+        assert client.post(f"{url}/sentiment", json={"text": "Dull."}, headers=through_a_tunnel).status_code == 403
 
 
 def test_nor_does_it_where_every_address_is_listened_on_and_published_here(browser: Browser, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from service.keys.key_file import add_key
 from tests.deploy.dashboard import expressions
-from tests.e2e.asking import ask, open_session
+from tests.e2e.asking import ask, http_client, open_session
 from tests.e2e.prometheus import BINARY, Prometheus
 from tests.e2e.server import Server, until
 
@@ -40,7 +40,7 @@ def prometheus(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="module")
 def client(server: Server) -> Iterator[httpx.Client]:
     token = add_key(server.home / "keys.txt", "grace")
-    with httpx.Client(base_url=server.url, timeout=60, headers={"authorization": f"Bearer {token}"}) as opened:
+    with http_client(server.url, headers={"authorization": f"Bearer {token}"}) as opened:
         until(lambda: opened.get("/models").is_success, SCRAPED_SECONDS, "the new key is known")
         yield opened
 

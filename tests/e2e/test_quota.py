@@ -6,14 +6,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.asking import open_session, step
+from tests.e2e.asking import http_client, open_session, step
 from tests.e2e.conftest import SHARED
 from tests.e2e.server import Server, until
 from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e
 QUOTA = 2
-EXPIRY_SECONDS = 5
+EXPIRY_SECONDS = 20
 
 Opening = Callable[[httpx.Client, str], httpx.Response]
 """Asks for one more session, given one that lives."""
@@ -48,7 +48,7 @@ def ann(limited: Server, url: str, tokens: dict[str, str]) -> Iterator[list[http
 
 @pytest.fixture
 def bob(url: str, tokens: dict[str, str]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=bearer(tokens["bob"]), timeout=60) as client:
+    with http_client(url, headers=bearer(tokens["bob"])) as client:
         yield client
         end_all(client)
 

@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.e2e.asking import ask, open_session
+from tests.e2e.asking import ask, http_client, open_session
 from tests.e2e.server import Server, until
 from tests.e2e.stream import open_stream
 from tests.e2e.surfaces import over_http, whole
@@ -28,7 +28,11 @@ def served(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_a_killed_redis_is_a_503_and_nobody_is_harmed_when_it_is_back(redis: RedisServer, served: Server) -> None:
     ids = np.random.default_rng(6).integers(0, 65, 30).tolist()
     processes = [process.pid for process in served.processes()]
-    with client_of_each(served) as clients, open_stream(served.stream_url) as stream:
+    with (
+        client_of_each(served) as clients,
+        open_stream(served.stream_url) as stream,
+        http_client(served.url) as client,
+    ):
         pair = list(clients.values())
         expected = whole(pair[0], "generation", ids)
         sessions = [open_session(pair[n % 2], "generation") for n in range(6)]
@@ -52,7 +56,7 @@ def test_a_killed_redis_is_a_503_and_nobody_is_harmed_when_it_is_back(redis: Red
             assert (answer["status"], answer["problem"]["type"]) == (503, UNAVAILABLE)
         answer = stream.ask(sessions[0], {"ids": ids[10:20]}, step=1)
         assert (answer["status"], answer["problem"]["type"]) == (503, UNAVAILABLE)
-        assert httpx.post(f"{served.url}/sentiment", json={"text": "fine"}).is_success
+        assert client.post("/sentiment", json={"text": "fine"}).is_success
 
         redis.start()
         for n, session_id in enumerate(sessions):
@@ -69,19 +73,19 @@ def test_a_killed_redis_is_a_503_and_nobody_is_harmed_when_it_is_back(redis: Red
 
 def test_a_killed_service_finds_every_session_in_redis(served: Server) -> None:
     ids = np.random.default_rng(7).integers(0, 65, 20).tolist()
-    with httpx.Client(base_url=served.fast_url, timeout=60) as client:
+    with http_client(served.fast_url) as client:
         session_id = open_session(client, "sentiment")
         over_http(client, session_id, ids[:8])
     served.kill()
     served.start()
-    with httpx.Client(base_url=served.fast_url, timeout=60) as client:
+    with http_client(served.fast_url) as client:
         assert over_http(client, session_id, ids[8:]).tobytes() == whole(client, "sentiment", ids)[8:].tobytes()
 
 
 def test_without_an_export_key_nothing_leaves_or_arrives(served: Server, client: httpx.Client) -> None:
     blob = client.get(f"/sessions/{open_session(client, 'sentiment')}/state").content
     headers = {"Content-Type": "application/octet-stream"}
-    with httpx.Client(base_url=served.url) as asked:
+    with http_client(served.url) as asked:
         own = open_session(asked, "sentiment")
         for response in (
             asked.get(f"/sessions/{own}/state"),

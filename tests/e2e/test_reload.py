@@ -1,5 +1,6 @@
 """Versions: a new one is taken up by every worker while all go on serving, and no live session leaves its own."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.e2e.asking import Json, ask, open_session
-from tests.e2e.bundles import SENTIMENT, another_version, import_into
+from tests.e2e.asking import Json, ask, http_client, open_session
+from tests.e2e.bundles import another_version, import_into
 from tests.e2e.server import Server, until
 from tests.e2e.surfaces import Logits, over_http, whole
 from tests.e2e.workers import client_of_each
@@ -21,10 +22,9 @@ IDS = np.random.default_rng(9).integers(0, 1000, 24).tolist()
 
 
 @pytest.fixture(scope="module")
-def following(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def following(small_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A service of two workers that follows the newest version of a bundle."""
-    home = tmp_path_factory.mktemp("home")
-    import_into(home, SENTIMENT)
+    home = shutil.copytree(small_home, tmp_path_factory.mktemp("home"), dirs_exist_ok=True)
     with Server(home, settings={"UNROLLED_WORKERS": "2", "UNROLLED_BUNDLES": "sentiment:latest"}) as running:
         yield running
 
@@ -49,7 +49,7 @@ def driven(server: Server, expected: Logits) -> Iterator[None]:
     is_over, begun = False, set[httpx.Client]()
 
     def drive() -> None:
-        with httpx.Client(base_url=server.fast_url, timeout=60) as own:
+        with http_client(server.fast_url) as own:
             while not is_over:
                 assert whole(own, "sentiment", IDS[:3]).tobytes() == expected[:3].tobytes()
                 begun.add(own)
@@ -67,7 +67,7 @@ def driven(server: Server, expected: Logits) -> Iterator[None]:
 
 def test_versions_change_under_sessions_that_stay(following: Server, tmp_path: Path) -> None:
     server = following
-    with httpx.Client(base_url=server.url, timeout=120) as client, client_of_each(server) as workers:
+    with http_client(server.url, timeout=120) as client, client_of_each(server) as workers:
         pair = list(workers.values())
         expected = whole(client, "sentiment", IDS)
         staying, keeping = (
@@ -113,7 +113,7 @@ def test_versions_change_under_sessions_that_stay(following: Server, tmp_path: P
 
     server.kill()
     server.start()
-    with httpx.Client(base_url=server.url, timeout=120) as client, client_of_each(server) as workers:
+    with http_client(server.url, timeout=120) as client, client_of_each(server) as workers:
         pair = list(workers.values())
         for each in pair:
             assert new_bundle(each) == third

@@ -3,18 +3,17 @@
 import os
 import signal
 
-import httpx
 import numpy as np
 import pytest
 
-from tests.e2e.asking import open_session
+from tests.e2e.asking import http_client, open_session
 from tests.e2e.server import STOP_SECONDS, Server, is_ready, until
 from tests.e2e.surfaces import over_http, whole
 from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer
 
 pytestmark = [pytest.mark.e2e, NEEDS_REDIS]
 NUM_SESSIONS = 4
-DRAIN_SECONDS = 3
+DRAIN_SECONDS = 6
 
 
 def test_sessions_go_on_where_a_machine_that_drains_has_left_them(
@@ -23,13 +22,13 @@ def test_sessions_go_on_where_a_machine_that_drains_has_left_them(
     settings = {"UNROLLED_STORE": redis.url, "UNROLLED_DRAIN_SECONDS": str(DRAIN_SECONDS)}
     ids = np.random.default_rng(8).integers(0, 65, 30).tolist()
     with Server(tmp_path_factory.mktemp("old"), settings=settings) as old:
-        with httpx.Client(base_url=old.fast_url, timeout=60) as client:
+        with http_client(old.fast_url) as client:
             sessions = [open_session(client, "generation") for _ in range(NUM_SESSIONS)]
             first = [over_http(client, each, ids[:10], step=0).tobytes() for each in sessions]
         with (
             Server(tmp_path_factory.mktemp("new"), settings=settings) as new,
-            httpx.Client(base_url=new.fast_url, timeout=60) as client,
-            httpx.Client(base_url=old.fast_url, timeout=60) as leaving,
+            http_client(new.fast_url) as client,
+            http_client(old.fast_url) as leaving,
         ):
             over_http(leaving, sessions[0], ids[10:20], step=1)
             os.killpg(old.process.pid, signal.SIGTERM)

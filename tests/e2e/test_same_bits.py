@@ -38,7 +38,7 @@ OTHER_NUMERICS = b"\xab" * 8
 
 @pytest.fixture(scope="module", autouse=True)
 def _in_bad_company(silent: SilentClient) -> None:
-    """Who reads nothing is there all the while, and the tests of streams see it dropped."""
+    """Somebody who reads nothing is connected all the while."""
     assert not silent.is_dropped
 
 

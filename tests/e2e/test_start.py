@@ -1,20 +1,23 @@
 """How the service starts, refuses to, and stops."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from service.process.mounts import mount_point
-from tests.e2e.asking import open_session, step
-from tests.e2e.bundles import SENTIMENT, import_into
-from tests.e2e.server import ROOT, STOP_SECONDS, Server, environment, free_port, until
+from tests.e2e.asking import http_client, open_session, step
+from tests.e2e.server import ROOT, START_SECONDS, STOP_SECONDS, Server, environment, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -32,35 +35,16 @@ def test_a_taken_port_is_an_error_that_names_it(home: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "reason"),
     [
-        ("UNROLLED_HOST", "0.0.0.0", "UNROLLED_ALLOW_UNAUTHENTICATED"),  # noqa: S104  that is what is refused
-        ("UNROLLED_HOST", "127.0.0.1:3000", "is neither an IP address"),
         ("UNROLLED_PROT", "3000", "unknown settings"),
-        ("UNROLLED_PORT", "x", "valid integer"),
-        ("UNROLLED_STORE", "carrier-pigeon://x", "no store of kind 'carrier-pigeon'"),
-        ("UNROLLED_STORE", "redis://127.0.0.1:1", "UNROLLED_STORE: "),  # nobody listens there
-        ("UNROLLED_STORE", "lmdb:///dev/null/sessions", "cannot be used: [Errno 20] Not a directory"),
-        ("UNROLLED_STORE_ON_VOLUME", "1", "no volume is mounted for the session store"),
-        ("UNROLLED_PROVIDER", "tpu", "Input should be 'cpu' or 'cuda'"),
         ("BENTOML_HOME", "/proc/bentoml", "cannot make BentoML's directories in /proc/bentoml"),
-        ("UNROLLED_PREPARED_GRAPHS", "/etc/passwd", "cannot be a directory"),
-        ("UNROLLED_BUNDLES", "nobody latest", "is not a tag"),
         ("UNROLLED_BUNDLES", "nobody:latest", "no Models with name 'nobody'"),
-        ("UNROLLED_SESSION_TTL_SECONDS", "99999999", "exceeds UNROLLED_MAX_SESSION_TTL_SECONDS"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_stops_the_start(home: Path, setting: str, value: str, reason: str) -> None:
-    if setting == "UNROLLED_STORE_ON_VOLUME" and mount_point(home) != Path("/"):
-        pytest.skip("temporary files lie on a file system of their own here")
     done = _started(home, **{setting: value})
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].startswith("unrolled: ")
     assert reason in done.stderr.splitlines()[-1]
-
-
-def test_workers_that_would_not_see_one_anothers_sessions_do_not_start(home: Path) -> None:
-    done = _started(home, UNROLLED_STORE="memory://", UNROLLED_WORKERS="2")
-    assert done.returncode != 0
-    assert "UNROLLED_STORE=memory:// is the memory of one process, but UNROLLED_WORKERS=2" in done.stderr
 
 
 def test_its_processes_take_orders_and_questions_at_no_place_but_its_ports(server: Server) -> None:
@@ -83,8 +67,8 @@ def test_a_second_service_on_the_same_second_port_is_refused_and_hurts_nobody(
     assert 'rnn_requests_total{code="200",endpoint="/models"}' in fast.get("/metrics").text
 
 
-def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(home: Path) -> None:
-    import_into(home, SENTIMENT)
+def test_a_damaged_copy_in_the_model_store_stops_the_start_and_says_what_to_do(small_home: Path, home: Path) -> None:
+    shutil.copytree(small_home, home, dirs_exist_ok=True)
     (weights,) = (home / "models" / "sentiment").glob("*/weights.bin")
     content = bytearray(weights.read_bytes())
     content[1000] ^= 1
@@ -102,41 +86,56 @@ def _started(home: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
         env=environment(home, **settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=START_SECONDS,
         check=False,
     )
 
 
-def test_sigterm_stops_every_process_and_frees_the_port_whoever_has_hung_up(home: Path) -> None:
-    with Server(home) as server:
+@contextmanager
+def _sighup(handler: signal.Handlers) -> Iterator[None]:
+    """What is started in this context inherits that handler."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_closes_ends_a_service(home: Path) -> None:
+    with _sighup(signal.SIG_DFL), Server(home) as server:
+        server.process.send_signal(signal.SIGHUP)
+        assert server.process.wait(timeout=STOP_SECONDS) == 0
+        assert "received SIGHUP: stopping the service" in server.log.read_text()
+        assert "received SIGTERM" in server.log.read_text()
+
+
+def test_signals_that_are_ignored_end_nothing_and_sigterm_ends_all_whoever_has_hung_up(home: Path) -> None:
+    with _sighup(signal.SIG_IGN), Server(home) as server:
+        workers = server.workers()
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "SIGHUP is ignored" in server.log.read_text(), 10, "it is told that SIGHUP is ignored")
+        for number in (signal.SIGUSR1, signal.SIGUSR2):  # to have a log opened anew
+            server.process.send_signal(number)
+            workers[0].send_signal(number)
+            until(partial(_have_all_ignored, server, number), 10, f"both have told that they ignore {number.name}")
+        assert server.is_ready()
+        assert server.workers() == workers
+
         pids = [process.pid for process in server.processes()[1:]]
         assert pids
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/generate", json={"max_tokens": 4096}, timeout=0.05)
-        with httpx.stream("POST", f"{server.url}/generate", json={"max_tokens": 4096, "stream": True}) as response:
-            assert next(response.iter_lines()) == "event: text"
+        with http_client(server.url) as client:
+            with pytest.raises(httpx.ReadTimeout):
+                client.post("/generate", json={"max_tokens": 4096}, timeout=0.05)
+            with client.stream("POST", "/generate", json={"max_tokens": 4096, "stream": True}) as response:
+                assert next(response.iter_lines()) == "event: text"
         server.stop()
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", server.port)) != 0
     assert [pid for pid in pids if _is_running(pid)] == []
 
 
-@pytest.mark.parametrize("is_ignored", [False, True])
-def test_a_terminal_that_closes_ends_a_service_unless_it_was_to_survive_it(home: Path, is_ignored: bool) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
-    try:
-        with Server(home) as server:
-            workers = {worker.pid for worker in server.workers()}
-            server.process.send_signal(signal.SIGHUP)
-            if is_ignored:
-                until(lambda: "SIGHUP is ignored" in server.log.read_text(), 10, "it is told")
-                assert {worker.pid for worker in server.workers()} == workers
-            else:
-                assert server.process.wait(timeout=STOP_SECONDS) == 0
-                assert "received SIGHUP: stopping the service" in server.log.read_text()
-                assert "received SIGTERM" in server.log.read_text()
-    finally:
-        signal.signal(signal.SIGHUP, before)
+def _have_all_ignored(server: Server, number: signal.Signals) -> bool:
+    return server.log.read_text().count(f"{number.name} is ignored") == len(server.processes())
 
 
 def _is_running(pid: int) -> bool:

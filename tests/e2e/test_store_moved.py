@@ -3,9 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.e2e.asking import http_client
 from tests.e2e.server import START_SECONDS, Server, until
 
 pytestmark = pytest.mark.e2e
@@ -15,7 +15,7 @@ NUM_CONNECTIONS = 20
 def test_a_store_that_is_moved_away_is_missed_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
     store, elsewhere = tmp_path / "sessions", tmp_path / "elsewhere"
     with Server(tmp_path, settings={"UNROLLED_WORKERS": "2"}) as server:
-        with httpx.Client(base_url=server.fast_url, timeout=30) as client:
+        with http_client(server.fast_url, timeout=30) as client:
             session = client.post("/sessions", json={"model": "generation"}).json()["session_id"]
             steps = f"/sessions/{session}/steps"
             assert client.post(steps, json={"step": 0, "inputs": {"text": "a"}}).status_code == 200
@@ -37,7 +37,7 @@ def answers(server: Server, steps: str, session: str) -> Counter[tuple[int, int]
     """A step that is taken once, and the number that the session then has, over connections to any worker."""
     found: Counter[tuple[int, int]] = Counter()
     for _ in range(NUM_CONNECTIONS):
-        with httpx.Client(base_url=server.fast_url, timeout=30) as client:
+        with http_client(server.fast_url, timeout=30) as client:
             status = client.post(steps, json={"step": 1, "inputs": {"text": "b"}}).status_code
             found[status, client.get(f"/sessions/{session}").json()["step"]] += 1
     return found

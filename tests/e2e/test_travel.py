@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.e2e.asking import Json, ask, open_session, step
+from tests.e2e.asking import Json, ask, http_client, open_session, step
 from tests.e2e.conftest import EXPORT_KEY
 from tests.e2e.server import ROOT, Server, environment, until
 from tests.e2e.surfaces import over_http, whole
@@ -32,7 +32,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def far(elsewhere: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=elsewhere.fast_url, timeout=60) as opened:
+    with http_client(elsewhere.fast_url) as opened:
         yield opened
 
 
@@ -170,7 +170,7 @@ def test_a_backup_taken_while_serving_holds_every_step_that_was_acknowledged_bef
     is_copied = False
 
     def drive(session_id: str) -> None:
-        with httpx.Client(base_url=server.fast_url, timeout=60) as own:
+        with http_client(server.fast_url) as own:
             for number in range(len(ids) - 1):
                 over_http(own, session_id, [ids[number]], step=number)
                 if not is_copied:
@@ -188,7 +188,7 @@ def test_a_backup_taken_while_serving_holds_every_step_that_was_acknowledged_bef
             each.result()
     _verb("restore", str(tmp_path / "copy"), home=tmp_path)
     expected = whole(pair[0], "sentiment", ids)
-    with Server(tmp_path) as restored, httpx.Client(base_url=restored.fast_url, timeout=60) as asked:
+    with Server(tmp_path) as restored, http_client(restored.fast_url) as asked:
         for session_id in sessions:
             next_step = asked.get(f"/sessions/{session_id}").json()["step"]
             assert next_step >= before[session_id] >= ACKNOWLEDGED

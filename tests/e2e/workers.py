@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import psutil
 
+from tests.e2e.asking import http_client
 from tests.e2e.server import Server
 
 MAX_CONNECTIONS = 200
@@ -39,7 +40,7 @@ def worker_of(server: Server, client: httpx.Client) -> int:
 
 
 def _single(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=60, limits=httpx.Limits(max_connections=1, keepalive_expiry=600))
+    return http_client(url, limits=httpx.Limits(max_connections=1, keepalive_expiry=600))
 
 
 def _peers(process: psutil.Process) -> set[int]:

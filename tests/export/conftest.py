@@ -88,6 +88,12 @@ def export_small(
     return Exported(source, bundle, printed.getvalue(), prepared, plan(task, prepared, dict(rungs)))
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Whatever ran before: small networks are slower on several threads."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def generation(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """A character model."""

@@ -11,8 +11,9 @@ from typing import NamedTuple, Self
 
 import psutil
 
-from tests.e2e.server import STOP_SECONDS, WORKER, free_port, is_listening, is_ready, until
+from tests.e2e.server import STOP_SECONDS, WORKER, is_listening, is_ready, until
 from tests.image.engine import Engine, Mount
+from tests.ports import free_port
 
 STORE = "/var/lib/unrolled"
 START_SECONDS = 180

@@ -1,7 +1,14 @@
 import pytest
+import torch
 
 from training import settings
 from training.tasks import registry
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Whatever ran before: small networks are slower on several threads."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -107,9 +107,11 @@ def sixteen_bits(pixels: NDArray[np.uint8]) -> bytes:
 def test_a_long_thin_image_takes_no_more_memory_than_a_square_one() -> None:
     content = file_of(bar(3, 4096, 1, 2, 0, 4096))
     tracemalloc.start()
-    read_image(content, 8, 16)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    try:
+        read_image(content, 8, 16)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert peak < 2 * 4096 * 4096 * 4
 
 

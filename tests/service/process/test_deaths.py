@@ -11,15 +11,21 @@ from service.process.deaths import describe, living_children
 
 WATCHED = """
 import logging, os, signal, subprocess, sys, time
-from service.process.deaths import watch_deaths
+from service.process.deaths import POLL_SECONDS, watch_deaths
 logging.basicConfig(format="%(message)s")
 watch_deaths(lambda: None)
 time.sleep(0.2)
+lines = []
+logging.root.handlers[0].addFilter(lambda line: not lines.append(line))
 names = "SIGKILL", "SIGTERM", "SIGSEGV"
 ends = [f"os.kill(os.getpid(), signal.{name})" for name in names] + ["sys.exit(3)", "sys.exit(0)"]
 workers = [subprocess.Popen([sys.executable, "-c", f"import os, signal, sys; {end}"]) for end in ends]
 print(*[worker.pid for worker in workers])
-time.sleep(2)  # as long as BentoML may take to look
+for worker in workers:
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+while len(lines) < 3:
+    time.sleep(0.01)
+time.sleep(2 * POLL_SECONDS)  # in which none is told again
 print(*[worker.wait() for worker in workers])
 """
 

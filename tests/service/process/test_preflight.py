@@ -1,5 +1,6 @@
 """What is checked before anything starts."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from service.bundle.manifest import read_bundle
 from service.keys.key_file import add_key
 from service.process import preflight
+from service.process.mounts import mount_point
 from service.process.preflight import (
     CHECKS,
     CannotStart,
@@ -15,10 +17,12 @@ from service.process.preflight import (
     check_memory,
     check_prepared_graphs,
     check_store_answers,
+    checked_settings,
     warn_of_little_room,
     warn_of_no_quota,
 )
 from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, SessionSettings, Settings
+from tests.ports import free_port
 
 BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
 LIMIT_BYTES = 800 * 2**20  # enough for workers that share their weights, and for no others
@@ -106,3 +110,54 @@ def test_a_public_address_needs_keys_or_consent(tmp_path: Path) -> None:
 def test_keys_that_are_configured_must_be_usable_on_any_address(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match=r"UNROLLED_API_KEYS.*No such file"):
         check_callers(ServerSettings(), KeySettings(api_keys=str(tmp_path / "keys")))
+
+
+@pytest.fixture
+def variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Sets variables of a service that could start."""
+    monkeypatch.setenv("UNROLLED_STORE", f"lmdb://{tmp_path}/sessions")
+    for port in ("UNROLLED_PORT", "UNROLLED_FAST_PORT"):
+        monkeypatch.setenv(port, str(free_port()))
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("UNROLLED_HOST", PUBLIC, "UNROLLED_ALLOW_UNAUTHENTICATED"),
+        ("UNROLLED_HOST", "127.0.0.1:3000", "is neither an IP address"),
+        ("UNROLLED_PORT", "x", "valid integer"),
+        ("UNROLLED_STORE", "carrier-pigeon://x", "no store of kind 'carrier-pigeon'"),
+        ("UNROLLED_STORE", "redis://127.0.0.1:1", "UNROLLED_STORE: "),  # nobody listens there
+        ("UNROLLED_STORE", "lmdb:///dev/null/sessions", "cannot be used: [Errno 20] Not a directory"),
+        ("UNROLLED_STORE_ON_VOLUME", "1", "no volume is mounted for the session store"),
+        ("UNROLLED_PROVIDER", "tpu", "Input should be 'cpu' or 'cuda'"),
+        ("UNROLLED_PREPARED_GRAPHS", "/etc/passwd", "cannot be a directory"),
+        ("UNROLLED_BUNDLES", "nobody latest", "is not a tag"),
+        ("UNROLLED_SESSION_TTL_SECONDS", "99999999", "exceeds UNROLLED_MAX_SESSION_TTL_SECONDS"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused_in_one_line(
+    tmp_path: Path, variables: pytest.MonkeyPatch, setting: str, value: str, reason: str
+) -> None:
+    if setting == "UNROLLED_STORE_ON_VOLUME" and mount_point(tmp_path) != Path("/"):
+        pytest.skip("temporary files lie on a file system of their own here")
+    variables.setenv(setting, value)
+    with pytest.raises(CannotStart, match=rf"\A.*{re.escape(reason)}.*\Z"):
+        start_checks()
+
+
+def start_checks() -> None:
+    """All that is checked, in its order."""
+    settings = checked_settings()
+    for check in CHECKS:
+        check(settings)
+
+
+def test_workers_that_would_not_see_one_anothers_sessions_do_not_start(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("UNROLLED_STORE", "memory://")
+    variables.setenv("UNROLLED_WORKERS", "2")
+    with pytest.raises(
+        CannotStart, match=r"^UNROLLED_STORE=memory:// is the memory of one process, but UNROLLED_WORKERS=2"
+    ):
+        start_checks()

@@ -1,6 +1,7 @@
 """Steps that are late, called off, or meet a store that fails."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +10,7 @@ from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StepConflict, StoreUnavailable
 from service.record.body import encode
 from service.steps.session_cache import CachedSession
-from service.steps.turn import Answer
+from service.steps.turn import Answer, Ask
 from service.stores.base import Swap
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
 from tests.fakes.graphs import LAYOUT
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_step_that_takes_too_long_commits_nothing_and_the_session_goes_on(store: FaultyStore) -> None:
-    async with Process(store, timeout_seconds=0.2) as process:
+    async with Process(store, timeout_seconds=1) as process:
         session_id, other = await process.create(), await process.create()
         late = process.begin(session_id, "wait", 0)
         behind = process.begin(session_id, "a", 0)
@@ -44,12 +45,14 @@ async def test_a_later_step_has_its_own_deadline(store: FaultyStore) -> None:
 
 
 async def test_a_step_whose_commit_is_under_way_is_not_given_up(store: FaultyStore) -> None:
-    async with Process(store, timeout_seconds=0.2) as process:
-        session_id = await process.create()
+    async with Process(store, timeout_seconds=10) as process:
+        session_id, other = await process.create(), await process.create()
         store.may_swap.clear()
         step = process.begin(session_id, "ab", 0)
         await until(lambda: step.turn.is_committing)
-        await asyncio.sleep(0.3)
+        step.turn.started -= 10
+        with pytest.raises(DeadlineExceeded):  # of all that are late by now
+            await process.steps.take(Ask("ann", other, None, {"text": "wait"}), time.perf_counter() - 10)
         assert not step.turn.is_over
         store.may_swap.set()
         assert outputs(await step.result())["count"] == 2

@@ -2,9 +2,7 @@
 
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -14,6 +12,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from service.process.parent import die_with_parent
+from tests.e2e.server import until
+from tests.ports import free_port
 
 IS_INSTALLED = shutil.which("redis-server") is not None and shutil.which("redis-cli") is not None
 NOT_INSTALLED = "redis-server and redis-cli are not installed"
@@ -106,9 +106,15 @@ def redis_cluster(directory: Path) -> Iterator[list[RedisServer]]:
             servers.append(stack.enter_context(redis_server(directory / str(n), *options)))
         addresses = [f"127.0.0.1:{server.port}" for server in servers]
         servers[0].cli("--cluster", "create", *addresses, "--cluster-yes")
-        while not all("cluster_state:ok" in server.cli("CLUSTER", "INFO") for server in servers):
-            time.sleep(0.02)
+        await_cluster(*servers)
         yield servers
+
+
+def await_cluster(*servers: RedisServer) -> None:
+    """Wait until each of them finds the cluster whole."""
+    until(
+        lambda: all("cluster_state:ok" in each.cli("CLUSTER", "INFO") for each in servers), 60, "the cluster is whole"
+    )
 
 
 def provided_server() -> RedisServer:
@@ -131,14 +137,6 @@ def stop_shared() -> None:
     _shared.close()
     _shared_server.cache_clear()
     _shared_cluster.cache_clear()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @cache

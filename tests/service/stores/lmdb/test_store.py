@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, correct_entries
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
+from tests.fakes.disk import small_disk
 from tests.service.stores.processes import Worker
 
 pytestmark = pytest.mark.anyio
@@ -44,14 +44,10 @@ async def store(tmp_path: Path) -> AsyncIterator[LmdbStore]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of one MiB."""
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
-    mounted = subprocess.run(mount, check=False, capture_output=True)  # noqa: S603 - words of this test
-    if mounted.returncode:
-        pytest.skip(f"mounting is not permitted here: {mounted.stderr.decode().strip()}")
-    yield tmp_path
-    subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)  # noqa: S603, S607 - words of this test
+    with small_disk(tmp_path, mebibytes=1) as mounted:
+        yield mounted
 
 
 async def create(store: Store, *records: Record) -> None:
@@ -222,10 +218,10 @@ async def test_a_map_that_another_process_has_outgrown_is_taken_over(tmp_path: P
 
 
 @pytest.mark.parametrize("durability", ["process", "commit"])
-async def test_a_full_disk_refuses_and_goes_on_once_there_is_room(small_disk: Path, durability: Durability) -> None:
-    ballast = small_disk / "ballast"
+async def test_a_full_disk_refuses_and_goes_on_once_there_is_room(disk: Path, durability: Durability) -> None:
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(200_000))
-    store = LmdbStore(small_disk / "store", Limits(), durability)
+    store = LmdbStore(disk / "store", Limits(), durability)
     with pytest.raises(Unavailable, match="is full except for 256 KiB, which are kept for existing sessions"):
         await fill(store)
     known = await store.count()
@@ -240,14 +236,14 @@ async def test_a_full_disk_refuses_and_goes_on_once_there_is_room(small_disk: Pa
     await store.delete([record.session_id for record in records[:50]])
     await create(store, *records[:40])
     await store.close()
-    assert scanned(small_disk / "store")[0].num_live == known.num_live - 9
+    assert scanned(disk / "store")[0].num_live == known.num_live - 9
 
 
 @pytest.mark.parametrize("durability", ["process", "commit"])
 async def test_on_a_full_disk_sessions_go_on_and_end_and_others_take_their_room(
-    small_disk: Path, durability: Durability
+    disk: Path, durability: Durability
 ) -> None:
-    store = LmdbStore(small_disk / "store", Limits(), durability)
+    store = LmdbStore(disk / "store", Limits(), durability)
     for _ in range(3):
         with pytest.raises(DiskShort):
             await fill(store)
@@ -262,11 +258,11 @@ async def test_on_a_full_disk_sessions_go_on_and_end_and_others_take_their_room(
 
 @pytest.mark.parametrize("durability", ["process", "commit"])
 async def test_a_store_is_closed_and_opened_on_a_disk_that_others_have_filled(
-    small_disk: Path, durability: Durability
+    disk: Path, durability: Durability
 ) -> None:
-    store = LmdbStore(small_disk / "store", Limits(), durability)
+    store = LmdbStore(disk / "store", Limits(), durability)
     await create(store, record_of(A))
-    with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+    with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
         while True:
             ballast.write(bytes(4096))
     with pytest.raises(Unavailable, match=r"is full: make room on it .*; nothing that was acknowledged is lost"):
@@ -274,8 +270,8 @@ async def test_a_store_is_closed_and_opened_on_a_disk_that_others_have_filled(
     with pytest.raises(DiskShort):
         await create(store, record_of(B))
     await store.close()
-    assert read_boot(small_disk / "store") == Boot(boot_id(), is_safe=True)
-    store = LmdbStore(small_disk / "store", Limits(), durability)
+    assert read_boot(disk / "store") == Boot(boot_id(), is_safe=True)
+    store = LmdbStore(disk / "store", Limits(), durability)
     assert await store.load([A]) == [record_of(A)]
     await store.close()
 

@@ -11,7 +11,7 @@ from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
 from service.stores.redis.link import Reply
 from service.stores.redis.script import Command
-from tests.service.stores.redis_server import free_port
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,8 @@ from service.stores.redis.script import Command
 from service.stores.redis.shard import encoded, shard_of
 from service.stores.redis.store import RedisStore
 from tests.fakes.stores import NO_LIMITS
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, free_port, redis_server
+from tests.ports import free_port
+from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, redis_server
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 
@@ -85,7 +86,7 @@ async def test_a_frozen_server_is_not_waited_for(server: RedisServer, store: Red
     for outcome in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(outcome, Unavailable)
         assert "does not answer" in str(outcome)
-    assert time.monotonic() - started < 2 * link.TIMEOUT_SECONDS
+    assert time.monotonic() - started < 5 * link.TIMEOUT_SECONDS
     server.thaw()
     (found,) = await store.load(IDS[:1])
     assert isinstance(found, Record)

@@ -1,6 +1,5 @@
 """Servers of a cluster that die or are cast out, and others that take their shards over."""
 
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from service.stores.limits import Limits
 from service.stores.redis.cluster import ClusterLink
 from service.stores.redis.shard import encoded, shard_of
 from service.stores.redis.store import RedisStore
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, redis_cluster
+from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, await_cluster, redis_cluster
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 
@@ -49,8 +48,7 @@ def take_over(heir: RedisServer, other: RedisServer, slots: list[str]) -> None:
     for each in (heir, other):
         each.cli("CLUSTER", "DELSLOTSRANGE", *slots)
     heir.cli("CLUSTER", "ADDSLOTSRANGE", *slots)
-    while not all("cluster_state:ok" in each.cli("CLUSTER", "INFO") for each in (heir, other)):
-        time.sleep(0.02)
+    await_cluster(heir, other)
 
 
 def slots_of(server: RedisServer) -> list[str]:

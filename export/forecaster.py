@@ -43,7 +43,7 @@ class GraphForecaster:
         return {}, as_tensors(answer.state)
 
     def forecast(self, state: Tensors, partial: Tensor, filled: Tensor, segments: int) -> Tensors:
-        """Forecast the next readings: mean (N, M * S) and quantiles (N, M * S, Q)."""
+        """Forecast the next readings: mean (N, M * S) and quantiles (N, M * S, Q). M is limited by the longest rung."""
         stage = self._rungs.stages["forecast"]
         size = covering_rung(segments, stage.sizes)
         inputs = {"partial": partial.numpy(), "filled": filled.numpy()}

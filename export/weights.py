@@ -8,7 +8,11 @@ from training.recurrence.cells import cell_of
 
 
 def prepare(model: nn.Module) -> nn.Module:
-    """Return a copy of a model with rounded weights and cells. It is traced, and the reference of the parity proof."""
+    """Return a copy of a model with rounded weights and cells. It is traced, and the reference of the parity proof.
+
+    Raises:
+        ValueError: A recurrent torch module is stacked, bidirectional or projecting, which no cell is.
+    """
     prepared = rounded(model)
     _replace_torch_modules(prepared)
     return prepared

@@ -37,7 +37,7 @@ from service.process.service_directory import (
 )
 from service.process.user_signals import ignore_user_signals
 from service.process.wall_clock import export_clock
-from service.process.watch import report_failures, report_ready, watch_workers
+from service.process.watch import report_alive, report_failures, watch_workers
 from service.protocols.http import use_guarded_http
 from service.protocols.websocket import use_guarded_websocket
 from service.worker import Worker
@@ -134,7 +134,7 @@ class RNNService:
         """Start what needs the worker's event loop."""
         with report_failures():
             await self._worker.start()
-        report_ready()
+        report_alive(is_ready=True)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ The parts call each other only through a few callbacks, which are connected here
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.metrics import Metrics
 from service.process.wall_clock import WallClock
 from service.sessions.burials import Burials
@@ -30,7 +30,7 @@ class Core:
 
     Attributes:
         steps: Takes steps.
-        answering: Counts and limits everything else that is computed for clients.
+        open_answers: Counts and limits everything else that is computed for clients.
         answer_room: Makes large answers wait for memory.
         sessions: Reads and ends live sessions.
         openings: Opens sessions.
@@ -61,7 +61,7 @@ class Core:
         wall_clock = wall_clock or WallClock()
         earliest, latest = wall_clock.earliest, wall_clock.latest
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
-        self.answering = OpenAnswers(timeout_seconds)
+        self.open_answers = OpenAnswers(timeout_seconds)
         self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.max_num_logits)
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be cancelled.
         timed = store if store.is_immediate else store.limited(timeout_seconds)
@@ -90,7 +90,7 @@ class Core:
         self.openings = Openings(timed, models, limits, self.sessions, self.housekeeping, latest)
         checkpoints = Checkpoints(self.sessions, latest)
         self.transitions = Transitions(
-            self.sessions, checkpoints, models, metrics, limits.max_checkpoints, self.answering, latest
+            self.sessions, checkpoints, models, metrics, limits.max_checkpoints, self.open_answers, latest
         )
         self.transfers = Transfers(
             self.sessions, checkpoints, self.openings, models, limits, settings.export.signing_key, latest

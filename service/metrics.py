@@ -103,7 +103,8 @@ class Metrics:
             return await asyncio.to_thread(self._collected)
 
     def _collected(self) -> bytes:
-        return exposition() or generate_latest(self.registry)
+        of_all = exposition()
+        return generate_latest(self.registry) if of_all is None else of_all
 
     def observer(self, bundle: str) -> "BundleObserver":
         """Return the observer for a bundle version. Reused if the version is loaded again."""

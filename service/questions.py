@@ -8,7 +8,7 @@ from contextlib import ExitStack, aclosing
 from typing import Any, NamedTuple, TypeVar
 
 from service.catalog import Catalog
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.concurrency.streams import time_to_first, wait_for_first
 from service.decoding.sampling import drawn_seed
 from service.errors import InvalidInput, Location, ModelUnknown
@@ -58,7 +58,7 @@ class Questions:
     Args:
         catalog: The served models.
         metrics: Observes the time to the first piece of a text.
-        answering: Limits how long an answer takes.
+        open_answers: Limits how long an answer takes.
         answer_room: What large answers wait for.
 
     Every question may raise:
@@ -69,10 +69,10 @@ class Questions:
         DeadlineExceeded: The answer took too long.
     """
 
-    def __init__(self, catalog: Catalog, metrics: Metrics, answering: OpenAnswers, answer_room: AnswerRoom) -> None:
+    def __init__(self, catalog: Catalog, metrics: Metrics, open_answers: OpenAnswers, answer_room: AnswerRoom) -> None:
         self._catalog = catalog
         self._metrics = metrics
-        self._answering = answering
+        self._open_answers = open_answers
         self._answer_room = answer_room
 
     async def judge_sentiment(self, request: SentimentRequest) -> SentimentAnswer:
@@ -80,7 +80,7 @@ class Questions:
         texts, locations = _listed(request.text)
         # A model that reads whole texts judges them better, but only one that streams has a judgement after each word.
         model = self._model(SentimentModel, request, lambda model: _streams(model) is request.trajectory)
-        async with self._answering.answer():
+        async with self._open_answers.answer():
             return await model.classify(texts, locations, request.trajectory)
 
     async def tag(self, request: TagRequest) -> tuple[TagAnswer, Holding]:
@@ -90,7 +90,7 @@ class Questions:
             The answer, and what it takes of the room for large ones, to be left when the answer has been sent.
         """
         model = self._model(TaggingModel, request, lambda model: (model.scheme == "words", not _streams(model)))
-        async with self._answering.answer():
+        async with self._open_answers.answer():
             words = await _words(model, request)
             with ExitStack() as unless_answered:
                 holding = unless_answered.enter_context(self._answer_room.of_bytes(model.answer_bytes(words)))
@@ -109,13 +109,13 @@ class Questions:
         model = next((model for model in models if model.target == request.to), None)
         if model is None:
             raise InvalidInput(f"there are translations into {sorted({model.target for model in models})}", ("to",))
-        async with self._answering.answer():
+        async with self._open_answers.answer():
             return await model.translate(texts, locations, request.beams, request.attention)
 
     async def forecast(self, request: ForecastRequest) -> ForecastAnswer:
         """Forecast every channel of a series."""
         model = self._model(ForecastingModel, request)
-        async with self._answering.answer():
+        async with self._open_answers.answer():
             return await model.forecast(request.series, request.horizon, request.quantiles)
 
     async def compose(self, request: ComposeRequest) -> Composed:
@@ -123,19 +123,19 @@ class Questions:
         model = self._model(MusicModel, request)
         given = [] if request.notes is None else model.frames(request.notes)
         seed = drawn_seed() if request.seed is None else request.seed
-        async with self._answering.answer():
+        async with self._open_answers.answer():
             frames = [*given, *await model.compose(given, request, seed)]
         return Composed(frames, seed, model.grid.frames_per_beat, model.bundle.tag)
 
     async def caption(self, request: CaptionRequest) -> CaptionAnswer:
         """Describe an image."""
         seed = drawn_seed() if request.seed is None else request.seed
-        async with self._answering.answer():
+        async with self._open_answers.answer():
             return await self._model(CaptionModel, request).describe(request, seed)
 
     async def generate(self, request: GenerateRequest) -> GenerateAnswer:
         """Continue a text and answer with the whole of it."""
-        async with aclosing(self._written(request)) as events, self._answering.answer():
+        async with aclosing(self._written(request)) as events, self._open_answers.answer():
             async for event in events:
                 if isinstance(event, GenerateAnswer):
                     return event
@@ -147,7 +147,7 @@ class Questions:
         Returns:
             Pieces of it as they become certain, then the whole. Refusals are raised before the first.
         """
-        return await wait_for_first(self._answering.pieces(self._written(request)))
+        return await wait_for_first(self._open_answers.pieces(self._written(request)))
 
     def _model(self, kind: type[M], request: Question, rank: Callable[[M], Any] = lambda _: 0) -> M:
         """Return the model that a question names.

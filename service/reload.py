@@ -229,8 +229,9 @@ class Reloader:
                 # Only a version that is new since the last look, or one that was chosen by name would be overruled.
                 if newest != self._newest.setdefault(name, newest):
                     bundle = await asyncio.to_thread(self._model_store.stored_bundle, newest)
-                    logger.info("found new version %s in the model store", newest)
-                    await self._note(bundle)
+                    if bundle.tag != self._newest[name]:  # which is a manifest's own tag at first, not the store's
+                        logger.info("found new version %s in the model store", newest)
+                        await self._note(bundle)
                     self._newest[name] = newest
             except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
                 self._log_once_unservable(latest, error)

@@ -79,7 +79,7 @@ class Worker:
             wall_clock=self._wall_clock,
         )
         self.steps = self._core.steps
-        self.questions = Questions(self.catalog, self.metrics, self._core.answering, self._core.answer_room)
+        self.questions = Questions(self.catalog, self.metrics, self._core.open_answers, self._core.answer_room)
         self.application = Application(
             self._core,
             self.catalog,
@@ -102,8 +102,8 @@ class Worker:
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
         self._background.repeat(FOLLOW_SECONDS, self.reloader.heartbeat)
-        report_alive()
-        self._background.repeat(BEAT_SECONDS, report_alive)
+        self._report_alive()
+        self._background.repeat(BEAT_SECONDS, self._report_alive)
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
@@ -147,7 +147,7 @@ class Worker:
 
     async def _answer_all(self) -> None:
         """Answer everything accepted. Done before uvicorn stops, which cuts off questions and closes WebSockets."""
-        await asyncio.gather(self.steps.drain(), self._core.answering.drain())
+        await asyncio.gather(self.steps.drain(), self._core.open_answers.drain())
         await self.application.stream.stop()
 
     async def _open_store(self) -> None:
@@ -187,6 +187,9 @@ class Worker:
             await self.stop()
             flush_output()
             os._exit(0)
+
+    def _report_alive(self) -> None:
+        report_alive(self._has_started)
 
     def _return_memory(self) -> None:
         if self.is_idle and (self._core.answer_room.has_emptied() or self._growth.is_large):

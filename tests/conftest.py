@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-# The cores are fewer than the threads that torch would start, here and in what tests start.
+# Small networks train several times slower on several threads. The services under test do not inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

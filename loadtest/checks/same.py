@@ -1,4 +1,4 @@
-"""The check of what was answered before."""
+"""Checks that an answer is the same as before."""
 
 from typing import TypeVar
 

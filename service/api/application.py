@@ -88,10 +88,10 @@ class Application:
         self._tally = metrics.requests_tally
         self._logs_access = server.access_log
         self._bodies = BodyReader(server.max_body_bytes)
-        sequences = Sequences(core.sessions, core.openings, core.steps, core.answering, catalog.numerics)
+        sequences = Sequences(core.sessions, core.openings, core.steps, core.open_answers, catalog.numerics)
         self.question_routes = QuestionRoutes(questions, self._bodies)
         self.stream = Stream(core.steps, core.answer_room, self._tally, self._bodies)
-        openai = OpenAI(catalog, metrics, core.answering, self._bodies)
+        openai = OpenAI(catalog, metrics, core.open_answers, self._bodies)
         hot = joined(
             self.question_routes.handlers(),
             StepRoutes(core.steps, core.answer_room, self._bodies, metrics.time_to_first_token.observe).handlers(),

@@ -59,7 +59,12 @@ class BodyReader:
         return body
 
     async def wait_to_parse_for(self, body: bytes, receive: Receive) -> None:
-        """Wait as `wait_to_parse` does, if a body that was read is large. Raise the errors of `read`."""
+        """Wait as `wait_to_parse` does, if a body that was read is large.
+
+        Raises:
+            QueueFull: Too many bytes are waiting.
+            ClientGone: The client hung up.
+        """
         if len(body) > LARGE_BYTES:
             with self.waiting(len(body)):
                 await cancel_on_disconnect(receive, self.wait_to_parse())

@@ -121,7 +121,7 @@ async def respond_in_pieces(
 def check_query(scope: Scope, endpoint: Endpoint) -> None:
     """Raise InvalidInput for an unknown parameter: if a misspelt step number were ignored, a retry would step twice.
 
-    Endpoints in the form of other protocols, which do not check it, take any.
+    Only endpoints with `checks_query` are checked: probes, and the endpoints of other protocols, take any.
     """
     if not scope["query_string"] or not endpoint.checks_query:
         return

@@ -124,7 +124,7 @@ class Engine:
                 self._fail_job(job, self._shutting_down())
 
     def submit(self, jobs: Sequence[RowJob], is_group: bool = False) -> None:
-        """Admit jobs, all or none, also if this fails. The `on_done` of each is called on the event loop.
+        """Admit jobs, all or none: if this raises, none waits. The `on_done` of each is called on the event loop.
 
         Args:
             jobs: Jobs with items remaining.
@@ -277,7 +277,7 @@ class Engine:
         except Exception as error:  # for instance, one job's inputs do not fit those of the others
             self._fail(batch, error)
             return True
-        self._policy.run_started()  # nothing that can fail may stand between this and the run
+        self._policy.run_started()  # from here on it certainly ends in `_ran`
         if is_inline:
             self._ran(prepared, started, self._wake, *timed(run))
         return is_inline
@@ -293,13 +293,17 @@ class Engine:
         """Apply a run's results and start the next run; call the jobs' `on_done` while that run is under way."""
         batch = prepared.batch
         self._policy.run_ended()
-        if isinstance(results, Exception):
+        try:
+            self._policy.learn(batch, seconds)  # of failed runs too, or slow ones that fail would stay on the loop
+        except Exception as error:
+            self._fail(batch, error)
+            return
+        if isinstance(results, Exception):  # not raised here: its traceback would keep the batch alive
             self._fail(batch, results)
             return
         try:
             waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
             num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
-            self._policy.learn(batch, seconds)
             prepared.apply(results)  # the last that may fail: from here on, no job may run again
         except Exception as error:
             self._fail(batch, error)

@@ -115,8 +115,8 @@ class Scheduler(Generic[J]):
 
     def admit(self, job: J) -> None:
         """Admit a job that has at least one item remaining. Ask `can_admit` first."""
-        self.num_admitted += job.width
         self._enqueue(job)
+        self.num_admitted += job.width
 
     def withdraw(self, job: J) -> None:
         """Drop a waiting job. A running one is left to `complete`."""

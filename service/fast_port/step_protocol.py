@@ -54,7 +54,7 @@ class StepProtocol(CoalescingProtocol):
         single_steps: Answers single steps.
     """
 
-    def __init__(self, refused: OnRefused, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  likewise
+    def __init__(self, refused: OnRefused, single_steps: SingleSteps, **of_uvicorn: Any) -> None:  # noqa: ANN401  whatever uvicorn's has
         super().__init__(refused, **of_uvicorn)
         self._single_steps = single_steps
         self._head_cache = HeadCache()

@@ -13,7 +13,7 @@ In the first process, which BentoML starts:
     service_directory  the directory that the service's processes share
     process_manager    changes to BentoML's process manager
     watch              ends a service that cannot start, and kills workers that hang
-    starts, heartbeats what it decides on (pure)
+    starts, heartbeats  what its decisions are made of (pure)
     deaths             logs what ended each worker
     mounts             mount points
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from service.process.messages import BEAT, END, Message
+from service.process.messages import BEAT, END, READY, Message
 
 BEAT_SECONDS = 2.0
 HUNG_SECONDS = 30.0
@@ -23,7 +23,7 @@ class Heartbeats:
 
     def record(self, message: Message) -> None:
         """Record a message of a worker."""
-        if message.kind == BEAT:
+        if message.kind in (BEAT, READY):
             self._received_at[message.pid] = self._clock()
         elif message.kind == END:
             self._received_at.pop(message.pid, None)

@@ -16,7 +16,8 @@ from service.process.service_directory import service_directory
 
 logger = logging.getLogger(__name__)
 
-READY, FAILED, BEAT, END = "ready", "failed", "beat", "end"
+READY, BEAT = "ready", "beat"  # the heartbeats of a worker that has started, and of one that has not or is stopping
+FAILED, END = "failed", "end"
 SEND_SECONDS = 1.0
 MAX_MESSAGE_BYTES = 4096
 CREDENTIALS = struct.Struct("=iII")  # unix(7), SCM_CREDENTIALS: process, user, group
@@ -64,14 +65,14 @@ class Receiver:
 def send(kind: str, detail: str = "") -> None:
     """Send a message to the first process. Does nothing if it does not listen, or its queue is full.
 
-    What is sent only once, READY or FAILED, waits for room in the queue, SEND_SECONDS at most.
+    What is sent only once, FAILED or END, waits for room in the queue, SEND_SECONDS at most.
     """
     directory = service_directory()
     if directory is None or sys.platform != "linux":
         return
     try:
         sender = _sender(directory)
-        sender.settimeout(SEND_SECONDS if kind in (READY, FAILED) else 0.0)
+        sender.settimeout(SEND_SECONDS if kind in (FAILED, END) else 0.0)
         sender.send(f"{kind} {detail}".encode()[:MAX_MESSAGE_BYTES])
     except OSError:
         logger.debug("the first process did not receive a message")

@@ -74,8 +74,8 @@ def exposition() -> bytes | None:
     """
     if VARIABLE not in os.environ:
         return None
-    # Locked, so that no counts are moved from one file to another meanwhile.
-    with suppress(FileNotFoundError), _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
+    # Locked, so that no counts are moved from one file to another meanwhile. The collector refuses a missing directory.
+    with suppress(FileNotFoundError, ValueError), _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)

@@ -29,6 +29,7 @@ class Starts:
         self._num_known_kills = num_kills()
         self._limit = f"{limit // 2**20} MiB" if limit else "what the machine has"
         self._started: set[int] = set()
+        self._ready: set[int] = set()
         self.has_served = False
 
     def see(self, pids: Set[int]) -> str | None:
@@ -37,6 +38,7 @@ class Starts:
         Returns:
             Why the service will never start. None while it may.
         """
+        self._ready &= pids
         if self.has_served:
             return None
         self._started |= pids
@@ -54,7 +56,8 @@ class Starts:
         """
         if message.kind == FAILED and not self.has_served:
             return message.detail
-        if message.kind == READY:
+        if message.kind == READY and message.pid not in self._ready:
+            self._ready.add(message.pid)
             self.has_served = True
             if kills := self._new_kills():
                 logger.warning("%s; a replacement is ready now", kills)

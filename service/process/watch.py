@@ -52,14 +52,12 @@ def report_failures() -> Iterator[None]:
         raise
 
 
-def report_ready() -> None:
-    """Tell the first process that this worker is ready."""
-    send(READY)
+def report_alive(is_ready: bool) -> None:
+    """Tell the first process that this worker's event loop runs, and whether it is ready.
 
-
-def report_alive() -> None:
-    """Tell the first process that this worker's event loop runs. To be called every BEAT_SECONDS."""
-    send(BEAT)
+    To be called every BEAT_SECONDS: a message that finds the queue full is lost.
+    """
+    send(READY if is_ready else BEAT)
 
 
 def report_stopping() -> None:
@@ -80,7 +78,11 @@ def _watch(receiver: Receiver, starts: Starts, directory: Path) -> None:
         if time.monotonic() < scan_at:
             continue
         scan_at = time.monotonic() + seconds
-        workers = {child.pid for child in first_process.children()}
+        try:
+            workers = {child.pid for child in first_process.children()}
+        except Exception:  # the kernel's lists change while they are read; the workers must be watched all the same
+            logger.exception("workers could not be listed")
+            continue
         if reason := starts.see(workers):
             _end(first_process, reason)
         _kill(workers.intersection(heartbeats.hung()))

@@ -27,7 +27,7 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     Args:
         refused: Called with the status of each refused handshake that the application does not see.
-        max_message_bytes: Length of the largest message. One of more than twice that ends the connection.
+        max_message_bytes: Length of the largest message, in bytes. One of more than twice that ends the connection.
     """
 
     _pong = b""  # to be sent once the client reads

@@ -37,8 +37,8 @@ class Burials:
             return
         self._waiting[record.session_id] = record
         if not self._is_under_way:
-            self._is_under_way = True
             self._spawn(self._bury())
+            self._is_under_way = True
 
     async def _bury(self) -> None:
         try:

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.engine.job import ARGMAX, LOGITS
 from service.engine.state import Array, SequenceState
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
@@ -89,17 +89,17 @@ class Sequences:
         sessions: The sessions behind the sequences.
         openings: Opens them.
         steps: Takes their steps.
-        answering: Limits how long a whole sequence or a first part may take.
+        open_answers: Limits how long a whole sequence or a first part may take.
         numerics: The fingerprint of this process's numerics, 8 bytes.
     """
 
     def __init__(
-        self, sessions: Sessions, openings: Openings, steps: Steps, answering: OpenAnswers, numerics: bytes
+        self, sessions: Sessions, openings: Openings, steps: Steps, open_answers: OpenAnswers, numerics: bytes
     ) -> None:
         self._sessions = sessions
         self._openings = openings
         self._steps = steps
-        self._answering = answering
+        self._open_answers = open_answers
         self._numerics = numerics
 
     async def whole(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> Outputs:
@@ -186,7 +186,7 @@ class Sequences:
         num_pending = rows[0].num_pending
         states, inputs = [items.state.row for items in rows], [{"x": items.values} for items in rows]
         num_items = [len(items.values) for items in rows]
-        async with self._answering.answer():
+        async with self._open_answers.answer():
             advances = await model.engine.advance_all(ITEM_STAGE, states, inputs, num_items, tuple(names))
         return Read(
             {name: np.stack([advance.outputs[name][num_pending:] for advance in advances]) for name in names},

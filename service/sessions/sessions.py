@@ -27,7 +27,7 @@ class Sessions:
     Args:
         store: Keeps their records.
         max_lifetime_seconds: The maximum lifetime of a session, however it is used.
-        graveyard: Buries those that are ended.
+        graveyard: Buries sessions that their owners end.
         bury_expired: Called with a record that has expired.
         invalidate: Called with the id of each record just before it is written.
         clock: Wall-clock seconds since 1970.

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from service.bundle.stage import ITEM_STAGE
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.decoding.sampling import derived_seed
 from service.engine.state import SequenceState
 from service.errors import NotMigratable, ServiceError, StepConflict, TooManyCheckpoints
@@ -40,7 +40,7 @@ class Transitions:
         models: The served models.
         metrics: Counts repeated steps, and those refused because another step is next.
         max_checkpoints: How many checkpoints a session may have.
-        answering: Limits how long rereading a session's inputs may take, over all attempts.
+        open_answers: Limits how long rereading a session's inputs may take, over all attempts.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -51,7 +51,7 @@ class Transitions:
         models: Models,
         metrics: Metrics,
         max_checkpoints: int,
-        answering: OpenAnswers,
+        open_answers: OpenAnswers,
         clock: Callable[[], float],
     ) -> None:
         self._sessions = sessions
@@ -59,7 +59,7 @@ class Transitions:
         self._models = models
         self._metrics = metrics
         self._max_checkpoints = max_checkpoints
-        self._answering = answering
+        self._open_answers = open_answers
         self._clock = clock
 
     async def save(self, owner: str, session_id: str, name: str, step: int | None = None) -> Answer:
@@ -105,7 +105,7 @@ class Transitions:
 
         async def after(loaded: LiveSession) -> LiveSession:
             model = self._target(loaded.record, request.bundle)
-            async with self._answering.answer(since=started):
+            async with self._open_answers.answer(since=started):
                 state = await _read_again(model, loaded.body)
             body = loaded.body._replace(state=state, numerics=self._models.numerics)
             return loaded._replace(record=loaded.record._replace(bundle=model.bundle.tag), body=body)

@@ -25,13 +25,13 @@ class AnswerRoom:
     Args:
         num_bytes: Size of the room.
         timeout_seconds: How long a request may wait for room.
-        widest: Returns the largest number of logits per item of any served model.
+        max_num_logits: Returns the largest number of logits per item of any served model.
     """
 
-    def __init__(self, num_bytes: int, timeout_seconds: float, widest: Callable[[], int]) -> None:
+    def __init__(self, num_bytes: int, timeout_seconds: float, max_num_logits: Callable[[], int]) -> None:
         self._size = self._num_free = num_bytes
         self._timeout_seconds = timeout_seconds
-        self._widest = widest
+        self._max_num_logits = max_num_logits
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._has_been_used = False
 
@@ -42,11 +42,11 @@ class AnswerRoom:
 
     def is_needed(self, num_items: int) -> bool:
         """Return whether the logits of this many items may need room. Their model is not known yet."""
-        return num_items * self._widest() > MANY_LOGITS
+        return num_items * self._max_num_logits() > MANY_LOGITS
 
     def of_items(self, num_items: int, bytes_per_logit: int) -> "Holding":
         """Return the holding for the logits of this many items, of any model."""
-        return self.of_logits(num_items * self._widest(), bytes_per_logit)
+        return self.of_logits(num_items * self._max_num_logits(), bytes_per_logit)
 
     def of_logits(self, num_logits: int, bytes_per_logit: int) -> "Holding":
         """Return the holding for an answer of this many logits. One larger than the room takes all of it."""

@@ -57,7 +57,7 @@ class Cohort:
 
     Attributes:
         turns: N turns of different sessions.
-        sessions: Their sessions.
+        sessions: Those sessions, as they were after their last steps.
         group_key: What these sessions have in common.
         model: Computes the steps.
         values: The items of the steps, int64 (N, T).

@@ -3,16 +3,17 @@
 import httpx
 import pytest
 
-from loadtest.invalid_requests import INVALID_REQUESTS, InvalidRequest
-from loadtest.question import PROBLEM_JSON
+from loadtest.answers import Problem
+from loadtest.invalid_requests import INVALID_REQUESTS
+from loadtest.question import PROBLEM_JSON, Question
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize("port", ["client", "fast"])
-@pytest.mark.parametrize("invalid", INVALID_REQUESTS, ids=lambda each: f"{each.method} {each.path}: {each.name}")
+@pytest.mark.parametrize("invalid", INVALID_REQUESTS, ids=lambda each: f"{each.method} {each.path}: {each.case}")
 def test_an_invalid_request_is_refused_with_the_reason(
-    port: str, invalid: InvalidRequest, request: pytest.FixtureRequest
+    port: str, invalid: Question[Problem], request: pytest.FixtureRequest
 ) -> None:
     asked: httpx.Client = request.getfixturevalue(port)
     headers = {"Content-Type": invalid.content_type} if invalid.body is not None else {}

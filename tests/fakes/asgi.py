@@ -24,7 +24,7 @@ from service.api.sessions import SessionRoutes
 from service.api.steps.steps import StepRoutes
 from service.api.stream.channel import offer
 from service.api.stream.stream import Stream
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.questions import Questions
 from service.sessions.sequences import Sequences
 from tests.fakes.process import Process
@@ -255,13 +255,13 @@ class Surface:
     socket_type: type[Socket] = Socket
 
     def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
-        answering = OpenAnswers(timeout_seconds)
+        open_answers = OpenAnswers(timeout_seconds)
         tally, bodies = process.metrics.requests_tally, BodyReader(MAX_BYTES)
         self.stream = Stream(process.steps, process.core.answer_room, tally, bodies)
-        sequences = Sequences(process.sessions, process.openings, process.steps, answering, process.catalog.numerics)
+        sequences = Sequences(process.sessions, process.openings, process.steps, open_answers, process.catalog.numerics)
         first_piece = process.metrics.time_to_first_token.observe
-        openai = OpenAI(process.catalog, process.metrics, answering, bodies, process.clock)
-        questions = Questions(process.catalog, process.metrics, answering, process.core.answer_room)
+        openai = OpenAI(process.catalog, process.metrics, open_answers, bodies, process.clock)
+        questions = Questions(process.catalog, process.metrics, open_answers, process.core.answer_room)
         hot = joined(
             QuestionRoutes(questions, bodies).handlers(),
             StepRoutes(process.steps, process.core.answer_room, bodies, first_piece).handlers(),

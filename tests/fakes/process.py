@@ -104,7 +104,7 @@ class Process:
     def sequences(self) -> Sequences:
         """Sequences in tensors, over the same parts."""
         core = self.core
-        return Sequences(core.sessions, core.openings, core.steps, core.answering, self.catalog.numerics)
+        return Sequences(core.sessions, core.openings, core.steps, core.open_answers, self.catalog.numerics)
 
     def serve(self, kind: type[ServedModel]) -> ServedModel:
         """Let another kind of model be current under the same name."""

@@ -5,7 +5,7 @@ import sys
 
 from service.api.openapi import openapi_document
 from service.api.question_routes import QuestionRoutes
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.metrics import Metrics
 from service.questions import Questions
 from service.steps.answer_room import AnswerRoom

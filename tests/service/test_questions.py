@@ -12,7 +12,7 @@ import pytest
 
 from service.bundle.manifest import Bundle, read_bundle
 from service.catalog import Catalog
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.concurrency.waiting import together
 from service.errors import DeadlineExceeded, ModelUnknown, TooLarge
 from service.forms.generation import GenerateRequest
@@ -117,7 +117,7 @@ async def test_a_question_that_the_queue_never_takes_is_too_large() -> None:
 
 
 async def test_a_stream_has_the_deadline_of_all_answers(questions: Questions) -> None:
-    questions._answering = OpenAnswers(0)
+    questions._open_answers = OpenAnswers(0)
     with pytest.raises(DeadlineExceeded, match="within 0 seconds"):
         await questions.stream(GenerateRequest(stream=True, model="generation"))
 

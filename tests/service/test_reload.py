@@ -5,12 +5,14 @@ import threading
 
 import orjson
 import pytest
+from bentoml.exceptions import NotFound
 
 from service.bundle.manifest import Bundle
 from service.concurrency.background import BackgroundTasks
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
 from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS
 from service.stores.base import Unavailable
+from tests.fakes.graphs import sum_bundle
 from tests.fakes.model import SumModel
 from tests.fakes.process import until
 from tests.fakes.reloading import BROKEN, Service
@@ -228,14 +230,33 @@ async def test_only_a_version_that_is_new_in_the_model_store_is_read() -> None:
     looking.cancel()
 
 
-@pytest.mark.parametrize("newest", ["damaged", None])
+async def test_a_version_whose_manifest_was_touched_in_the_model_store_is_no_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = Service("1", "2")
+    monkeypatch.setattr(service.models, "newest_tag", lambda _: "sum:of-the-store")
+    monkeypatch.setattr(service.models, "stored_bundle", lambda _: sum_bundle("1"))
+    worker = await service.worker("a", followed=("sum",))
+    following = asyncio.create_task(worker.reloader.follow_forever())
+    await until(lambda: worker.reloader._newest["sum"] == "sum:of-the-store")
+    following.cancel()
+    assert await service.store.notes("served:") == {}
+
+
+@pytest.mark.parametrize("newest", ["damaged", "gone", "none"])
 async def test_a_newest_version_that_is_damaged_or_gone_does_not_keep_a_worker_from_following_the_others(
-    newest: str | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    newest: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Service("1", "2")
     following = await service.worker("a", followed=("sum",))
     other = await service.worker("b")
-    monkeypatch.setattr(service.models, "newest_tag", lambda _: f"sum:{newest or 7}")
+
+    def newest_tag(_: str) -> str:
+        if newest == "none":
+            raise NotFound("no sum")
+        return f"sum:{newest}"
+
+    monkeypatch.setattr(service.models, "newest_tag", newest_tag)
     looking = asyncio.create_task(following.reloader.follow_forever())
     await asyncio.sleep(0.02)
     async with asyncio.timeout(5):

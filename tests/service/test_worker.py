@@ -136,7 +136,7 @@ async def test_a_worker_that_ends_has_answered_its_questions_and_written_down_wh
     worker, asked = started.worker, asyncio.Event()
 
     async def question() -> None:
-        async with worker._core.answering.answer():
+        async with worker._core.open_answers.answer():
             await asked.wait()
 
     under_way = asyncio.create_task(question())

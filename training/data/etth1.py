@@ -5,7 +5,7 @@ too. This module knows the file and the borders of the splits, not models or win
 """
 
 from training.data import table
-from training.data.series import Protocol, Published, Series
+from training.data.series import Protocol, PublishedSeries, Series
 from training.data.source import DataSource, LocalFile, load_text
 from training.data.table import Table
 
@@ -42,4 +42,4 @@ def series() -> Series:
     return Series(load(), SPLITS, PROTOCOL)
 
 
-PUBLISHED = Published(SOURCE, CHANNELS, "1 hour", PROTOCOL, series)
+PUBLISHED = PublishedSeries(SOURCE, CHANNELS, "1 hour", PROTOCOL, series)

@@ -1,7 +1,7 @@
 """ETTm1: ETTh1's transformer station, every 15 minutes."""
 
 from training.data import etth1, table
-from training.data.series import Protocol, Published, Series
+from training.data.series import Protocol, PublishedSeries, Series
 from training.data.source import DataSource, LocalFile, load_text
 
 SOURCE = DataSource(
@@ -22,4 +22,4 @@ def series() -> Series:
     return Series(table.parse(*load_text(SOURCE, FILE)), SPLITS, PROTOCOL)
 
 
-PUBLISHED = Published(SOURCE, etth1.CHANNELS, "15 minutes", PROTOCOL, series)
+PUBLISHED = PublishedSeries(SOURCE, etth1.CHANNELS, "15 minutes", PROTOCOL, series)

@@ -4,7 +4,7 @@ There is no season, so the naive forecast repeats the last reading. Published mo
 """
 
 from training.data import table
-from training.data.series import Protocol, Published, Series, shares
+from training.data.series import Protocol, PublishedSeries, Series, shares
 from training.data.source import DataSource, LocalFile, load_text
 
 SOURCE = DataSource(
@@ -29,4 +29,4 @@ def series() -> Series:
     return Series(whole, shares(len(whole.readings)), PROTOCOL)
 
 
-PUBLISHED = Published(SOURCE, CHANNELS, "1 day", PROTOCOL, series)
+PUBLISHED = PublishedSeries(SOURCE, CHANNELS, "1 day", PROTOCOL, series)

@@ -1,7 +1,7 @@
 """ILI: weekly visits for influenza-like illness in the United States, 2002 to 2020, split 70/10/20 as in Autoformer."""
 
 from training.data import table
-from training.data.series import Protocol, Published, Series, shares
+from training.data.series import Protocol, PublishedSeries, Series, shares
 from training.data.source import DataSource, LocalFile, load_text
 
 SOURCE = DataSource(
@@ -34,4 +34,4 @@ def series() -> Series:
     return Series(whole, shares(len(whole.readings)), PROTOCOL)
 
 
-PUBLISHED = Published(SOURCE, CHANNELS, "1 week", PROTOCOL, series)
+PUBLISHED = PublishedSeries(SOURCE, CHANNELS, "1 week", PROTOCOL, series)

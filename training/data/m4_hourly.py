@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.series import Protocol, Published, Series
+from training.data.series import Protocol, PublishedSeries, Series
 from training.data.source import BrokenLineError, DataSource, LocalFile, load_text
 from training.data.table import Table, parse_reading
 
@@ -54,4 +54,4 @@ def parse(text: str, path: Path) -> Table:
     return Table(tuple(row[0] for row in rows), table)
 
 
-PUBLISHED = Published(SOURCE, CHANNELS, "1 hour", PROTOCOL, series)
+PUBLISHED = PublishedSeries(SOURCE, CHANNELS, "1 hour", PROTOCOL, series)

@@ -57,7 +57,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedSeries:
     """A published data set, and what is known of it without loading it.
 
     Args:

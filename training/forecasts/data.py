@@ -11,10 +11,10 @@ from training.data.own_numbers import Decimal
 from training.data.own_rows import Columns, Duplicates, Notation
 from training.data.own_table import Gaps
 from training.data.own_times import Order
-from training.data.series import Protocol, Published, Series, last_part
+from training.data.series import Protocol, PublishedSeries, Series, last_part
 from training.settings import Section
 
-PUBLISHED: dict[str, Published] = {
+PUBLISHED: dict[str, PublishedSeries] = {
     "etth1": etth1.PUBLISHED,
     "ettm1": ettm1.PUBLISHED,
     "exchange": exchange.PUBLISHED,
@@ -24,7 +24,7 @@ PUBLISHED: dict[str, Published] = {
 
 
 class OwnSeries(OwnFile):
-    """A user's own CSV file, and how it is forecast. It has what a `Published` data set has."""
+    """A user's own CSV file, and how it is forecast. It has what a `PublishedSeries` data set has."""
 
     time: str = Field(description="column of times")
     targets: tuple[str, ...] = Field(min_length=1, description="columns of readings")
@@ -68,6 +68,6 @@ class DataSettings(Section):
     choice_stride: int = Field(default=8, ge=1, description="stride of the dev origins used to choose the epoch")
 
     @property
-    def chosen(self) -> OwnSeries | Published:
+    def chosen(self) -> OwnSeries | PublishedSeries:
         """The user's own file, or else the published data set."""
         return self.own or PUBLISHED[self.name]

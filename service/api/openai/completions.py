@@ -19,7 +19,7 @@ import orjson
 from service.api.answer import json_of
 from service.api.events import with_error_event
 from service.api.openai.errors import error_of
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.concurrency.streams import merged, time_to_first, wait_for_first
 from service.concurrency.waiting import together
 from service.decoding.sampling import drawn_seed
@@ -41,13 +41,13 @@ class Completions:
 
     Args:
         metrics: Observes the time to the first piece.
-        answering: Limits how long an answer takes.
+        open_answers: Limits how long an answer takes.
         clock: Returns seconds since 1970.
     """
 
-    def __init__(self, metrics: Metrics, answering: OpenAnswers, clock: Callable[[], float]) -> None:
+    def __init__(self, metrics: Metrics, open_answers: OpenAnswers, clock: Callable[[], float]) -> None:
         self._metrics = metrics
-        self._answering = answering
+        self._open_answers = open_answers
         self._clock = clock
 
     async def whole(self, model: GenerationModel, request: CompletionRequest) -> Completion:
@@ -66,7 +66,7 @@ class Completions:
         return with_error_event(_chunks(texts, await wait_for_first(self._events(texts))), _error)
 
     def _events(self, texts: "Texts") -> AsyncGenerator[TextEvent]:
-        return self._answering.pieces(time_to_first(texts.written(), self._metrics.time_to_first_token.observe))
+        return self._open_answers.pieces(time_to_first(texts.written(), self._metrics.time_to_first_token.observe))
 
 
 class Texts:

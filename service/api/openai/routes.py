@@ -15,7 +15,7 @@ from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
 from service.api.wire import cancel_on_disconnect, check_json, respond
 from service.catalog import Catalog
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.errors import ModelUnknown
 from service.forms.completions import CompletionModel, CompletionModels, CompletionRequest
 from service.metrics import Metrics
@@ -32,7 +32,7 @@ class OpenAI:
     Args:
         catalog: The served models.
         metrics: Observes the time to the first piece of a text.
-        answering: Limits how long an answer takes.
+        open_answers: Limits how long an answer takes.
         bodies: Reads the bodies of requests.
         clock: Returns seconds since 1970.
     """
@@ -41,12 +41,12 @@ class OpenAI:
         self,
         catalog: Catalog,
         metrics: Metrics,
-        answering: OpenAnswers,
+        open_answers: OpenAnswers,
         bodies: BodyReader,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._catalog = catalog
-        self._completions = Completions(metrics, answering, clock)
+        self._completions = Completions(metrics, open_answers, clock)
         self._bodies = bodies
 
     def handlers(self) -> HotHandlers:

@@ -23,6 +23,7 @@ from service.api.wire import (
     check_json,
     enter_room,
     media_type,
+    read_body,
     respond,
     respond_in_pieces,
 )
@@ -58,16 +59,15 @@ class StepRoutes:
     async def take_step(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> int:
         """Take one step of one session."""
         check_json(scope)
-        body = await self._bodies.read(scope, receive)
+        body, started = await self._body(scope, receive)
         request = parsed_body(StepRequest, body)
         ask = ask_of(owner_of(scope), session_id, request)
         if ask.is_streamed:
             return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
-        started = time.perf_counter()
         with self._room.of_items(num_answered(request), _bytes_per_logit(scope)) as holding:
             await enter_room(holding, receive)
             if ask.is_in_tensors and not holding.num_bytes:
-                answer = await self._steps.take(ask)
+                answer = await self._steps.take(ask, started)
             else:
                 answer = await cancel_on_disconnect(receive, self._steps.take(ask, started))
             if answer.is_large:
@@ -80,10 +80,16 @@ class StepRoutes:
         """Take steps of many sessions, each with its own answer or refusal."""
         is_binary = media_type(scope) == OCTETS
         (check_encoding if is_binary else check_json)(scope)
-        body = await self._bodies.read(scope, receive)
-        started = time.perf_counter()
+        body, started = await self._body(scope, receive)
         await (self._take_binary if is_binary else self._take_items)(body, started, scope, receive, send)
         return 200
+
+    async def _body(self, scope: Scope, receive: Receive) -> tuple[bytes, float]:
+        """Return a body that may be parsed, and when all of it was here: its steps have their time from then."""
+        body = await read_body(scope, receive, self._bodies.max_bytes)
+        started = time.perf_counter()
+        await self._bodies.wait_to_parse_for(body, receive)
+        return body, started
 
     async def _take_binary(self, body: bytes, started: float, scope: Scope, receive: Receive, send: Send) -> None:
         request = binary.read(body, header(scope["headers"], binary.HEADER_LENGTH))

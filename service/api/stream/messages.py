@@ -110,7 +110,6 @@ class Messages:
 
     def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
-
         self._send_answer(lambda: _text(turn, client_id), holding)
 
     def _read_binary(self, content: bytes) -> None:

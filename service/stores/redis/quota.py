@@ -16,7 +16,7 @@ class RedisQuota:
     """The limit on each owner's live records, with a Room per owner.
 
     Args:
-        limits: Have the largest number of live records of one owner.
+        limits: Its `max_sessions_per_owner` is the largest number of live records of one owner, 0 for no limit.
         count_of: Reads an owner's number of live records.
         clock: Monotonic seconds.
     """

@@ -277,8 +277,12 @@ def _new(swaps: Sequence[Swap]) -> dict[str, Record]:
 
 
 def _is_outdated(swaps: Sequence[Swap], session_id: str, stored: Record | Damaged | None) -> bool:
-    """Return whether a record that may be new is not: its first swap expects a different step than the stored one."""
-    expected_step = next(swap.expected_step for swap in swaps if swap.record.session_id == session_id)
+    """Return whether a record that may be new is not: the swap that would open it does not expect the stored step."""
+    expected_step = next(
+        swap.expected_step
+        for swap in swaps
+        if swap.record.session_id == session_id and (swap.is_opening or swap.expected_step is None)
+    )
     return isinstance(stored, Damaged) or expected_step != (None if stored is None else stored.step)
 
 

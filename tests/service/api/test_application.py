@@ -49,7 +49,7 @@ def put_together(process: Process) -> Application:
     """All surfaces over it."""
     catalog, metrics = process.catalog, process.metrics
     reloader = Reloader(catalog, FaultyStore(), "a", ())
-    questions = Questions(catalog, metrics, process.core.answering, process.core.answer_room)
+    questions = Questions(catalog, metrics, process.core.open_answers, process.core.answer_room)
     return Application(process.core, catalog, reloader, questions, metrics, None, Settings(), lambda: True)
 
 
@@ -128,6 +128,14 @@ async def test_protocols_of_others_take_any_query(process: Process, path: str) -
     application = put_together(process)
     for app in (application.plain, application.around(BENTOML)):
         assert (await Client(app).begin("GET", path, b"").answered()).status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/v2/models/m/infer"])
+async def test_so_do_questions_in_their_form(process: Process, path: str) -> None:
+    application = put_together(process)
+    for app in (application.plain, application.around(BENTOML)):
+        plainly, answered = [await asked(app, "POST", path + query) for query in ("", "?x=1")]
+        assert answered.body == plainly.body
 
 
 async def never() -> Message:

@@ -5,6 +5,10 @@ from service.api.endpoint import Endpoint
 from service.api.endpoints import ENDPOINTS, PUBLIC_PATHS
 
 
+def test_none_that_is_declared_is_left_out() -> None:
+    assert list(ENDPOINTS) == [each for each in vars(endpoints).values() if isinstance(each, Endpoint)]
+
+
 def test_a_declaration_is_called_as_its_operation_is() -> None:
     for name, each in vars(endpoints).items():
         if isinstance(each, Endpoint) and each.name:

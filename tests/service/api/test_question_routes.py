@@ -10,7 +10,7 @@ from service.api.body_reader import BodyReader
 from service.api.question_routes import QuestionRoutes
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.forms.music import ComposeAnswer, ComposeRequest
 from service.media.midi import midi_file
 from service.metrics import Metrics

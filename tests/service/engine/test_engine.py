@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from service.engine.engine import Engine
 from service.engine.graph_thread import GraphThread
 from service.engine.job import BatchBuilder, PreparedBatch, RowJob, StageLayout
 from service.engine.run_policy import RunPolicy
-from service.engine.scheduler import Batch
+from service.engine.scheduler import Batch, Scheduler
 from service.engine.state import Array
 from service.errors import OutOfResources, QueueFull, ShuttingDown, TooLarge
 from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, logits_of, row_of, total_of
@@ -589,9 +590,36 @@ class FailsOnce:
         monkeypatch.setattr(owner, name, fail_once)
 
 
+async def test_runs_that_fail_slowly_leave_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.engine.run_policy.LONE_INLINE_SECONDS", 0.05)
+    is_on_loop = list[bool]()
+
+    class Failing(SumGraphs):
+        def run(self, stage: str, rung: int, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+            is_on_loop.append(threading.current_thread() is threading.main_thread())
+            if len(is_on_loop) <= 3:
+                return super().run(stage, rung, feeds, names)
+            time.sleep(0.5)
+            raise ValueError("by a test")
+
+    async with serving(Failing()) as engine:
+        for _ in range(3):
+            await total(engine, 1)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="by a test"):
+                await total(engine, 1)
+    assert is_on_loop == [False, True, True, True, False]
+
+
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(BatchBuilder, "prepare"), (RunPolicy, "runs_inline"), (GraphThread, "submit"), (RunPolicy, "learn")],
+    [
+        (Scheduler, "_enqueue"),
+        (BatchBuilder, "prepare"),
+        (RunPolicy, "runs_inline"),
+        (GraphThread, "submit"),
+        (RunPolicy, "learn"),
+    ],
 )
 async def test_without_memory_for_a_run_its_job_fails_and_the_next_one_runs(
     owner: type, name: str, monkeypatch: pytest.MonkeyPatch

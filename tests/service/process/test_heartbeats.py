@@ -3,7 +3,7 @@
 import pytest
 
 from service.process.heartbeats import BEAT_SECONDS, HUNG_SECONDS, Heartbeats
-from service.process.messages import BEAT, END, READY, Message
+from service.process.messages import BEAT, END, FAILED, READY, Message
 from tests.fakes.clock import Clock
 
 
@@ -35,8 +35,8 @@ def test_who_is_silent_for_long_has_hung_and_is_told_once(clock: Clock) -> None:
 
 def test_who_has_not_begun_or_has_taken_its_leave_is_not_waited_for(clock: Clock) -> None:
     heartbeats = Heartbeats(clock)
-    heartbeats.record(Message(7, READY))
-    heartbeats.record(Message(8, BEAT))
+    heartbeats.record(Message(7, FAILED))
+    heartbeats.record(Message(8, READY))
     heartbeats.record(Message(8, END))
     assert after(clock, heartbeats, 2 * HUNG_SECONDS) == []
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.process.messages import BEAT, READY, Receiver, send
+from service.process.messages import BEAT, FAILED, Receiver, send
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel names a sender on Linux alone")
 
@@ -70,8 +70,8 @@ def test_what_is_sent_once_waits_for_room(directory: Path) -> None:
     with closing(Receiver(directory)) as receiver:
         for _ in range(2000):  # more than a queue takes
             send(BEAT)
-        ready = threading.Thread(target=send, args=(READY,))
-        ready.start()
-        ready.join(0.2)
-        while receiver.receive(30).kind != READY:
+        failed = threading.Thread(target=send, args=(FAILED,))
+        failed.start()
+        failed.join(0.2)
+        while receiver.receive(30).kind != FAILED:
             pass

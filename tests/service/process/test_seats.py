@@ -58,7 +58,7 @@ async def test_who_waits_has_the_seat_of_a_killed_process(directory: Path) -> No
         await asyncio.sleep(0)
         assert not waiting.done()
         holder.kill()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(10):
         await waiting
     other = Seats(directory, 1)
     assert other.take() is False

@@ -16,7 +16,7 @@ import sys, time
 from service.process.watch import report_alive
 num_beats = int(sys.argv[1])
 for _ in range(num_beats):
-    report_alive()
+    report_alive(is_ready=False)
     time.sleep(0.1)
 time.sleep(60 if num_beats == 1 else 0)
 """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from service.engine.run_policy import RunPolicy
 from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StepConflict, StoreUnavailable
 from service.record.body import encode
@@ -279,6 +280,24 @@ async def test_a_step_whose_result_cannot_be_used_is_refused_at_once(
     assert process.steps.is_idle
     assert process.model.engine.is_idle
     assert [(await process.ids(session_id, 1, 2, step=0)).step for session_id in ids] == [1, 1]
+
+
+async def test_a_step_that_has_run_when_its_engine_stumbles_is_answered(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pump = process.model.engine._pump
+
+    def stumble() -> None:
+        pump()
+        raise MemoryError("of ours")
+
+    ids = [await process.create() for _ in range(2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(RunPolicy, "runs_inline", lambda *_, **__: True)
+        patched.setattr(process.model.engine, "_pump", stumble)
+        answers = await asyncio.gather(*(process.ids(session_id, 1, step=0) for session_id in ids))
+    assert [answer.step for answer in answers] == [1, 1]
+    assert process.model.engine.is_idle
 
 
 async def test_an_answer_that_cannot_be_written_as_json_refuses_its_step(

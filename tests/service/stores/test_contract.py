@@ -313,6 +313,12 @@ async def test_of_one_new_record_twice_the_first_takes_room(store: Store) -> Non
     assert await store.swap([*twice, Swap(named(B, body=bytes(MAX_BYTES - 100)), None)]) == [True, False, True]
 
 
+async def test_what_would_open_a_record_that_is_there_takes_no_room_from_a_new_one(store: Store) -> None:
+    await create(store, *map(named, [A, B, C, E]))
+    swaps = [Swap(named(D), None), Swap(named(A), 0), Swap(named(A), None)]
+    assert await store.swap(swaps) == [True, True, False]
+
+
 def following(records: Sequence[Record | Damaged | None], seed: int, num_bytes: int, **changes: object) -> SwapGroup:
     """The records that follow those, in bodies of so many bytes."""
     before = [record for record in records if isinstance(record, Record)]

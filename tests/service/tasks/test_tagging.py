@@ -14,7 +14,7 @@ import pytest
 
 from service.bundle.manifest import Bundle, Manifest
 from service.catalog import Catalog
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
 from service.engine.state import Array, SequenceState

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from numpy.typing import NDArray
 
+from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.media_types import OCTETS
 from service.api.steps.items import item_json
 from service.api.stream.connection import INTERNAL_ERROR
@@ -334,3 +335,26 @@ async def test_a_request_has_its_time_from_when_it_was_asked_and_not_from_when_i
     for each in (one, many):
         await each.answered()
     assert [begun <= had_no_room for begun in started] == [True, True]
+
+
+@pytest.mark.parametrize("path", ["/sessions/{}/steps", "/steps"])
+async def test_the_time_of_a_request_counts_while_its_body_waits_to_be_parsed(
+    process: Process, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    may_parse, started = asyncio.Event(), list[float]()
+
+    async def wait_to_parse(_: BodyReader) -> None:
+        await may_parse.wait()
+
+    monkeypatch.setattr(BodyReader, "wait_to_parse", wait_to_parse)
+    submit = process.steps.submit
+    monkeypatch.setattr(process.steps, "submit", lambda turn: (started.append(turn.started), submit(turn)))
+    session_id = await process.create()
+    step = {"inputs": {"ids": [1]}}
+    body = orjson.dumps(step if "{" in path else {"items": [{"session_id": session_id, **step}]})
+    exchange = Surface(process).client.begin("POST", path.format(session_id), body + b" " * LARGE_BYTES)
+    await settle()
+    was_waiting = time.perf_counter()
+    may_parse.set()
+    assert (await exchange.answered()).status == 200
+    assert [each <= was_waiting for each in started] == [True]

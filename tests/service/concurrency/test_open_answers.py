@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from service.concurrency.answering import OpenAnswers
+from service.concurrency.open_answers import OpenAnswers
 from service.errors import DeadlineExceeded, ShuttingDown
 from tests.fakes.process import settle
 
@@ -32,36 +32,36 @@ async def test_an_answer_has_its_time_from_when_it_was_asked() -> None:
 
 
 async def test_a_drain_waits_for_what_is_under_way_and_lets_nothing_begin() -> None:
-    answering, go_on = OpenAnswers(60), asyncio.Event()
+    open_answers, go_on = OpenAnswers(60), asyncio.Event()
 
     async def answer() -> None:
-        async with answering.answer():
+        async with open_answers.answer():
             await go_on.wait()
 
     async def stream() -> list[int]:
-        return [piece async for piece in answering.pieces(numbers(go_on))]
+        return [piece async for piece in open_answers.pieces(numbers(go_on))]
 
     answered, streamed = asyncio.create_task(answer()), asyncio.create_task(stream())
     await settle()
-    drained = asyncio.create_task(answering.drain())
+    drained = asyncio.create_task(open_answers.drain())
     await settle()
     assert not drained.done()
     with pytest.raises(ShuttingDown):
-        async with answering.answer():
+        async with open_answers.answer():
             raise AssertionError
     with pytest.raises(ShuttingDown):
-        await anext(answering.pieces(numbers(go_on)))
+        await anext(open_answers.pieces(numbers(go_on)))
     go_on.set()
     await answered
     assert await streamed == [1, 2]
     await drained
-    await answering.drain()
+    await open_answers.drain()
 
 
 async def test_a_drain_waits_no_longer_than_an_answer_may_take() -> None:
-    answering = OpenAnswers(0.1)
-    async with aclosing(answering.pieces(numbers(asyncio.Event()))) as unread:
+    open_answers = OpenAnswers(0.1)
+    async with aclosing(open_answers.pieces(numbers(asyncio.Event()))) as unread:
         await anext(unread)
-        await answering.drain()
+        await open_answers.drain()
         async with asyncio.timeout(0.05):
-            await answering.drain()
+            await open_answers.drain()

@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Receive, Scope
 
 from service.api.client_watch import ClientGone
-from service.api.wire import check_json, check_media_type, header, media_type, read_body, respond
+from service.api.wire import check_json, check_media_type, media_type, read_body, respond
 from service.errors import MediaTypeUnknown, TooLarge
 
 pytestmark = pytest.mark.anyio
@@ -76,11 +76,6 @@ async def test_a_response_tells_the_type_and_the_length_of_its_body() -> None:
         {"type": "http.response.start", "status": 201, "headers": fields},
         {"type": "http.response.body", "body": b"12345"},
     ]
-
-
-def test_the_first_field_of_a_name_is_its_value() -> None:
-    scope = {"type": "http", "headers": [(b"a", b"1"), (b"b", b"2"), (b"b", b"3")]}
-    assert (header(scope, b"b"), header(scope, b"c")) == (b"2", b"")
 
 
 @pytest.mark.parametrize(

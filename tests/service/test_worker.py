@@ -79,6 +79,21 @@ async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
     signal.signal(signal.SIGTERM, handler)
 
 
+@pytest.fixture
+def heartbeats(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the worker said at each one that it is ready."""
+    sent: list[bool] = []
+    monkeypatch.setattr("service.worker.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("service.worker.report_alive", sent.append)
+    return sent
+
+
+async def test_a_worker_that_has_started_says_so_with_each_heartbeat(heartbeats: list[bool], started: Started) -> None:
+    assert started.worker.is_ready
+    await until(lambda: heartbeats[-2:] == [True, True])
+    assert not heartbeats[0]
+
+
 async def test_sessions_and_bundles_go_by_the_clock_of_the_store(
     started: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:

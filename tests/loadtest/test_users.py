@@ -49,3 +49,47 @@ print(sorted(set(failures)))
 def test_a_session_that_stops_before_the_whole_continuation_fails() -> None:
     done = subprocess.run([sys.executable, "-c", CONVERSE], capture_output=True, text=True, check=False)  # noqa: S603
     assert done.stdout.strip() == "['continuity: pieces are not answered as the whole']", done.stderr
+
+
+MANY = """
+import json
+from random import Random
+from types import SimpleNamespace
+
+from loadtest.users.sentiment import SentimentUser
+from loadtest.users.tagging import TaggingUser
+from loadtest.users.translation import TranslationUser
+
+
+def failures(user, moved_by):
+    found = []
+
+    class User(user):
+        abstract = True
+
+        def __init__(self):
+            self.rng = Random(0)
+
+        def ask(self, question, *checks):
+            text = json.loads(question.body)["text"]
+            texts = [text] if isinstance(text, str) else text[moved_by:] + text[:moved_by]
+            answer = SimpleNamespace(results=texts, translations=texts)
+            if len(checks) > 1:
+                found.append(checks[-1](answer))
+            return answer
+
+    User().many()
+    return found
+
+
+for user in (SentimentUser, TaggingUser, TranslationUser):
+    print(*failures(user, 0), *failures(user, 1))
+"""
+
+
+def test_a_list_whose_answers_are_in_another_order_fails() -> None:
+    done = subprocess.run([sys.executable, "-c", MANY], capture_output=True, text=True, check=False)  # noqa: S603
+    expected = [
+        f"None order: a text in a list is not {verb} as it is alone" for verb in ("judged", "tagged", "translated")
+    ]
+    assert done.stdout.splitlines() == expected, done.stderr

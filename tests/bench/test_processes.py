@@ -22,7 +22,7 @@ def test_grandchildren_are_descendants() -> None:
         child.stdin.close()
 
 
-def test_the_process_that_has_worked_is_the_heaviest() -> None:
+def test_the_process_that_has_worked_is_the_busiest() -> None:
     assert busiest(os.getpid()) == os.getpid()
 
 

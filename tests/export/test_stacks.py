@@ -37,14 +37,14 @@ def run(model: ir.Model) -> list[np.ndarray]:
     return list(session.run(None, {"a": rows[0], "b": rows[1]}))
 
 
-def joined(model: ir.Model) -> ir.Model:
+def bypassed(model: ir.Model) -> ir.Model:
     bypass_stacks(model)
     passes.RemoveUnusedNodesPass()(model)
     return model
 
 
 def test_what_is_stacked_and_taken_apart_again_is_handed_on() -> None:
-    model = joined(make_model())
+    model = bypassed(make_model())
     assert {node.op_type for node in model.graph} == {"Identity"}
     for found, expected in zip(run(model), run(make_model()), strict=True):
         assert np.array_equal(found, expected)
@@ -52,7 +52,7 @@ def test_what_is_stacked_and_taken_apart_again_is_handed_on() -> None:
 
 @pytest.mark.parametrize("other", [{"stacked_axis": 1}, {"split_axis": 1, "parts": 3}, {"parts": 4}])
 def test_other_ways_to_take_a_stack_apart_stay(other: dict[str, int]) -> None:
-    model = joined(make_model(**other))
+    model = bypassed(make_model(**other))
     assert "Split" in {node.op_type for node in model.graph}
     for found, expected in zip(run(model), run(make_model(**other)), strict=True):
         assert np.array_equal(found, expected)

@@ -1,4 +1,4 @@
-"""The command line: health, copies of the session store; tests/service/test_keys.py has its keys."""
+"""The command line: health, copies of the session store; tests/service/keys/ has its keys."""
 
 import socket
 import threading

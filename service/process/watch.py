@@ -80,7 +80,7 @@ def _watch(receiver: Receiver, starts: Starts, directory: Path) -> None:
         scan_at = time.monotonic() + seconds
         try:
             workers = {child.pid for child in first_process.children()}
-        except Exception:  # the kernel's lists change while they are read; the workers must be watched all the same
+        except (psutil.Error, OSError):  # the lists of the kernel change while they are read
             logger.exception("workers could not be listed")
             continue
         if reason := starts.see(workers):

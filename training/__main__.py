@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from training import budget, checkpoint, comparison, settings
+from training.allocator import keep_freed_memory
 from training.checkpoint import CheckpointError
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
@@ -203,4 +204,5 @@ def _resume_command(options: argparse.Namespace) -> str:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     sys.exit(main())

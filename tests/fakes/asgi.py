@@ -195,7 +195,7 @@ class ChannelSocket(Socket):
         super().__init__(app, owner)
         self._take: Callable[[Message], None] | None = None
         self._held: deque[Message] = deque()
-        self._is_paused = False
+        self._is_paused = self._is_resuming = False
         offer(self.scope, self)
 
     @property
@@ -227,10 +227,14 @@ class ChannelSocket(Socket):
         self._is_paused = True
 
     def resume(self) -> None:
-        """Hand over what was held."""
+        """Hand over what was held, one message after the other as a real server does."""
         self._is_paused = False
+        if self._is_resuming:
+            return
+        self._is_resuming = True
         while self._held and not self._is_paused:
             self._say(self._held.popleft())
+        self._is_resuming = False
 
     def send_now(self, message: Message) -> None:
         """An answer."""

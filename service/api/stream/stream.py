@@ -1,6 +1,6 @@
 """`WS /stream`: many sessions on one connection, one message a step, answers as they come.
 
-    message ─► messages ─► steps ─► answer          service.api.stream.connection: room, and slow clients
+    message ─► messages ─► steps ─► answer          service.api.stream.connection: room; outbox: slow clients
                    └─► refusal ──────►              service.api.stream.messages: what each means
 
 Steps of one session are answered in the order in which they came. Refusals are answers; close codes are for the
@@ -45,7 +45,7 @@ class Stream:
     async def drop_slow_readers(self) -> None:
         """Close the connections whose clients have not read an answer for too long."""
         for connection in self._connections:
-            if connection.is_stalled():
+            if connection.is_stalled:
                 connection.drop()
 
     async def stop(self) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.media_types import OCTETS
 from service.api.steps.items import item_json
-from service.api.stream.connection import INTERNAL_ERROR
+from service.api.stream.outbox import INTERNAL_ERROR
 from service.steps.large_logits import MANY_LOGITS
 from service.steps.turn import Turn
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Exchange, Socket, Surface

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from service.api.body_reader import LARGE_BYTES, BodyReader
-from service.api.stream.connection import INTERNAL_ERROR, MAX_IN_FLIGHT
+from service.api.stream.connection import MAX_IN_FLIGHT
+from service.api.stream.outbox import INTERNAL_ERROR
 from service.api.stream.stream import SERVICE_RESTART
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
 from tests.fakes.graphs import logits_of
@@ -221,7 +222,7 @@ async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
         await surface.stream.drop_slow_readers()
         await settle()
         assert not socket.task.done()
-        monkeypatch.setattr("service.api.stream.connection.SLOW_READER_SECONDS", 0.0)
+        monkeypatch.setattr("service.api.stream.outbox.SLOW_READER_SECONDS", 0.0)
         await surface.stream.drop_slow_readers()
         async with asyncio.timeout(10):
             await socket.task
@@ -230,7 +231,7 @@ async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
 async def test_a_client_that_reads_is_not_dropped(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.stream.connection.SLOW_READER_SECONDS", 0.0)
+    monkeypatch.setattr("service.api.stream.outbox.SLOW_READER_SECONDS", 0.0)
     session_id = await process.create()
     async with surface.connected() as socket:
         for _ in range(3):

@@ -1,7 +1,7 @@
 """`WS /stream`: many sessions on one connection, one message a step, answers as they come.
 
-    message ─► messages ─► steps ─► answer          service.api.stream.connection: room; outbox: slow clients
-                   └─► refusal ──────►              service.api.stream.messages: what each means
+    connection ─► messages ─► steps ─► outbox        connection: reads while there is room
+                      └─► refusal ──────►            messages: what each means; outbox: sends, and finds slow clients
 
 Steps of one session are answered in the order in which they came. Refusals are answers; close codes are for the
 connection.

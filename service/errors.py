@@ -57,6 +57,8 @@ _MESSAGES = {
     "list_type": "Input should be a valid array",
     "model_type": "Input should be an object",
 }
+# The parser's words for one half of a surrogate pair. JSON's grammar allows it, Unicode does not.
+_HALF_CHARACTER = ("unexpected end of hex escape", "lone leading surrogate")
 MAX_MISTAKES = 1000
 MAX_LISTED_MISTAKES = 20
 
@@ -82,8 +84,13 @@ class Malformed(ServiceError):
 
     @classmethod
     def of_json(cls, mistake: str) -> Self:
-        """Refuse what is not JSON, in pydantic's words."""
-        return cls(f"what was sent is not JSON: {mistake.removeprefix('Invalid JSON: ')}")
+        """Refuse what is not JSON, in pydantic's words, or not Unicode."""
+        reason = mistake.removeprefix("Invalid JSON: ")
+        if not reason.startswith(_HALF_CHARACTER):
+            return cls(f"what was sent is not JSON: {reason}")
+        place = reason[reason.rfind(" at line") :]
+        way_out = "cut texts between characters, which are the items of [...text] in JavaScript"
+        return cls(f"a string has half a character, a lone surrogate,{place}: {way_out}")
 
 
 class SequenceUnknown(ServiceError):

@@ -14,6 +14,7 @@ from service.api.body_reader import LARGE_BYTES, BodyReader, check_parts
 from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone, ClientWatch
 from service.api.endpoint import Endpoint
 from service.api.endpoints import IMPORT_SESSION
+from service.api.media_types import BLOB, OCTETS
 from service.api.paths import endpoint_for
 from service.api.refusals import refusal_response
 from service.api.wire import check_encoding, check_media_type, media_type, read_body
@@ -22,7 +23,7 @@ from service.errors import InvalidInput, Malformed, MediaTypeUnknown, QueueFull,
 F = TypeVar("F", bound=BaseModel)
 _MARK = codecs.BOM_UTF8.decode()
 _MARKED = "it begins with a byte order mark"
-BLOBS = tuple(IMPORT_SESSION.request_types)
+BLOBS = (BLOB, OCTETS)
 
 
 class BodyMiddleware:

@@ -28,7 +28,7 @@ from service.forms.sessions import (
     SessionRequest,
     SessionView,
 )
-from service.forms.steps import ItemAnswers, StepAnswer, StepItems, StepRequest
+from service.forms.steps import ItemAnswers, StepAnswer, StepItems, StepRequest, TransitionAnswer
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 
@@ -57,8 +57,9 @@ _BINARY: Schemas = {
 }
 _MIDI: Schemas = {MIDI: {"type": "string", "format": "binary"}}
 _BLOB: Schemas = {BLOB: {"type": "string", "format": "binary"}}
-# Generated clients know only the second of the two.
+# Generated clients know only the second of the two, and leave out an operation that takes the first.
 _ANY_BLOB: Schemas = {**_BLOB, OCTETS: _BLOB[BLOB]}
+_OCTETS: Schemas = {OCTETS: {**_BLOB[BLOB], "description": f"The blob; {BLOB} is read, too"}}
 _OBJECT: Schemas = {JSON: {"type": "object"}}
 _TEXT: Schemas = {"text/plain": {"type": "string"}}
 _PAGING = (
@@ -153,7 +154,7 @@ LIST_SESSIONS = _session(
     "GET", "/sessions", "list_sessions", "List sessions, in pages", answer=SessionPage, parameters=_PAGING
 )
 IMPORT_SESSION = _opens(
-    "/sessions/import", "import_session", "Open a session from an exported one", request_types=_ANY_BLOB
+    "/sessions/import", "import_session", "Open a session from an exported one", request_types=_OCTETS
 )
 SHOW_SESSION = _session("GET", _ONE, "show_session", "Show a session", answer=SessionView)
 END_SESSION = _session("DELETE", _ONE, "end_session", "End a session", status=204)
@@ -174,7 +175,7 @@ SAVE_CHECKPOINT = _session(
     _CHECKPOINT,
     "save_checkpoint",
     "Save the state as a checkpoint (a step)",
-    answer=StepAnswer,
+    answer=TransitionAnswer,
     parameters=_CHECKPOINT_PARAMETERS,
 )
 FORGET_CHECKPOINT = _session(
@@ -182,7 +183,7 @@ FORGET_CHECKPOINT = _session(
     _CHECKPOINT,
     "forget_checkpoint",
     "Delete a checkpoint (a step)",
-    answer=StepAnswer,
+    answer=TransitionAnswer,
     parameters=_CHECKPOINT_PARAMETERS,
 )
 ROLL_BACK = _session(
@@ -191,7 +192,7 @@ ROLL_BACK = _session(
     "roll_back",
     "Return to a checkpoint (a step)",
     request=RollbackRequest,
-    answer=StepAnswer,
+    answer=TransitionAnswer,
 )
 MIGRATE_SESSION = _session(
     "POST",
@@ -199,7 +200,7 @@ MIGRATE_SESSION = _session(
     "migrate_session",
     "Migrate a session to another bundle version",
     request=MigrateRequest,
-    answer=StepAnswer,
+    answer=TransitionAnswer,
     needs_body=False,
 )
 EXPORT_SESSION = _session(

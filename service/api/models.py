@@ -1,7 +1,10 @@
 """`GET /models`: the served models, all or one."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
+from pydantic import TypeAdapter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -60,6 +63,7 @@ def describe(model: ServedModel) -> ModelView:
         cell=manifest.cell,
         sessions=isinstance(model, SequenceModel),
         inputs=model.inputs_form.model_json_schema(),
+        outputs=_outputs(model) if isinstance(model, SequenceModel) else None,
         tensors=_tensors(model) if isinstance(model, TensorModel) else None,
         rungs={stage.name: sorted(stage.rungs) for stage in manifest.stages},
         state=list(manifest.state),
@@ -67,6 +71,11 @@ def describe(model: ServedModel) -> ModelView:
         data=list(manifest.data),
         licence=manifest.licence,
     )
+
+
+def _outputs(model: SequenceModel[Any]) -> dict[str, Any]:
+    any_of_them: Any = reduce(or_, model.outputs_forms)
+    return TypeAdapter(any_of_them).json_schema()
 
 
 def _tensors(model: TensorModel[Any]) -> TensorStep:

@@ -16,7 +16,8 @@ from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS, TAKE
 from service.api.media_types import JSON, MIDI, OCTETS
 from service.api.refusals import REFUSAL_FORMS, refusal_form
 from service.catalog import MODELS
-from service.forms.steps import ItemAnswer, StepItem, StepRequest
+from service.forms.form import Form
+from service.forms.steps import ItemAnswer, StepAnswer, StepItem, StepRequest, TensorOutputs
 from service.tasks.task import SequenceModel, TensorModel
 from service.version import own_version
 
@@ -32,6 +33,14 @@ STEP_FORMS = sorted(
     {model.inputs_form for model in MODELS if issubclass(model, SequenceModel)}
     | {model.tensors_form for model in MODELS if issubclass(model, TensorModel)},
     key=lambda form: form.__name__,
+)
+# What they return. Generated clients take the first that fits, and any outputs fit `TensorOutputs`.
+STEP_OUTPUTS: tuple[type[Form], ...] = (
+    *sorted(
+        {form for model in MODELS if issubclass(model, SequenceModel) for form in model.outputs_forms},
+        key=lambda form: form.__name__,
+    ),
+    TensorOutputs,
 )
 _RULES = ("oneOf", "anyOf", "dependentSchemas")
 
@@ -84,15 +93,19 @@ def openapi_document(needs_key: bool) -> dict[str, Any]:
 def _all_schemas() -> dict[str, Any]:
     """Return the schemas of all requests, answers and refusals, by name."""
     requests = _schemas({*(endpoint.request for endpoint in DOCUMENTED if endpoint.request), *STEP_FORMS})
-    answers = _schemas({endpoint.answer for endpoint in DOCUMENTED if endpoint.answer})
+    answers = _schemas({*(endpoint.answer for endpoint in DOCUMENTED if endpoint.answer), *STEP_OUTPUTS})
     schemas = {
         **{name: _of_request(schema) for name, schema in requests.items()},
         **{name: _of_answer(schema) for name, schema in answers.items()},
         **{form.name: form.schema for form in REFUSAL_FORMS},
     }
-    inputs = {"anyOf": [_reference(form.__name__) for form in STEP_FORMS]}
-    _replace_type(schemas[StepRequest.__name__], "inputs", inputs)
-    _replace_type(schemas[StepItem.__name__], "inputs", inputs)
+    for form, field, kinds in (
+        (StepRequest, "inputs", STEP_FORMS),
+        (StepItem, "inputs", STEP_FORMS),
+        (StepAnswer, "outputs", STEP_OUTPUTS),
+        (ItemAnswer, "outputs", STEP_OUTPUTS),
+    ):
+        _replace_type(schemas[form.__name__], field, {"anyOf": [_reference(kind.__name__) for kind in kinds]})
     _replace_type(schemas[ItemAnswer.__name__], "problem", _reference(refusal_form(TAKE_STEPS.path).name))
     return schemas
 
@@ -116,8 +129,17 @@ def _schemas(forms: Iterable[type[BaseModel]]) -> dict[str, Any]:
 
 
 def _of_request(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a request's schema without rules that combine fields: some generators skip a form that has any."""
-    return {key: value for key, value in schema.items() if key not in _RULES}
+    """Return a request's schema without what some generators stumble over.
+
+    They skip a form with rules that combine fields, and write a list by default as the string "[]".
+    """
+    opened = {key: value for key, value in schema.items() if key not in _RULES}
+    if "properties" in schema:
+        opened["properties"] = {
+            name: {key: value for key, value in field.items() if (key, value) != ("default", [])}
+            for name, field in schema["properties"].items()
+        }
+    return opened
 
 
 def _of_answer(schema: Mapping[str, Any]) -> dict[str, Any]:

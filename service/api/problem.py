@@ -138,5 +138,9 @@ def detail_of(status: int) -> str:
     """Return the detail of a problem that only has a status."""
     if status >= 500:
         return str(failure())
-    details = {404: "there is nothing at this path", 405: "this path does not take this method"}
+    details = {
+        307: "this path has no slash at its end",
+        404: "there is nothing at this path",
+        405: "this path does not take this method",
+    }
     return details.get(status, HTTPStatus(status).phrase)

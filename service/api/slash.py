@@ -4,10 +4,10 @@ import re
 from http import HTTPStatus
 from urllib.parse import quote
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.paths import OTHER, label_of
+from service.api.refusals import plain_refusal
 from service.metrics import RequestTally
 
 _DOT_SEGMENT = re.compile(r"/\.{1,2}/")  # clients resolve such segments
@@ -30,9 +30,9 @@ class SlashMiddleware:
             await self._app(scope, receive, send)
             return
         self._tally.add(OTHER, HTTPStatus.TEMPORARY_REDIRECT, 0.0)
-        await Response(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": _location(scope)})(
-            scope, receive, send
-        )
+        redirect = plain_refusal(path, HTTPStatus.TEMPORARY_REDIRECT)
+        redirect.headers["Location"] = _location(scope)
+        await redirect(scope, receive, send)
 
 
 def _is_redirected(scope: Scope) -> bool:

@@ -37,6 +37,9 @@ class ModelView(Form):
     inputs: dict[str, Any] = Field(
         description="JSON Schema of the `inputs` of a step; for a model without sessions, of a question"
     )
+    outputs: dict[str, Any] | None = Field(
+        None, description="JSON Schema of the `outputs` of such a step; left out if the model has no sessions"
+    )
     tensors: TensorStep | None = Field(
         None, description="How to send a step as tensors; left out if the model takes none"
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from service.forms.form import INT64, MAX_TEXT_CHARACTERS, Form, TextOrNumber
+from service.forms.form import INT64, MAX_TEXT_CHARACTERS, Form, TextOrNumber, WithMessage
 
 MAX_ITEMS = 1024
 
@@ -43,6 +43,8 @@ class IdsStep(Form):
 class StepRequest(Form):
     """One step. A client that names `step` may repeat it until it is answered: the step is taken once.
 
+    Only the answer to a session's last step is kept, so send the next one once this one is answered.
+
     `inputs` is what the session's model reads, or tensors: {"ids": [3, 7]} for tokens, {"x": [[...]]} for segments of
     readings, whose step answers what `return` says.
     """
@@ -63,20 +65,49 @@ class StepRequest(Form):
     stream: bool = Field(False, description="Stream what the model generates as server-sent events")
 
 
-class StepAnswer(Form):
-    """The outputs of a step, and the number of the next one."""
+class TensorOutputs(Form):
+    """What a step in tensors returns: what its `return` names, or nothing."""
+
+    logits: list[list[float]] | None = Field(None, description="Logits for each item; left out if not asked for")
+    argmax: list[int] | None = Field(None, description="Most probable token after each item; left out likewise")
+
+
+class Transition(Form):
+    """What was done to a session, in one of these fields."""
+
+    save: str | None = Field(None, description="Name of the checkpoint that was saved")
+    forget: str | None = Field(None, description="Name of the checkpoint that was deleted")
+    rollback: str | None = Field(None, description="Name of the checkpoint that the session returned to")
+    migrate: str | None = Field(None, description="Bundle that the session moved to, as name:version")
+
+
+class Taken(Form):
+    """A step that was taken, and the number of the next one."""
 
     session_id: str = Field(description="Id of the session")
     step: StepNumber = Field(description="Number of the session's next step, one more than this step's")
-    outputs: dict[str, Any] = Field(description="What the model returned, or what was done to the session")
     numerics_changed: NumericsChanged = False
+
+
+class StepAnswer(Taken):
+    """The outputs of a step, and the number of the next one."""
+
+    outputs: dict[str, Any] = Field(description="What the model returned")
+
+
+class TransitionAnswer(Taken):
+    """A step that read no input but changed the session, and the number of the next one."""
+
+    outputs: Transition
 
 
 class StepItem(StepRequest):
     """One of many steps."""
 
     session_id: str = Field(description="Id of the session that takes the step")
-    stream: Literal[False] = Field(False, description="Must be false: only a single step can be streamed")
+    stream: Annotated[
+        Literal[False], WithMessage("only POST /sessions/{id}/steps can stream an answer: leave `stream` out")
+    ] = Field(False, description="Must be false: only a single step can be streamed")
 
 
 class StepItems(Form):

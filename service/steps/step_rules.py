@@ -167,8 +167,15 @@ def is_repeated(record: Record, body: Body, step: int | None, digest: bytes) -> 
 
 def check_next(record: Record, step: int | None) -> None:
     """Raise StepConflict if a step number is given and is not the session's next one."""
-    if step is not None and step != record.step:
-        raise StepConflict(f"step {step} is not next; step {record.step} is", record.step)
+    if step is None or step == record.step:
+        return
+    if step > record.step:
+        mistake = f"step {step} is ahead"
+    elif step == record.step - 1:
+        mistake = f"step {step} was already taken by a different request"
+    else:
+        mistake = f"step {step} was already taken, and only the last step's answer is kept, that of {record.step - 1}"
+    raise StepConflict(f"{mistake}; step {record.step} is next", record.step)
 
 
 def contended(step: int) -> StepConflict:

@@ -32,6 +32,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
 
     kind: ClassVar[str] = "forecasting"
     inputs_form: ClassVar[type[ReadingsStep]] = ReadingsStep
+    outputs_forms: ClassVar[tuple[type[Form], ...]] = (ReadingsAnswer,)
     tensors_form: ClassVar[type[Form]] = SegmentsStep
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         ITEM_STAGE: ("x",),

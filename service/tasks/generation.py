@@ -12,6 +12,7 @@ from service.decoding.stops import StopFinder
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput, Location
+from service.forms.form import Form
 from service.forms.generation import CharacterStep, Continuation, NextCharacters, Sampling, Usage
 from service.media.text import TextReader
 from service.tasks.language import Finished, LanguageModel
@@ -24,6 +25,7 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
 
     kind: ClassVar[str] = "generation"
     inputs_form: ClassVar[type[CharacterStep]] = CharacterStep
+    outputs_forms: ClassVar[tuple[type[Form], ...]] = (NextCharacters, Continuation)
     piece_name: ClassVar[str] = "text"
     unit_name: ClassVar[str] = "character"
 

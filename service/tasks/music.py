@@ -10,6 +10,7 @@ from service.bundle.tasks import MusicTask
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
 from service.errors import InvalidInput
+from service.forms.form import Form
 from service.forms.music import Composing, Composition, MusicStep, NextNotes
 from service.media.music import Frame, FrameCollector, FrameTokens, Notes, frames_of, pitch_of, placed
 from service.tasks.language import Finished, LanguageModel
@@ -26,6 +27,7 @@ class MusicModel(LanguageModel[MusicStep, Composing, int | None, Composition]):
 
     kind: ClassVar[str] = "music"
     inputs_form: ClassVar[type[MusicStep]] = MusicStep
+    outputs_forms: ClassVar[tuple[type[Form], ...]] = (NextNotes, Composition)
     piece_name: ClassVar[str] = "frames"
     unit_name: ClassVar[str] = "token"
 

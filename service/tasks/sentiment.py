@@ -86,6 +86,7 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
     """
 
     inputs_form: ClassVar[type[Form]] = TextStep
+    outputs_forms: ClassVar[tuple[type[Form], ...]] = (Sentiment,)
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {ITEM_STAGE: ("x", "logits")}
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:

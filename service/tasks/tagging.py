@@ -179,6 +179,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
     """
 
     inputs_form: ClassVar[type[Form]] = TagStep
+    outputs_forms: ClassVar[tuple[type[Form], ...]] = (TagStepAnswer,)
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "characters_forward": ("x", FEATURES),
         ITEM_STAGE: ("x", "characters", "logits"),

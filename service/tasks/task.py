@@ -85,19 +85,37 @@ class ServedModel:
 
 
 class SequenceModel(ServedModel, Generic[StepInputs]):
-    """A model that can read sequences in pieces, so it has sessions."""
+    """A model that can read sequences in pieces, so it has sessions.
+
+    Attributes:
+        outputs_forms: Forms of what a step returns that is not in tensors.
+    """
+
+    outputs_forms: ClassVar[tuple[type[Form], ...]]
 
     def parse(self, inputs: dict[str, Any]) -> StepInputs:
         """Validate and return the inputs of a step.
 
         Raises:
-            InvalidInput: The model cannot read them.
+            InvalidInput: The model cannot read them. If it has no field of some name, the message says which it has.
         """
-        return validated(self.inputs_form, inputs)  # type: ignore[return-value]  # ClassVar cannot hold a TypeVar
+        try:
+            return self.inputs_form.model_validate(inputs)  # type: ignore[return-value]  # ClassVar holds no TypeVar
+        except ValidationError as error:
+            refusal, names = InvalidInput.of(error), self._input_names()
+            for location, _ in refusal.errors:
+                if len(location) == 1 and location[0] not in names:
+                    message = f"there is no such field; sessions on {self.name!r} take {', '.join(names)}"
+                    raise InvalidInput(message, location) from error
+            raise refusal from error
 
     def initial_state(self) -> SequenceState:
         """Return the state of a sequence that has read nothing: one row, unless a model overrides this."""
         return SequenceState((self.layout.initial,), SINGLE_ROW)
+
+    def _input_names(self) -> list[str]:
+        """Return the names of the fields that a step may have."""
+        return list(self.inputs_form.model_fields)
 
     @abstractmethod
     async def step(self, state: SequenceState, inputs: StepInputs, seed: int) -> tuple[dict[str, Any], SequenceState]:
@@ -150,6 +168,9 @@ class TensorModel(SequenceModel[StepInputs]):
     def tensors_name(self) -> str:
         """Clients' name for the tensor of a step in tensors."""
         return next(iter(self.tensors_form.model_fields))
+
+    def _input_names(self) -> list[str]:
+        return [*super()._input_names(), self.tensors_name]
 
     def takes_tensors(self, inputs: Mapping[str, Any]) -> bool:
         """Return whether inputs are in tensors rather than in the model's own language."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from service.api.endpoints import ENDPOINTS
 from tests.e2e.asking import ask, open_session, step
@@ -22,6 +23,25 @@ def test_models_are_described(client: httpx.Client) -> None:
         assert model["figures"]
         assert model["data"][0]["licence"]
         assert model["inputs"]["properties"]
+
+
+@pytest.mark.parametrize(
+    ("model", "steps"),
+    [
+        ("sentiment", [{"text": "a wond"}]),
+        ("generation", [{"text": "ROMEO"}, {"generate": {"max_tokens": 3}}]),
+        ("forecasting", [{"values": {"OT": [30.5, 27.8]}}, {"horizon": 2}]),
+        ("chorales", [{"notes": [["C3", "E4"]]}, {"generate": {"frames": 2}}]),
+        ("tagging-streaming", [{"text": "The old dog"}]),
+    ],
+)
+def test_what_a_step_answers_is_what_its_model_says(
+    client: httpx.Client, model: str, steps: list[dict[str, Any]]
+) -> None:
+    told = Draft202012Validator(client.get(f"/models/{model}").json()["outputs"])
+    session_id = open_session(client, model)
+    for inputs in steps:
+        told.validate(step(client, session_id, inputs))
 
 
 def test_one_openapi_document_describes_every_surface(client: httpx.Client) -> None:

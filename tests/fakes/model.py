@@ -9,10 +9,18 @@ import numpy as np
 from service.bundle.manifest import Bundle
 from service.engine.engine import Engine
 from service.engine.state import SequenceState
+from service.forms.form import Form
 from service.forms.sentiment import TextStep
 from service.tasks.task import SequenceModel, ServedModel
 from service.tasks.tokens import Ids, TokenModel
 from tests.fakes.graphs import total_of
+
+
+class Counted(Form):
+    """How many characters were read, and the chance that was given."""
+
+    count: int
+    seed: int = 0
 
 
 class SumModel(TokenModel[TextStep]):
@@ -24,6 +32,7 @@ class SumModel(TokenModel[TextStep]):
 
     kind: ClassVar[str] = "sum"
     inputs_form: ClassVar[type[TextStep]] = TextStep
+    outputs_forms: ClassVar[tuple[type[Form], ...]] = (Counted,)
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"encode": ("x", "sums")}
     num_tokens = 100
 
@@ -71,6 +80,7 @@ class WordyModel(SequenceModel[TextStep]):
 
     kind: ClassVar[str] = "wordy"
     inputs_form: ClassVar[type[TextStep]] = TextStep
+    outputs_forms: ClassVar[tuple[type[Form], ...]] = (Counted,)
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     async def step(self, state: SequenceState, inputs: TextStep, seed: int) -> tuple[dict[str, Any], SequenceState]:

@@ -5,6 +5,7 @@ in four bytes, little-endian, and then the binary form of many steps; so is its 
 """
 
 import asyncio
+import json
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -205,12 +206,21 @@ def text_bytes(text: str) -> int:
 def _identity_of(text: str) -> dict[str, ClientId]:
     """Return what identifies an invalid item in its refusal: its id, and its session if it names one."""
     try:
-        item = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        item = json.loads(text)  # unlike orjson, it reads what has half a character
+    except (ValueError, RecursionError):
         return _NO_ID
     if not isinstance(item, dict):
         return _NO_ID
     client_id, session_id = item.get("id"), item.get("session_id")
-    is_id = isinstance(client_id, str) or (isinstance(client_id, int) and not isinstance(client_id, bool))
-    identity = {"id": client_id if is_id else None}
-    return {**identity, "session_id": session_id} if isinstance(session_id, str) else identity
+    identity = {"id": client_id if _is_text(client_id) or _is_integer(client_id) else None}
+    return {**identity, "session_id": session_id} if _is_text(session_id) else identity
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value is a string of whole characters."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _is_integer(value: object) -> bool:
+    """Whether a value is an integer of 64 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63

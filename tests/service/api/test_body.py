@@ -144,6 +144,12 @@ async def test_a_byte_order_mark_is_named(client: Client, reader: Reader) -> Non
     assert (await client.post("/sessions/import", b"\xef\xbb\xbf", {"content-type": BLOB})).status == 200
 
 
+@pytest.mark.parametrize("text", [r"great \ud83c", r"\udfac film"])
+def test_a_text_that_was_cut_within_a_character_is_told_so(text: str) -> None:
+    with pytest.raises(Malformed, match=r"^a string has half a character, a lone surrogate, at line 1 column \d+: cut"):
+        parsed(SentimentRequest, f'{{"text": "{text}"}}'.encode())
+
+
 @pytest.mark.parametrize("body", [b"{", b"", b"x", b"{'text': 1}"])
 def test_what_is_not_json_is_told_so_once(body: bytes) -> None:
     with pytest.raises(Malformed, match=r"^what was sent is not JSON: (?!Invalid JSON)"):

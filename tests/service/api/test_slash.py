@@ -34,6 +34,12 @@ async def test_the_address_is_relative_and_keeps_the_query(path: str, address: s
     assert await asked("POST", path) == (HTTPStatus.TEMPORARY_REDIRECT, address)
 
 
+async def test_who_does_not_follow_is_told_what_is_wrong() -> None:
+    app = SlashMiddleware(Response(status_code=SERVED), Metrics().requests_tally)
+    answered = await Client(app).request("POST", "/sentiment/")
+    assert (answered.json()["status"], answered.json()["detail"]) == (307, "this path has no slash at its end")
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -139,7 +139,7 @@ SEQUENCE = {"sequence_id": 42}
 WRONG: list[tuple[object, int, str]] = [
     (b"{", 400, "not JSON"),
     (b"", 400, "not JSON"),
-    (b'{"inputs":[{"name":"\\ud800","shape":[1,1],"datatype":"INT64","data":[1]}]}', 400, "not JSON"),
+    (b'{"inputs":[{"name":"\\ud800","shape":[1,1],"datatype":"INT64","data":[1]}]}', 400, "half a character"),
     ([], 422, "object"),
     ({}, 422, "inputs"),
     ({"inputs": []}, 422, "inputs"),
@@ -349,7 +349,7 @@ async def test_a_part_that_names_its_step_may_be_sent_again(surface: Surface) ->
     again = await surface.client.post(PATH, asked(2, 3, **both, **SEQUENCE, step=step))
     assert tensor(again, "argmax").tolist() == tensor(first).argmax(axis=-1).tolist()
     told = await error_of(surface.client, asked(9, **SEQUENCE, step=step), 409)
-    assert told == f"step {step} is not next; step {step + 1} is"
+    assert told == f"step {step} was already taken by a different request; step {step + 1} is next"
 
 
 @pytest.mark.parametrize(

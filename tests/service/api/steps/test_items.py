@@ -19,7 +19,7 @@ def test_an_answer_has_the_form_that_the_document_tells(is_numerics_changed: boo
 
 def test_a_refusal_has_that_form_too() -> None:
     turn = Turn(Ask("ann", "a session", 2, {"ids": [1]}), lambda _: None)
-    turn.error = StepConflict("step 2 is not next; step 5 is", 5)
+    turn.error = StepConflict("step 7 is ahead; step 5 is next", 5)
     told = ItemAnswer.model_validate_json(item_json(turn))
     assert (told.status, told.step) == (409, None)
     assert told.problem is not None

@@ -56,6 +56,29 @@ async def test_a_conflict_tells_the_step_that_is_due(surface: Surface, process: 
     assert answered.json()["expected_step"] == 0
 
 
+async def test_a_conflict_tells_what_became_of_the_step(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    for text in ("a", "b", "c"):
+        await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"text": text}})
+    details = {}
+    for step in (0, 2, 4):
+        answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"text": "x"}, "step": step})
+        details[step] = answered.json()["detail"]
+    assert details == {
+        0: "step 0 was already taken, and only the last step's answer is kept, that of 2; step 3 is next",
+        2: "step 2 was already taken by a different request; step 3 is next",
+        4: "step 4 is ahead; step 3 is next",
+    }
+
+
+async def test_a_field_that_the_model_lacks_is_told_with_those_that_it_has(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"values": {"OT": [1.0]}}})
+    (error,) = answered.json()["errors"]
+    assert error["location"] == ["inputs", "values"]
+    assert error["message"] == "there is no such field; sessions on 'sum' take text, ids"
+
+
 async def test_a_failure_of_the_service_tells_nothing_of_its_insides(surface: Surface, process: Process) -> None:
     session_id = await process.create()
     answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"text": "fail"}})
@@ -128,6 +151,7 @@ async def test_an_item_that_is_none_is_refused_for_itself(surface: Surface, proc
     assert [item["status"] for item in told] == [200, *[422] * len(wrong), 200]
     assert [item["session_id"] for item in told] == [one, one, one, one, "", "", other]
     assert [item["problem"]["errors"][0]["location"] for item in told[1:4]] == [["step"], ["stream"], ["inputs"]]
+    assert "leave `stream` out" in told[2]["problem"]["detail"]
     assert [(await process.sessions.get("ann", each)).step for each in (one, other)] == [1, 1]
 
 

@@ -94,6 +94,26 @@ async def test_answers_come_as_they_are_there_and_no_session_waits_for_another(
 
 
 @pytest.mark.parametrize(
+    ("client_id", "told"), [("7", 7), ('"\\ud83c"', None), (str(2**63), None), (str(-(2**63)), -(2**63))]
+)
+async def test_a_text_that_was_cut_within_a_character_is_refused_under_its_id(
+    surface: Surface, client_id: str, told: object
+) -> None:
+    """As JavaScript cuts them: an emoji has two halves there."""
+    async with surface.connected() as socket:
+        socket.say_text(f'{{"id":{client_id},"session_id":"s","inputs":{{"text":"great \\ud83c"}}}}')
+        refused = await socket.heard()
+        assert (refused["id"], refused["session_id"], refused["status"]) == (told, "s", 400)
+        assert "half a character" in refused["problem"]["detail"]
+
+
+async def test_a_message_of_more_levels_than_python_reads_is_refused(surface: Surface) -> None:
+    async with surface.connected() as socket:
+        socket.say_text("[" * (MAX_BYTES // 2) + "]" * (MAX_BYTES // 2))
+        assert (await socket.heard())["id"] is None
+
+
+@pytest.mark.parametrize(
     ("item", "told"),
     [
         ({"id": 10, "step": -1}, 10),

@@ -13,7 +13,7 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.log import leave_out_client_errors, log_once
+from service.api.log import leave_out_client_errors, log_news, log_once
 from service.api.problem import answers_problems
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
@@ -123,6 +123,7 @@ class RNNService:
         watch_deaths(partial(merge_ended, directory))
 
     def __init__(self) -> None:
+        log_news()
         log_once()
         leave_out_client_errors()
         with report_failures():

@@ -105,12 +105,14 @@ class Catalog(Mapping[str, ServedModel]):
         self._by_tag[model.bundle.tag] = model
         if isinstance(model, TensorModel):
             self.max_num_logits = max(self.max_num_logits, model.num_logits)
-        logger.info("serving %s on %s", model.bundle.tag, self._provider)
 
     def make_current(self, tag: str) -> None:
         """Send new sessions and whole questions to a version that was added."""
         model = self._by_tag[tag]
+        former = self._current.get(model.name, model)
         self._current[model.name] = model
+        if former is not model:
+            logger.info("new sessions and questions go to %s, no longer to %s", tag, former.bundle.tag)
 
     async def remove(self, tag: str) -> None:
         """Stop serving a version that is not current and that no session lives on."""

@@ -92,6 +92,4 @@ class Core:
         self.transitions = Transitions(
             self.sessions, checkpoints, models, metrics, limits.max_checkpoints, self.open_answers, latest
         )
-        self.transfers = Transfers(
-            self.sessions, checkpoints, self.openings, models, limits, settings.export.signing_key, latest
-        )
+        self.transfers = Transfers(self.sessions, checkpoints, self.openings, models, limits, settings.export, latest)

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self, get_type_hints
 
@@ -151,11 +152,12 @@ class KeySettings(_Settings):
 
 
 class ExportSettings(_Settings):
-    """The key that exported sessions are signed with and imported ones are checked with."""
+    """The key that exported sessions are signed with, and the keys that imported ones are checked with."""
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     export_key: SecretStr = SecretStr("")
+    former_export_keys: SecretStr = SecretStr("")
 
     @field_validator("export_key")
     @classmethod
@@ -165,10 +167,22 @@ class ExportSettings(_Settings):
             raise ValueError(f"fewer than {MIN_EXPORT_KEY_CHARACTERS} characters")
         return value
 
+    @field_validator("former_export_keys")
+    @classmethod
+    def _all_long_enough(cls, value: SecretStr) -> SecretStr:
+        if any(len(key) < MIN_EXPORT_KEY_CHARACTERS for key in _listed(value.get_secret_value())):
+            raise ValueError(f"a key has fewer than {MIN_EXPORT_KEY_CHARACTERS} characters; separate keys by commas")
+        return value
+
     @property
     def signing_key(self) -> bytes:
         """The key for `service.record.blob`, empty if sessions are neither exported nor imported."""
         return self.export_key.get_secret_value().encode()
+
+    @property
+    def former_keys(self) -> tuple[bytes, ...]:
+        """Other keys that an imported session may be signed with."""
+        return tuple(key.encode() for key in _listed(self.former_export_keys.get_secret_value()))
 
 
 class BundleSettings(_Settings):
@@ -293,4 +307,6 @@ def refuse_unknown_variables(environment: Mapping[str, str] = os.environ) -> Non
     """Raise SettingUnknown if the environment names a setting that does not exist."""
     unknown = {name for name in environment if name.upper().startswith(PREFIX)} - known_variables()
     if unknown:
-        raise SettingUnknown(f"unknown settings {sorted(unknown)}; docs/settings.md lists all settings")
+        near = {name: get_close_matches(name.upper(), known_variables(), 1) for name in sorted(unknown)}
+        named = ", ".join(f"{name} (did you mean {known[0]}?)" if known else name for name, known in near.items())
+        raise SettingUnknown(f"unknown settings {named}; docs/settings.md lists all settings")

@@ -61,8 +61,8 @@ class Worker:
         self._draining = Draining(server.drain_seconds, self._answer_all, self._background)
         self._has_started = False
         self.metrics = Metrics()
-        self._keys = open_keys(settings.keys)
         directory = service_directory()
+        self._keys = open_keys(settings.keys, directory)
         self.store = MeasuredStore(open_store(settings.sessions, directory), self.metrics)
         self._store_watch = StoreWatch(self.store, self.metrics)
         self._has_servers_clock = self.store.clock is not time.time

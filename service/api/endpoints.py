@@ -313,7 +313,10 @@ _probe = partial(_service, "GET", is_public=True, is_left_to_bentoml=True)
 HEALTHZ = _probe("/healthz", "healthz", "Check whether the process is alive")
 LIVEZ = _probe("/livez", "livez", "Check whether the process is alive")
 READYZ = _probe(
-    "/readyz", "readyz", "Check whether questions and steps are answered", refusals={503: "Not ready yet, or no longer"}
+    "/readyz",
+    "readyz",
+    "Check whether the worker answers, whether or not Redis does",
+    refusals={503: "Not ready yet, or no longer"},
 )
 DOCUMENT = Endpoint("GET", "/docs.json", is_public=True)
 PLAYGROUND = Endpoint("GET", "/ui", is_public=True)  # with all files below it

@@ -1,4 +1,4 @@
-"""Filters what BentoML and uvicorn log: each line once, and no mistakes of clients."""
+"""What is logged: news of the service, each line of BentoML and uvicorn once, and no mistakes of clients."""
 
 import logging
 
@@ -17,6 +17,11 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 def _is_reported(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(_ENDED_EARLY)
+
+
+def log_news() -> None:
+    """Log what the service itself says of its bundles and keys. BentoML logs warnings of others only."""
+    logging.getLogger("service").setLevel(logging.INFO)
 
 
 def log_once() -> None:

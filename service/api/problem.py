@@ -84,7 +84,7 @@ def problem_of(error: ServiceError) -> dict[str, Any]:
 
 def not_ready() -> ServiceError:
     """Return the refusal for a readiness probe."""
-    return ShuttingDown("not ready: the worker starts, or is about to stop")
+    return ShuttingDown("not ready: the worker starts, is about to stop, or lost its store or port (see its log)")
 
 
 def failure() -> ServiceError:

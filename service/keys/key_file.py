@@ -14,8 +14,8 @@ import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,6 +100,15 @@ def remove_key(path: Path, key_id: str) -> Key:
         kept = [line for line in text.splitlines(keepends=True) if f":{key_id}:" not in _content(line)]
         _replace(path, "".join(kept))
     return key
+
+
+def copy_keys(keys: Iterable[Key], path: Path) -> None:
+    """Write keys to another file. If it cannot be written, there is none: an older copy may hold removed keys."""
+    try:
+        _replace(path, "".join(f"{key.owner}:{key.key_id}:{key.digest.hex()}\n" for key in keys))
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
 
 
 def _text(path: Path) -> str:

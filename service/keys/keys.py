@@ -14,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from service.keys.key_file import PREFIX, Key, KeysUnread, KeysUnusable, read_keys
+from service.keys.key_file import PREFIX, Key, KeysUnread, KeysUnusable, copy_keys, read_keys
 from service.settings import KeySettings
 
 logger = logging.getLogger(__name__)
 
 ANONYMOUS = "anonymous"  # every caller's owner if there are no keys
 CHECK_SECONDS = 1.0
+COPY = "api-keys"
 _NOBODY = Key("", "", secrets.token_bytes(hashlib.sha256().digest_size))  # no secret is known to have that digest
 
 
@@ -37,18 +38,33 @@ class _Stamp(NamedTuple):
 class Keys:
     """The keys that are valid now. The file is checked at most once a second, and accepted as a whole or not at all."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic, copy: Path | None = None) -> None:
         """Read the file.
 
+        Args:
+            path: The file.
+            clock: Monotonic seconds.
+            copy: Where the workers of a service keep what they have read. A worker that starts while the file cannot be
+                read as it is starts with the same keys as the others.
+
         Raises:
-            KeysUnusable: It cannot be read as it is.
+            KeysUnusable: Neither can be read as it is.
         """
         self._path = path
         self._clock = clock
-        self._stamp = self._refused = _stamp(path)
-        self._keys = read_keys(path)
+        self._copy = copy
+        self._stamp: _Stamp | None = None
+        self._refused: _Stamp | None = None
+        self._keys: dict[bytes, Key] = {}
         self._next_check = clock() + CHECK_SECONDS
-        _warn_of_readers(path, self._stamp)
+        stamp = _stamp(path)
+        try:
+            self._accept(read_keys(path), stamp)
+        except KeysUnusable as error:
+            if copy is None or not copy.exists():
+                raise
+            self._keys = read_keys(copy)
+            self._refuse(error, stamp, is_news=True)
 
     def find(self, token: bytes) -> Key | None:
         """Return the key that a token proves, or None. Takes as long for an unknown id as for a wrong secret."""
@@ -75,26 +91,43 @@ class Keys:
         if stamp == self._stamp:
             return
         try:
-            self._keys = read_keys(self._path)
+            keys = read_keys(self._path)
         except KeysUnusable as error:
-            if stamp != self._refused:  # one change, one line in the log
-                logger.error("%s; the API keys that were read before stay valid", error)
-            self._refused = stamp
-            if not isinstance(error, KeysUnread):  # the file stays unusable until it changes again
-                self._stamp = stamp
+            self._refuse(error, stamp, is_news=stamp != self._refused)  # one change, one line in the log
             return
+        self._accept(keys, stamp)
+        logger.info("read %d API keys from %s", len(keys), self._path)
+
+    def _accept(self, keys: dict[bytes, Key], stamp: _Stamp | None) -> None:
+        self._keys = keys
         self._stamp = self._refused = stamp
-        logger.info("read %d API keys from %s", len(self._keys), self._path)
+        if self._copy is not None:
+            copy_keys(keys.values(), self._copy)
+        if not keys:
+            logger.error("%s holds no API key any more, so every caller is refused", self._path)
         _warn_of_readers(self._path, stamp)
 
+    def _refuse(self, error: KeysUnusable, stamp: _Stamp | None, *, is_news: bool) -> None:
+        if is_news:
+            logger.error("%s; the API keys that were read before stay valid", error)
+        self._refused = stamp
+        if not isinstance(error, KeysUnread):  # the file stays unusable until it changes again
+            self._stamp = stamp
 
-def open_keys(settings: KeySettings) -> Keys | None:
+
+def open_keys(settings: KeySettings, directory: Path | None) -> Keys | None:
     """Return the configured keys. None if there are none, and every caller is ANONYMOUS.
+
+    Args:
+        settings: Names their file.
+        directory: Directory that the service's workers share, if there is one.
 
     Raises:
         KeysUnusable: The file cannot be read as it is.
     """
-    return Keys(Path(settings.api_keys)) if settings.api_keys else None
+    if not settings.api_keys:
+        return None
+    return Keys(Path(settings.api_keys), copy=None if directory is None else directory / COPY)
 
 
 def _stamp(path: Path) -> _Stamp | None:

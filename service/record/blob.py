@@ -13,6 +13,7 @@ The payload is signed, not encrypted. This module does not know what it means.
 import hashlib
 import hmac
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.errors import BlobFormatUnknown, BlobTampered, ExportDisabled, Malformed
@@ -42,8 +43,8 @@ def seal(key: bytes, payload: bytes, bundle: str) -> bytes:
     return _signed(key, VERSION, _BUNDLE_LENGTH.pack(len(name)) + name + payload)
 
 
-def unseal(key: bytes, blob: bytes) -> Sealed:
-    """Check a blob and return what was sealed with the same key.
+def unseal(key: bytes, blob: bytes, former_keys: Sequence[bytes] = ()) -> Sealed:
+    """Check a blob and return what was sealed with the same key, or with a former one.
 
     Raises:
         ExportDisabled: The key is empty.
@@ -54,7 +55,7 @@ def unseal(key: bytes, blob: bytes) -> Sealed:
     _refuse_empty(key)
     version = _version(blob)
     content, signature = blob[:-_SIGNATURE_BYTES], blob[-_SIGNATURE_BYTES:]
-    if not hmac.compare_digest(signature, hmac.digest(key, content, "sha256")):
+    if not any(hmac.compare_digest(signature, hmac.digest(each, content, "sha256")) for each in (key, *former_keys)):
         raise BlobTampered("the signature does not match: the export was changed, or made under another export key")
     if version != VERSION:
         raise BlobFormatUnknown(f"the export has format version {version}; this service reads version {VERSION}")

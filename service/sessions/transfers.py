@@ -13,7 +13,7 @@ from service.sessions.checkpoints import Checkpoints
 from service.sessions.idempotency import keyed_fork, keyed_import
 from service.sessions.openings import SECRET_BYTES, Openings
 from service.sessions.sessions import Sessions
-from service.settings import SessionSettings
+from service.settings import ExportSettings, SessionSettings
 from service.steps.step_rules import check_next
 from service.stores.base import Record
 from service.stores.packing import pack, unpack
@@ -29,7 +29,7 @@ class Transfers:
         openings: Opens forked and imported sessions.
         models: The served models.
         settings: Limits of sessions.
-        export_key: Signs exports; empty if they are not allowed.
+        export: The key that signs exports, and those that imports may be signed with.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -40,7 +40,7 @@ class Transfers:
         openings: Openings,
         models: Models,
         settings: SessionSettings,
-        export_key: bytes,
+        export: ExportSettings,
         clock: Callable[[], float],
     ) -> None:
         self._sessions = sessions
@@ -48,7 +48,7 @@ class Transfers:
         self._openings = openings
         self._models = models
         self._settings = settings
-        self._export_key = export_key
+        self._key, self._former_keys = export.signing_key, export.former_keys
         self._clock = clock
 
     async def fork(self, owner: str, session_id: str, request: ForkRequest, idempotency_key: str = "") -> SessionView:
@@ -80,16 +80,16 @@ class Transfers:
         loaded = await self._sessions.load(owner, session_id)
         body = loaded.body._replace(checkpoints=(), request_digest="", idle_seconds=0)
         record = loaded.record._replace(owner="", ttl_seconds=loaded.idle_seconds, body=encode(body))
-        return seal(self._export_key, session_id.encode() + pack(record), record.bundle)
+        return seal(self._key, session_id.encode() + pack(record), record.bundle)
 
     async def import_session(self, owner: str, blob: bytes, idempotency_key: str = "") -> SessionView:
         """Open a session from an exported one, with its state and step number but a new id.
 
         Raises:
-            Malformed, BlobTampered, BlobFormatUnknown: `export` did not make the blob with the same key.
+            Malformed, BlobTampered, BlobFormatUnknown: `export` did not make the blob with one of these keys.
             VersionUnknown: Its bundle version is not served here.
         """
-        sealed = unseal(self._export_key, blob)
+        sealed = unseal(self._key, blob, self._former_keys)
         exported = unpack(sealed.payload[:ID_CHARACTERS].decode(errors="replace"), sealed.payload[ID_CHARACTERS:])
         if not isinstance(exported, Record):
             raise BlobTampered(f"the export holds no session: {exported.reason}")

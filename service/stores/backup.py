@@ -38,7 +38,7 @@ def backup(url: str, destination: Path) -> int:
         StoreUnknown: The URL is not that of an LMDB store.
         OSError: A file cannot be read or written.
     """
-    source = lmdb_directory(url)
+    source = _directory(url)
     if not (source / DATA).exists():
         raise BackupRefused(f"there is no session store in {source}")
     if destination.exists() and any(destination.iterdir()):
@@ -64,7 +64,7 @@ def restore(source: Path, url: str) -> int:
         StoreUnknown: The URL is not that of an LMDB store.
         OSError: A file cannot be read or written.
     """
-    destination = lmdb_directory(url)
+    destination = _directory(url)
     if not (source / DATA).exists():
         raise BackupRefused(f"there is no backup in {source}")
     _refuse_if_there(destination)
@@ -119,6 +119,14 @@ def _refuse_if_used(directory: Path) -> None:
 def _refuse_if_there(directory: Path) -> None:
     if (directory / DATA).exists():
         raise BackupRefused(f"there is a session store in {directory}: stop its service and move it away first")
+
+
+def _directory(url: str) -> Path:
+    if not url.startswith("lmdb:"):
+        raise BackupRefused(
+            "UNROLLED_STORE names no lmdb:// store, and only such a store is copied; for Redis use `redis-cli --rdb`"
+        )
+    return lmdb_directory(url)
 
 
 @contextmanager

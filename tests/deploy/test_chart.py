@@ -190,7 +190,8 @@ def test_secrets_are_named_and_never_rendered() -> None:
     manifests = rendered("everything")
     environment = environment_of(manifests)
     assert environment["UNROLLED_STORE"] == {"secretKeyRef": {"name": "redis", "key": "address"}}
-    assert environment["UNROLLED_EXPORT_KEY"] == {"secretKeyRef": {"name": "unrolled-export", "key": "signing"}}
+    for name, key in (("UNROLLED_EXPORT_KEY", "signing"), ("UNROLLED_FORMER_EXPORT_KEYS", "former")):
+        assert environment[name] == {"secretKeyRef": {"name": "unrolled-export", "key": key}}
     assert "UNROLLED_ALLOW_UNAUTHENTICATED" not in environment
     pod = pod_of(manifests)
     (keys,) = (each["secret"] for each in pod["volumes"] if "secret" in each)

@@ -87,7 +87,8 @@ async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions()
         models.current(model.name)
 
 
-def test_new_sessions_begin_on_the_current_version() -> None:
+def test_new_sessions_begin_on_the_current_version(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     models = catalog()
     for version in ("1", "2"):
         graphs = SumGraphs(sum_bundle(version))
@@ -96,6 +97,9 @@ def test_new_sessions_begin_on_the_current_version() -> None:
     assert models.current("sum").bundle.version == "1"
     with pytest.raises(ModelUnknown, match=r"no model 'sun' is served; there are sessions on \['sum'\]"):
         models.current("sun")
+    assert caplog.messages == []
+    models.make_current("sum:2")
+    assert caplog.messages == ["new sessions and questions go to sum:2, no longer to sum:1"]
 
 
 async def test_a_bundle_whose_stages_no_model_for_its_task_takes_is_refused() -> None:

@@ -29,7 +29,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 def test_a_misspelt_setting_is_an_error_that_names_it() -> None:
-    with pytest.raises(SettingUnknown, match="UNROLLED_PROT"):
+    with pytest.raises(SettingUnknown, match=r"unknown settings UNROLLED_PROT \(did you mean UNROLLED_PORT\?\)"):
         refuse_unknown_variables({"UNROLLED_PROT": "3000", "PATH": "/bin"})
 
 
@@ -200,6 +200,15 @@ def test_blanks_around_an_export_key_do_not_make_it_long(monkeypatch: pytest.Mon
     monkeypatch.setenv("UNROLLED_EXPORT_KEY", key)
     with pytest.raises(ValidationError, match="fewer than 32 characters"):
         ExportSettings()
+
+
+def test_former_export_keys_are_listed_and_none_may_be_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", f"{'a' * 32}, {'b' * 40},")
+    assert ExportSettings().former_keys == (b"a" * 32, b"b" * 40)
+    monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", f"{'a' * 32},hunter2")
+    with pytest.raises(ValidationError, match="a key has fewer than 32 characters") as refusal:
+        ExportSettings()
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_an_export_key_signs_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

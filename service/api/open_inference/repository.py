@@ -1,5 +1,6 @@
 """`/v2/repository`: the served bundle versions, in the form of the Open Inference Protocol's repository extension."""
 
+import logging
 from collections.abc import Collection
 
 from starlette.requests import Request
@@ -16,6 +17,8 @@ from service.errors import Forbidden
 from service.forms.repository import IndexRequest, LoadRequest, VersionEntry, VersionIndex
 from service.reload import Reloader
 from service.steps.outage import or_unavailable
+
+logger = logging.getLogger(__name__)
 
 
 class RepositoryRoutes:
@@ -48,7 +51,9 @@ class RepositoryRoutes:
         if self._admins is not None and owner_of(request.scope) not in self._admins:
             raise Forbidden("only an owner that UNROLLED_ADMINS names may load a version")
         form = await read_form(request, LoadRequest)
-        tag = await or_unavailable(self._reloader.load(request.path_params["name"], form.parameters.version))
+        name, version = request.path_params["name"], form.parameters.version
+        logger.info("owner %s loads version %r of %r", owner_of(request.scope), version, name)
+        tag = await or_unavailable(self._reloader.load(name, version))
         return form_response(_entry(tag, True))
 
 

@@ -129,6 +129,7 @@ def address_of(url: str) -> str:
         ValueError: The URL cannot be parsed. The message leaves it out, since it may hold a password.
     """
     try:
+        _check_port(url)
         options = parse_url(url)
         if unknown := sorted(name for name in options if name not in _OPTIONS and not name.startswith("ssl_")):
             raise ValueError(f"there is no option {unknown[0]!r}")
@@ -139,6 +140,16 @@ def address_of(url: str) -> str:
     except (TypeError, ValueError) as error:
         raise ValueError(f"the URL of the Redis server is not valid: {error}") from None
     return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+
+
+def _check_port(url: str) -> None:
+    """Raise ValueError if the port is none, without quoting it: it may be the beginning of a password."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError(
+            "its port is not a number; in a user name or a password, write #, /, ? and @ as %23, %2F, %3F and %40"
+        ) from None
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:

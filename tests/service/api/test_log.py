@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.api.log import leave_out_client_errors, log_once
+from service.api.log import leave_out_client_errors, log_news, log_once
 
 BENTOML, UVICORN = "bentoml._internal.server.http_app", "uvicorn.error"
 
@@ -25,6 +25,18 @@ def _filters() -> Iterator[None]:
     yield
     for logger, filters in zip(loggers, before, strict=True):
         logger.filters = filters
+
+
+def test_news_of_the_service_are_logged_where_others_only_warn(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = logging.getLogger("service")
+    monkeypatch.setattr(ours, "level", logging.NOTSET)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+    log_news()
+    logging.getLogger("service.reload").info("a new version")
+    logging.getLogger("another").info("nothing new")
+    assert caplog.messages == ["a new version"]
 
 
 def test_a_body_that_fails_validation_is_the_clients(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ from typing import Never
 
 import pytest
 
-from service.keys.key_file import add_key, remove_key
+from service.keys.key_file import KeysUnusable, add_key, read_keys, remove_key
 from service.keys.keys import Keys, open_keys
 from service.settings import KeySettings
 from tests.fakes.clock import Clock
@@ -58,8 +58,57 @@ def test_one_keys_secret_does_not_fit_anothers_id(file: Path) -> None:
 
 def test_without_the_setting_there_are_no_keys(file: Path) -> None:
     add_key(file, "ada")
-    assert open_keys(KeySettings()) is None
-    assert open_keys(KeySettings(api_keys=str(file))) is not None
+    assert open_keys(KeySettings(), None) is None
+    assert open_keys(KeySettings(api_keys=str(file)), None) is not None
+
+
+def test_a_worker_that_starts_while_the_file_is_unusable_has_the_keys_of_the_others(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    settings, shared = KeySettings(api_keys=str(file)), tmp_path / "shared"
+    shared.mkdir()
+    token = add_key(file, "ada")
+    open_keys(settings, shared)
+    whole = file.read_text()
+    for spoil in (lambda: file.write_text(f"{whole}half a lin"), file.unlink):
+        spoil()
+        with pytest.raises(KeysUnusable):
+            open_keys(settings, None)
+        late = open_keys(settings, shared)
+        assert late is not None
+        assert owner_of(late, token) == "ada"
+        assert caplog.messages.pop().endswith("the API keys that were read before stay valid")
+    file.write_text(whole)
+    late._next_check = 0.0  # a second later
+    assert owner_of(late, token) == "ada"
+    assert f"read 1 API keys from {file}" in caplog.messages
+
+
+def test_a_copy_that_cannot_be_written_is_not_left_as_it_was(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold a key that was removed since."""
+    add_key(file, "ada")
+    copy = tmp_path / "copy"
+    Keys(file, copy=copy)
+    assert read_keys(copy) == read_keys(file)
+
+    def no_room(_: int) -> Never:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    Keys(file, copy=copy)
+    assert not copy.exists()
+
+
+def test_a_file_that_loses_its_last_key_is_told(file: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    token = add_key(file, "ada")
+    keys = Keys(file, clock)
+    file.write_text("")
+    clock.now = 1.0
+    assert owner_of(keys, token) is None
+    assert f"{file} holds no API key any more, so every caller is refused" in caplog.messages
 
 
 def test_a_new_key_counts_within_a_second(file: Path, clock: Clock) -> None:

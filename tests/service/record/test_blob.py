@@ -79,6 +79,13 @@ def test_garbage_behind_the_magic_is_refused(garbage: bytes) -> None:
         unseal(KEY, MAGIC + garbage)
 
 
+def test_a_blob_of_a_former_key_is_read() -> None:
+    sealed = seal(KEY, b"state", "sentiment:1f")
+    assert unseal(b"z" * 32, sealed, [b"y" * 32, KEY]) == Sealed("sentiment:1f", b"state")
+    with pytest.raises(BlobTampered):
+        unseal(b"z" * 32, sealed, [b"y" * 32])
+
+
 def test_a_blob_of_another_key_is_refused() -> None:
     with pytest.raises(BlobTampered, match="another export key"):
         unseal(b"z" * 32, seal(KEY, b"state", "sentiment:1f"))

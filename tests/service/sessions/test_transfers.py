@@ -183,6 +183,13 @@ async def test_a_blob_that_was_altered_anywhere_or_signed_otherwise_opens_nothin
     assert len((await process.sessions.page("ann", "", 10)).sessions) == 1
 
 
+async def test_what_a_former_key_has_signed_arrives(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, blob = await exported(process)
+    monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", EXPORT_KEY.decode())
+    async with Process(FaultyStore(), export_key=OTHER_KEY) as renewed:
+        assert (await renewed.transfers.import_session("ann", blob)).step > 0
+
+
 async def test_without_a_key_nothing_leaves_or_arrives(process: Process, store: FaultyStore) -> None:
     session_id, blob = await exported(process)
     async with Process(store, process.clock, export_key=b"") as keyless:

@@ -81,8 +81,11 @@ async def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         backup(f"lmdb://{tmp_path / 'nowhere'}", tmp_path / "copy")
     with pytest.raises(BackupRefused, match="no backup"):
         restore(tmp_path / "nowhere", f"lmdb://{tmp_path / 'new'}")
+    for verb in (lambda: backup("redis://somewhere", tmp_path / "copy"), lambda: restore(tmp_path, "memory://")):
+        with pytest.raises(BackupRefused, match="for Redis use `redis-cli --rdb`"):
+            verb()
     with pytest.raises(StoreUnknown, match="no directory"):
-        backup("redis://somewhere", tmp_path / "copy")
+        backup("lmdb://relative/path", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     assert not (tmp_path / "nowhere").exists()
 

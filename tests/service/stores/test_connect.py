@@ -22,6 +22,13 @@ def test_an_unknown_scheme_is_told(url: str) -> None:
         open_store(SessionSettings(store=url))
 
 
+@pytest.mark.parametrize("secret", ["hunter#2", "hunter/2", "hunter?2"])
+def test_a_password_with_a_character_of_urls_is_told_how_to_write_it(secret: str) -> None:
+    with pytest.raises(StoreUnknown, match="write #, /, \\? and @ as %23") as told:
+        open_store(SessionSettings(store=f"redis://:{secret}@host"))
+    assert "hunter" not in str(told.value)
+
+
 @pytest.mark.parametrize("url", ["redis://host:port", "redis://host/?max_connections=x"])
 def test_a_url_of_redis_that_cannot_be_understood_is_told_without_it(url: str) -> None:
     with pytest.raises(StoreUnknown, match=r"^UNROLLED_STORE: the URL of the Redis server is not valid") as told:

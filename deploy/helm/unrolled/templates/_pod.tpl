@@ -167,6 +167,13 @@ spec:
     secretKeyRef:
       name: {{ .Values.exportKey.secret }}
       key: {{ .Values.exportKey.key }}
+{{- if .Values.exportKey.formerKey }}
+- name: UNROLLED_FORMER_EXPORT_KEYS
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.exportKey.secret }}
+      key: {{ .Values.exportKey.formerKey }}
+{{- end }}
 {{- end }}
 - name: UNROLLED_WORKERS
   value: {{ .Values.workers | quote }}

@@ -107,6 +107,7 @@ class NextCharacters(Answer):
 class ChannelForecast(Answer):
     """The forecast of one channel."""
 
+    known: bool
     mean: list[FiniteFloat]
     quantiles: dict[str, list[FiniteFloat]]
 

@@ -164,7 +164,8 @@ class Questions:
         model = models.get(request.model or "")
         if model is None:
             asked = f" {request.model!r}" if request.model is not None else ""
-            raise ModelUnknown(f"no model{asked} for {kind.kind} is served; there are {sorted(models)}")
+            served = sorted(f"{name} ({model.kind})" for name, model in self._catalog.items())
+            raise ModelUnknown(f"no model{asked} for {kind.kind} is served; served are {', '.join(served) or 'none'}")
         return [model]
 
     def _written(self, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:

@@ -55,6 +55,7 @@ class ForecastRequest(Question):
 class ChannelForecast(Form):
     """What a channel is expected to read, step by step after its latest reading."""
 
+    known: bool = Field(description="Whether the model knows the channel, and so its usual level, by its name")
     mean: list[float] = Field(description="Expected value of each future reading: `horizon` numbers")
     quantiles: dict[str, list[float]] = Field(
         description='A list of `horizon` numbers for each requested quantile, keyed by the quantile as a string: "0.1"'

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,9 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         self._segment = task.segment
         self._levels = task.quantiles
         self._max_horizon = task.max_horizon
-        self._known = {channel.name: self._row_of(number, channel) for number, channel in enumerate(task.channels, 1)}
+        self._known = {
+            _composed(channel.name): self._row_of(number, channel) for number, channel in enumerate(task.channels, 1)
+        }
 
     def initial_state(self) -> SequenceState:
         return SequenceState()
@@ -144,7 +147,13 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         num_items = [-(-horizon // self._segment)] * len(inputs)
         advances = await self.engine.advance_all("forecast", state.rows, inputs, num_items, keep=["mean", "quantiles"])
         size = horizon * len(quantiles) * len(advances)
-        answers = await off_loop(size, lambda: [self._channel(each.outputs, horizon, quantiles) for each in advances])
+        answers = await off_loop(
+            size,
+            lambda: [
+                self._channel(label, each.outputs, horizon, quantiles)
+                for label, each in zip(state.labels, advances, strict=True)
+            ],
+        )
         return dict(zip(state.labels, answers, strict=True))
 
     def _partial(self, readings: Readings) -> Inputs:
@@ -152,11 +161,12 @@ class ForecastingModel(TensorModel[ReadingsStep]):
         partial[: len(readings)] = readings
         return {"partial": partial, "filled": np.array(len(readings))}
 
-    def _channel(self, outputs: Inputs, horizon: int, quantiles: Sequence[float]) -> ChannelForecast:
+    def _channel(self, label: str, outputs: Inputs, horizon: int, quantiles: Sequence[float]) -> ChannelForecast:
         mean = outputs["mean"].reshape(-1)[:horizon]
         known = outputs["quantiles"].reshape(-1, len(self._levels))[:horizon]
         asked = interpolate_quantiles(known, self._levels, quantiles)
         return ChannelForecast(
+            known=_composed(label) in self._known,
             mean=mean.tolist(),
             quantiles={str(level): values.tolist() for level, values in zip(quantiles, asked.T, strict=True)},
         )
@@ -164,7 +174,7 @@ class ForecastingModel(TensorModel[ReadingsStep]):
     def _opened(self, channels: tuple[str, ...]) -> SequenceState:
         """Return the state of a sequence with these channels that has read nothing."""
         return SequenceState(
-            rows=tuple(self._known.get(name, self.layout.initial) for name in channels), labels=channels
+            rows=tuple(self._known.get(_composed(name), self.layout.initial) for name in channels), labels=channels
         )
 
     def _row_of(self, number: int, channel: KnownChannel) -> bytes:
@@ -187,3 +197,8 @@ class ForecastingModel(TensorModel[ReadingsStep]):
 
     def _pending(self, state: SequenceState) -> Readings:
         return np.frombuffer(state.pending, dtype=np.float64).reshape(len(state.labels), -1)
+
+
+def _composed(name: str) -> str:
+    """Return a name with each letter and its accents as one character, however they were typed (Unicode's NFC)."""
+    return normalize("NFC", name)

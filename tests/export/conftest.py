@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from export.__main__ import main
+from export.command import main
 from export.recipes.registry import plan
 from export.rungs import Rungs
 from export.stages import StagePlan

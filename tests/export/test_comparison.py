@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from export import card, comparison, quality
-from export.__main__ import main
 from export.bundle import CARD
+from export.command import main
 from export.comparison import Claim, claimed, own_figures
 from export.directory import write_manifest
 from export.recipes.registry import plan_of_bundle

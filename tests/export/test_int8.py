@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from export import int8
-from export.__main__ import main
+from export.command import main
 from export.errors import NotFloat32, NotQuantizable, ParityFailed, QualityLost
 from export.int8 import quantize
 from export.parity import prove

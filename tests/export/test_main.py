@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from export.__main__ import main
+from export.command import main
 from service.bundle.manifest import read_bundle
 from tests.export.conftest import Exported
-from training.__main__ import main as train
+from training.command import main as train
 from training.tasks import registry
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ IMPORT = """
 import sys
 from pathlib import Path
 import bentoml
-from export import __main__ as command_line
+from export import command as command_line
 from export.bundle import Export
 from export.report import Report
 from service.bundle.manifest import read_bundle

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from export import overview
-from export.__main__ import main
+from export.command import main
 from export.recipes.registry import RECIPES, recipe
 from service.bundle.manifest import Bundle, Figure, read_bundle
 from tests.export.conftest import Exported

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from export.__main__ import main
+from export.command import main
 from export.errors import NotASeed, NotMeasured
 from export.report import Check, Report
 from export.seeds import add_seeds

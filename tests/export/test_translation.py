@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from export.__main__ import main
+from export.command import main
 from export.recipes.registry import plan, recipe
 from export.translator import GraphTranslator
 from export.weights import prepare, rounded

@@ -6,8 +6,8 @@ import torch
 
 from tests.training.toy import BATCHES, ToySettings, ToyTask
 from training import budget, settings
-from training.__main__ import main
 from training.budget import Budget, measure
+from training.command import main
 from training.settings import LoopSettings
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.training.toy import ToySettings, ToyTask
 from training import checkpoint, published
-from training.__main__ import main
+from training.command import main
 from training.published import Published, Table
 
 TABLE = Table(

@@ -158,7 +158,7 @@ def _fitting(column: Column, allowed: Sequence[Decimal], path: Path) -> list[Dec
         return signs
     line, cell = max(misfit for misfit in misfits.values() if misfit is not None)
     if not any(_FORMATS[sign].fits(cell) for sign in DECIMALS):
-        _refuse(cell, path, line)
+        _refuse(column, cell, path, line)
     if len(allowed) == 1:
         raise BrokenLineError(path, line, f"{cell!r} of {column.name!r} has no decimal {_NAMES[allowed[0]]}")
     first_line, first = min(misfit for misfit in misfits.values() if misfit is not None)
@@ -170,10 +170,14 @@ def _fitting(column: Column, allowed: Sequence[Decimal], path: Path) -> list[Dec
     )
 
 
-def _refuse(cell: str, path: Path, line: int) -> None:
-    """Raise the error for a cell that is not a number."""
+def _refuse(column: Column, cell: str, path: Path, line: int) -> None:
+    """Raise the error for a cell of a column that is not a number."""
     if cell.lower().lstrip("+-") in ("inf", "infinity"):
         parse_reading(cell, path, line)
+    if not any(_FORMATS[sign].fits(each) for _, each in column.filled for sign in DECIMALS):
+        raise BrokenLineError(
+            path, line, f"{cell!r} is not a number, nor is any cell of {column.name!r}: name columns of numbers"
+        )
     raise BrokenLineError(path, line, f"{cell!r} is not a number: leave the cell empty where there is no reading")
 
 

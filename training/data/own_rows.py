@@ -22,6 +22,8 @@ from training.data.source import BrokenLineError
 
 HOUR_ELSEWHERE = "; if the hour is in another column, join the two into one"
 PUT_BACK = timedelta(hours=2)  # the most that rows go back in time when clocks are put back an hour
+LATEST_HOUR_OF_CHANGE = 3
+SUNDAY, MONTHS_OF_CHANGE = 6, (3, 4, 9, 10, 11)  # when clocks change, in both hemispheres
 
 Duplicates = Literal["refuse", "first", "last", "mean", "sum"]
 
@@ -159,8 +161,8 @@ def in_order(rows: list[Row], path: Path, duplicates: Duplicates) -> list[Row]:
             raise UnevenTimesError(
                 path,
                 row.line,
-                f"{row.when} is also the time of line {before.line}: --duplicates first, last, mean or sum makes "
-                f"one row of them{HOUR_ELSEWHERE if row.time.time() == time.min else ''}",
+                f"{row.when} is also the time of line {before.line}: {_telling_apart(row)}--duplicates first, last, "
+                f"mean or sum makes one row of them{HOUR_ELSEWHERE if row.time.time() == time.min else ''}",
             )
         kept[-1].append(row)
     return [_one_of(group, duplicates) for group in kept]
@@ -171,6 +173,19 @@ def _mending(before: Row, row: Row) -> str:
     if before.time - row.time > PUT_BACK:
         return "sort the file by time"
     return "sort the file by time or, where clocks were put back, name their zone: --zone Europe/Berlin, for instance"
+
+
+def _telling_apart(row: Row) -> str:
+    """Return advice for a row of the same time as another, if both hours may be those of clocks that were put back."""
+    is_hour = row.time.time() != time.min and row.time.hour <= LATEST_HOUR_OF_CHANGE
+    if row.clock or not is_hour or not is_day_of_change(row.time):
+        return ""
+    return "if clocks were put back, name their zone (--zone Europe/Berlin, for instance); otherwise "
+
+
+def is_day_of_change(day: datetime) -> bool:
+    """Whether clocks may change on a day: a Sunday in a month of changes."""
+    return day.weekday() == SUNDAY and day.month in MONTHS_OF_CHANGE
 
 
 def _one_of(group: list[Row], duplicates: Duplicates) -> Row:

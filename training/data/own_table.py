@@ -4,6 +4,7 @@ Rows that are not evenly spaced are refused, naming the line, or repaired in the
 """
 
 import itertools
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from training.data.own_rows import (
     UnevenTimesError,
     columns_of,
     in_order,
+    is_day_of_change,
     parse,
 )
 from training.data.source import BrokenLineError, DataError
@@ -31,7 +33,6 @@ from training.data.table import Table
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
 SKIPPED = "; where clocks were put forward, name their zone: --zone Europe/Berlin, for instance"
-SUNDAY, MONTHS_OF_CHANGE = 6, (3, 4, 9, 10, 11)  # when clocks change, in both hemispheres
 
 Gaps = Literal["refuse", "interpolate", "zero", "ignore"]
 
@@ -146,8 +147,7 @@ def _times(rows: list[Row], places: NDArray[np.int64]) -> tuple[datetime, ...]:
 
 def _may_be_put_forward(before: datetime, after: datetime) -> bool:
     """Whether a missing hour may be due to clocks put forward: it is on a Sunday in a month of changes."""
-    is_day = after.weekday() == SUNDAY and after.month in MONTHS_OF_CHANGE
-    return is_day and after - before <= PUT_BACK and after.minute == 0
+    return is_day_of_change(after) and after - before <= PUT_BACK and after.minute == 0
 
 
 def _check_cells(rows: Sequence[Row], names: tuple[str, ...], path: Path, gaps: Gaps) -> None:
@@ -185,12 +185,12 @@ def _filled(table: NDArray[np.float64], gaps: Gaps) -> NDArray[np.float64]:
 
 
 def _check_constant(rows: Sequence[Row], names: tuple[str, ...], table: NDArray[np.float64], path: Path) -> None:
-    for name, column in zip(names, table.T, strict=True):
-        there = column[~np.isnan(column)]
-        if len(there) < 2 or np.ptp(there) == 0:
-            what = f"every reading of {name!r} is {there[0]:g}" if len(there) else f"{name!r} has no readings"
-            raise BrokenLineError(
-                path,
-                rows[0].line,
-                f"{what}, to line {rows[-1].line}: nothing to forecast; name the other columns with --target",
-            )
+    known = {name: column[~np.isnan(column)] for name, column in zip(names, table.T, strict=True)}
+    constant = [name for name, there in known.items() if len(there) < 2 or np.ptp(there) == 0]
+    if not constant:
+        return
+    there = known[constant[0]]
+    what = f"every reading of {constant[0]!r} is {there[0]:g}" if len(there) else f"{constant[0]!r} has no readings"
+    others = [word for name in names if name not in constant for word in ("--target", name)]
+    way_out = f"; name the other columns: {shlex.join(others)}" if others else ""
+    raise BrokenLineError(path, rows[0].line, f"{what}, to line {rows[-1].line}: nothing to forecast{way_out}")

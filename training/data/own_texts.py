@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -26,11 +26,16 @@ class OwnTexts:
         splits: "train" and "dev". Dev has a tenth of the distinct texts of each label, at least one. All rows with the
             same text are in the same split. Texts are the same if they have the same words after tokenization.
         num_different: Number of distinct texts in both splits.
+        num_skipped: Number of rows that were left out because they have no text or no label.
     """
 
     labels: tuple[str, ...]
     splits: dict[str, list[Example]]
     num_different: int
+    num_skipped: int
+
+
+Empty = Literal["refuse", "skip"]
 
 
 class _Row(NamedTuple):
@@ -39,7 +44,7 @@ class _Row(NamedTuple):
     label: str
 
 
-def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
+def read(path: Path, text: str, label: str, encoding: str = UTF_8, empty: Empty = "refuse") -> OwnTexts:
     """Read and split a file.
 
     Args:
@@ -47,11 +52,13 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
         text: Name of the column of texts.
         label: Name of the column of labels.
         encoding: Encoding of the text, unless it has a byte order mark.
+        empty: How to treat rows without a text or a label: "refuse" the file, or "skip" them.
 
     Raises:
         DataError: A line cannot be used, or a label has too few texts for both splits. Names the line.
     """
-    rows = list(_rows(OwnCsv(path, encoding), text, label))
+    all_rows = list(_rows(OwnCsv(path, encoding), text, label))
+    rows = [row for row in all_rows if _check(row, path, empty)]
     first_lines: dict[str, int] = {}
     for row in rows:
         first_lines.setdefault(row.label, row.line)
@@ -70,19 +77,30 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8) -> OwnTexts:
                 f"label {name!r} has too few different texts; training needs one and choosing the epoch another: add "
                 "some, or remove the label",
             )
-    return OwnTexts(labels, splits, len(set(alike)))
+    return OwnTexts(labels, splits, len(set(alike)), len(all_rows) - len(rows))
 
 
 def _rows(file: OwnCsv, text: str, label: str) -> Iterator[_Row]:
     at_text, at_label = file.column(text), file.column(label)
     for line, cells in file.rows():
-        row = _Row(line, cells[at_text], cells[at_label])
-        if not row.text or not row.label:
-            what = "text" if not row.text else "label"
-            raise BrokenLineError(file.path, line, f"the {what} is empty: fill it in, or remove the row")
-        if not _has_words(row.text):
-            raise BrokenLineError(file.path, line, f"the text {row.text!r} has no word: remove the row")
-        yield row
+        yield _Row(line, cells[at_text], cells[at_label])
+
+
+def _check(row: _Row, path: Path, empty: Empty) -> bool:
+    """Return whether a row has a text and a label.
+
+    Raises:
+        BrokenLineError: It does not, and such rows are refused.
+    """
+    if not row.text or not row.label:
+        mistake = f"the {'label' if row.text else 'text'} is empty: fill it in, remove the row"
+    elif not _has_words(row.text):
+        mistake = f"the text {row.text!r} has no word: remove the row"
+    else:
+        return True
+    if empty == "refuse":
+        raise BrokenLineError(path, row.line, f"{mistake}, or leave out all such rows with --empty skip")
+    return False
 
 
 def _has_words(text: str) -> bool:

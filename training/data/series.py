@@ -37,12 +37,14 @@ class Series:
         splits: The rows of "train", "dev" and perhaps "test". Each begins where the one before it ends.
         protocol: How errors are measured.
         times: Times of all rows. Empty if not needed.
+        clock: What to print after a time: " UTC", or nothing for local time.
     """
 
     table: Table
     splits: Mapping[str, range]
     protocol: Protocol
     times: tuple[datetime, ...] = ()
+    clock: str = ""
 
     @cached_property
     def scaler(self) -> Scaler:

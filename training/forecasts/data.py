@@ -57,7 +57,9 @@ class OwnSeries(OwnFile):
         notation = Notation(self.decimal, self.dates, self.zone, self.encoding)
         columns = Columns(self.time, self.targets)
         found = own_table.read(Path(self.path), columns, self.gaps, self.duplicates, notation)
-        return Series(found.table, last_part(len(found.table.readings), self.horizon), self.protocol, found.times)
+        return Series(
+            found.table, last_part(len(found.table.readings), self.horizon), self.protocol, found.times, found.clock
+        )
 
 
 class DataSettings(Section):

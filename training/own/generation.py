@@ -30,10 +30,7 @@ def choose(options: argparse.Namespace) -> Choice:
         "bptt_len": BPTT_LEN,
         "loop": {"epochs": epochs, "patience": PATIENCE},
     }
-    distinct = len(count_characters(text))
-    return Choice(
-        settings, f"{options.text}: {len(text)} characters, {distinct} distinct; {epochs} epochs in {rows} rows"
-    )
+    return Choice(settings, f"{options.text}: {len(text)} characters, {len(count_characters(text))} distinct")
 
 
 def sizes(num_characters: int) -> tuple[int, int]:

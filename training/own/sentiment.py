@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training.data import own_texts
+from training.data.interval import plural
 from training.data.own_numbers import NO_READING
 from training.data.own_texts import OwnTexts
 from training.data.source import sha256_of
@@ -22,6 +23,11 @@ OPTIONS: Options = {
     },
     "--text": {"metavar": "COLUMN", "help": "column of texts; default: text"},
     "--label": {"metavar": "COLUMN", "help": "column of labels, with at least two different ones; default: label"},
+    "--empty": {
+        "choices": ("refuse", "skip"),
+        "default": "refuse",
+        "help": "rows without a text or a label: refuse the file, or leave them out; default: refuse",
+    },
     **ENCODING,
 }
 
@@ -29,7 +35,7 @@ OPTIONS: Options = {
 def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
     text, label = options.text or "text", options.label or "label"
-    found = own_texts.read(options.csv, text, label, options.encoding)
+    found = own_texts.read(options.csv, text, label, options.encoding, options.empty)
     is_small = len(found.splits["train"]) < FEW_TEXTS
     settings = {
         "own": {
@@ -39,6 +45,7 @@ def choose(options: argparse.Namespace) -> Choice:
             "label": label,
             "labels": found.labels,
             "encoding": options.encoding,
+            "empty": options.empty,
         },
         "rows": 16 if is_small else 64,
         "loop": {"epochs": 20 if is_small else 8, "patience": 5, "ema_decay": 0.97 if is_small else 0.998},
@@ -50,10 +57,12 @@ def _describe(path: Path, found: OwnTexts) -> str:
     train, dev = found.splits["train"], found.splits["dev"]
     examples = [*train, *dev]
     counts = Counter(found.labels[example.label] for example in examples)
+    skipped = f"; {plural(found.num_skipped, 'row')} without a text or a label left out" if found.num_skipped else ""
     different = f", {found.num_different} of them distinct" if found.num_different < len(examples) else ""
     return (
         f"{path}: {len(examples)} texts{different}; "
         + ", ".join(f"{name} {counts[name]}" for name in found.labels)
+        + skipped
         + f"\n{len(train)} texts for training, {len(dev)} for choosing the best epoch and measuring"
         + "".join(f"\n{doubt}" for doubt in _doubts(found.labels))
     )

@@ -20,7 +20,7 @@ def draw_curves(path: Path, title: str, history: Sequence[Mapping[str, float]], 
         for name in _different(names, history):
             axis.plot(epochs, [row[name] for row in history], label=name, marker=".")
         axis.set(xlabel="epoch", ylabel=unit)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=120)

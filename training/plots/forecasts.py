@@ -33,7 +33,8 @@ def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H:
         H: Readings of a forecast.
     """
     names = series.table.channels[:MAX_CHANNELS]
-    origins = sorted({max(rows.stop - (i + 1) * H, rows.start) for i in range(FANS)})
+    origins = [rows.stop - i * H for i in range(FANS, 0, -1) if rows.stop - i * H >= rows.start] or [rows.start]
+    repeated = "seasonal naive" if series.protocol.naive_season > 1 else "last reading"
     figure = Figure(figsize=(10, 2.6 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 1, squeeze=False, sharex=True)[:, 0]
     at = np.array(series.times or range(len(series.table.readings)))
@@ -52,11 +53,13 @@ def draw_backtest(path: Path, model: Forecaster, series: Series, rows: range, H:
                 color="tab:orange",
                 linestyle=":",
                 linewidth=1,
-                label="seasonal naive" if origin == origins[0] else None,
+                label=repeated if origin == origins[0] else None,
             )
         axis.set_title(drawn(name, LONGEST_NAME), loc="left", fontsize="medium")
     axes[0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize="small", frameon=False)  # above it
-    axes[-1].set_xlabel(f"{'time' if series.times else 'row'}, one every {model.interval.removeprefix('1 ')}")
+    clock = f" ({series.clock.strip()})" if series.clock else ""
+    of_rows = f"time{clock}" if series.times else "row"
+    axes[-1].set_xlabel(f"{of_rows}, one every {model.interval.removeprefix('1 ')}")
     if series.times:
         dates = AutoDateLocator()  # type: ignore[no-untyped-call]
         as_dates = ConciseDateFormatter(dates)  # type: ignore[no-untyped-call]

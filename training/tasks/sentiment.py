@@ -1,6 +1,7 @@
 """The task sentiment: the label of a text after every word, learnt from SST-2's phrases or a user's own texts."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from training.data import own_texts, sst2
 from training.data.own_file import OwnFile
+from training.data.own_texts import Empty
 from training.data.source import DataError
 from training.data.sst2 import Example
 from training.models.sentiment import CLASSES, SentimentModel, SentimentModelSettings
@@ -28,6 +30,8 @@ from training.text.vocabulary import word_tokenizer
 
 Ids = NDArray[np.int64]
 
+FEW_EXAMPLES = 30  # a share of fewer texts is uncertain by nearly 20 points
+
 
 class OwnLabelledTexts(OwnFile):
     """A user's own CSV file, instead of SST-2."""
@@ -35,6 +39,7 @@ class OwnLabelledTexts(OwnFile):
     text: str = Field(description="column of texts")
     label: str = Field(description="column of labels")
     labels: tuple[str, ...] = Field(min_length=2)
+    empty: Empty = Field(default="refuse", description="how to treat rows without a text or a label: refuse or skip")
 
 
 class SentimentSettings(Settings):
@@ -82,7 +87,7 @@ class SentimentTask(TextTask[SentimentSettings]):
         if own is None:
             return sst2.load(split)
         own.check_unchanged()
-        splits = own_texts.read(Path(own.path), own.text, own.label, own.encoding).splits
+        splits = own_texts.read(Path(own.path), own.text, own.label, own.encoding, own.empty).splits
         if split not in splits:
             raise DataError(f"{own.path} has no {split} split, only {' and '.join(splits)}")
         return splits[split]
@@ -148,6 +153,20 @@ class SentimentTask(TextTask[SentimentSettings]):
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Measure accuracy and cross entropy of whole sentences, after their last word."""
         return classification.figures(self._predict(model, split))
+
+    def verdict(self, figures: Mapping[str, float]) -> str:
+        """Say whether a user's own texts are judged better than by always giving the commonest label."""
+        if self.settings.own is None:
+            return ""
+        ((commonest, _),) = Counter(example.label for example in self._train_examples).most_common(1)
+        examples = self._load("dev")
+        right, naive = round(figures["accuracy"] * len(examples)), sum(each.label == commonest for each in examples)
+        measured = (
+            f"right for {right} of {len(examples)} texts; always {self._classes[commonest]!r} is right for {naive}"
+        )
+        doubt = "; so few texts say little" if len(examples) < FEW_EXAMPLES else ""
+        advice = "" if right > naive else "; more texts or more epochs may help"
+        return f"{measured}{doubt}{advice}"
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
         """Draw the confusion matrix."""

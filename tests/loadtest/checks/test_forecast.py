@@ -7,12 +7,12 @@ from loadtest.checks.forecast import Forecast, check_alone, check_forecast, chec
 from loadtest.inputs.readings import Asked
 
 ASKED = Asked(horizon=3, quantiles=[0.9, 0.1])  # in no order
-RIGHT = ChannelForecast(mean=[1.0, 2.0, 3.0], quantiles={"0.1": [0.5, 1.5, 2.5], "0.9": [1.5, 2.5, 2.5]})
+RIGHT = ChannelForecast(known=True, mean=[1.0, 2.0, 3.0], quantiles={"0.1": [0.5, 1.5, 2.5], "0.9": [1.5, 2.5, 2.5]})
 
 
 def channel(mean: list[float] = RIGHT.mean, **quantiles: list[float]) -> ChannelForecast:
     named = {name.replace("q", "0."): values for name, values in quantiles.items()}
-    return ChannelForecast(mean=mean, quantiles={**RIGHT.quantiles, **named})
+    return ChannelForecast(known=True, mean=mean, quantiles={**RIGHT.quantiles, **named})
 
 
 def test_a_right_forecast_passes() -> None:
@@ -29,7 +29,7 @@ def test_a_right_forecast_passes() -> None:
         ({"OT": RIGHT, "load": channel(q1=[0.5, 0.5, 0.5, 0.5])}, "length: not the horizon"),
         ({"OT": RIGHT, "load": channel(q5=[1.0, 2.0, 3.0])}, "quantiles: not those that were asked for"),
         (
-            {"OT": RIGHT, "load": ChannelForecast(mean=RIGHT.mean, quantiles={"0.1": RIGHT.mean})},
+            {"OT": RIGHT, "load": ChannelForecast(known=True, mean=RIGHT.mean, quantiles={"0.1": RIGHT.mean})},
             "quantiles: not those that were asked for",
         ),
         ({"OT": RIGHT, "load": channel(q1=[0.5, 2.6, 2.5])}, "quantiles: a higher one is below a lower one"),

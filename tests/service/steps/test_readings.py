@@ -56,6 +56,17 @@ async def test_segments_are_the_readings_of_one_channel_that_is_called_x(serving
     assert outputs(forecasts[0])["readings"] == len(READINGS)
 
 
+async def test_a_channel_is_known_by_its_name_however_it_was_typed(serving: Process) -> None:
+    model = serving.catalog["forecasting"]
+    assert isinstance(model, ForecastingModel)
+    model._known["H\u00fcte"] = model._known["OT"]
+    series = {name: READINGS.tolist() for name in ("OT", "Hu\u0308te", "x")}
+    forecast = (await model.forecast(series, 3, [0.5])).forecast
+    assert [forecast[name].known for name in series] == [True, True, False]
+    assert forecast["OT"] == forecast["Hu\u0308te"]
+    assert forecast["OT"].mean != forecast["x"].mean
+
+
 async def test_segments_wait_for_pending_readings_to_fill_one(serving: Process) -> None:
     session_id = await opened(serving)
     await step(serving, session_id, values={"OT": READINGS[:5].tolist()})

@@ -83,6 +83,7 @@ def test_other_columns_tell() -> None:
     ("cells", "reason"),
     [
         (["1,5", "much"], "line 3: 'much' is not a number: leave the cell empty"),
+        (["sunny", "rain"], "line 2: 'sunny' is not a number, nor is any cell of 'load': name columns of numbers"),
         (["1,5", "2.5"], "line 3: '2.5' of 'load' and '1,5' of line 2 have different decimal signs"),
         (["1", "1,23,456.7"], "line 3: '1,23,456.7' is not a number"),
         (["1", "inf"], "line 3: 'inf' is not a finite number"),

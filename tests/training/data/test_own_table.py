@@ -25,11 +25,18 @@ def test_without_names_all_columns_of_numbers_are_read(tmp_path: Path) -> None:
     assert read(table(tmp_path, ROWS), Columns("when", ())).table.channels == ("load", "heat")
 
 
+def test_a_constant_column_is_refused_with_what_names_the_others(tmp_path: Path) -> None:
+    rows = [f"2020-01-01 {hour:02}:00,7,t,{hour}" for hour in range(9)]
+    with pytest.raises(DataError, match="line 2: every reading of 'load' is 7, .* columns: --target heat$"):
+        read(table(tmp_path, rows), Columns("when", ()))
+
+
 @pytest.mark.parametrize(
     ("rows", "line", "reason"),
     [
         ([*ROWS[:4], *ROWS[6:]], 6, "2 of the rows every hour are missing .* --gaps interpolate"),
         ([*ROWS[:4], ROWS[3], *ROWS[4:]], 6, "also the time of line 5: --duplicates"),
+        ([f"2024-10-27 {hour:02}:00,{hour},t,{hour}" for hour in (0, 1, 2, 2, 3)], 5, "if clocks were put back, name"),
         ([*ROWS[:4], ROWS[1], *ROWS[4:]], 6, "is before .* of line 5"),
         (changed(5, "2020-01-01 05:20,5,t,2"), 7, "1.33 steps of 1 hour after line 6"),
         (changed(5, "2020-01-01 05:00,,t,2"), 7, "no reading of 'load': --gaps interpolate"),

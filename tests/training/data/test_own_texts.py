@@ -69,12 +69,23 @@ def test_texts_of_the_same_words_are_in_one_part_however_they_are_written(tmp_pa
     assert found.num_different == len(train | dev) == 12
 
 
+def test_rows_without_a_text_or_a_label_may_be_left_out(tmp_path: Path) -> None:
+    rows = [*ROWS[:30], ",good", "fine,", "\u200b,good", *ROWS[30:]]
+    found = own_texts.read(written(tmp_path, rows), "text", "label", empty="skip")
+    assert found.num_skipped == 3
+    whole = own_texts.read(written(tmp_path, ROWS), "text", "label")
+    assert (found.labels, found.splits) == (whole.labels, whole.splits)
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
         ([*ROWS[:3], "\u200b,good"], r"line 5: the text '\\u200b' has no word: remove the row"),
         ([*ROWS, "once,rare", "once,rare"], "line 62: label 'rare' has too few different texts"),
-        ([*ROWS[:3], ",good"], "line 5: the text is empty"),
+        (
+            [*ROWS[:3], ",good"],
+            "line 5: the text is empty: fill it in, remove the row, or leave out all such rows with --empty skip",
+        ),
         ([*ROWS[:3], "fine,"], "line 5: the label is empty"),
         ([*ROWS[:3], "a,b,c"], "line 5: 3 cells, the header has 2"),
         ([*ROWS, "once,rare"], "line 62: label 'rare' has too few different texts"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from training.__main__ import main
+from training.command import main
 from training.diagnosis import plan as plans
 from training.diagnosis import stages
 from training.diagnosis.clipping import DescentSettings

@@ -11,7 +11,7 @@ from tests.full_disk import full_disk
 from tests.training.loop.left import resume_state, weights
 from tests.training.toy import ToySettings, ToyTask
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.data.source import DataError
 from training.exit_status import INTERRUPTED
 from training.loop import precision

@@ -13,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tests.training.loop.left import resume_state, weights
 from tests.training.toy import BATCHES, MaskedToyTask, ToySettings, ToyTask
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.loop.run import TrainingError, build_run, parameter_groups
 from training.loop.schedule import learning_rate
 from training.loop.step import take_step
@@ -194,7 +194,7 @@ def test_only_the_first_process_measures_the_best_checkpoint(tmp_path: Path, mon
         assert train(task, output, command, resume=resume, overwrite=overwrite)
         return False
 
-    monkeypatch.setattr("training.__main__.train", train_as_the_second)
+    monkeypatch.setattr("training.command.train", train_as_the_second)
     assert main(["toy", "--output", str(tmp_path)]) == 0
     assert not (tmp_path / "best" / checkpoint.FIGURES).exists()
 

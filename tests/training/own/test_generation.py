@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.own.generation import sizes
 
 TALE = "".join(f"{i} \u201cquoted\u201d \u2014 {chr(97 + i % 26)}\n" for i in range(700))

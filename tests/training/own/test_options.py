@@ -36,7 +36,7 @@ def test_choosing_says_nothing_itself(tmp_path: Path, capsys: pytest.CaptureFixt
     parser = argparse.ArgumentParser()
     registry.add_options("generation", parser)
     choice = registry.choose("generation", parser.parse_args(["--text", str(tale)]))
-    assert choice.summary == f"{tale}: 8000 characters, 4 distinct; 60 epochs in 7 rows"
+    assert choice.summary == f"{tale}: 8000 characters, 4 distinct"
     assert choice.settings["loop"] == {"epochs": 60, "patience": 5}
     assert capsys.readouterr().out == ""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.models.sentiment import SentimentModel
 from training.models.streaming_forecaster import StreamingForecaster
 

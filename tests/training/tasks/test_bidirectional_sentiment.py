@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.data import sst2, sst_trees, word_vectors
 from training.data.sst2 import Example
 from training.data.sst_trees import Phrase

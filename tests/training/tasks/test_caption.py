@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from training import captions, checkpoint
-from training.__main__ import main
 from training.captions import Attributes
+from training.command import main
 from training.data import digits
 from training.data.digits import Images, Labels
 from training.models.caption import START, CaptionModelSettings

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.data import wnut17, word_vectors
 from training.data.wnut17 import Sentence
 from training.tasks.entities import EntitiesTask

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.data import tinyshakespeare
 from training.data.source import DataError
 from training.models.generation import GenerationModelSettings

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch.nn.functional import cross_entropy, log_softmax
 
 from training import checkpoint, music
-from training.__main__ import main
+from training.command import main
 from training.data import polyphony
 from training.data.polyphony import Collection, Piece
 from training.models.generation import GenerationModelSettings

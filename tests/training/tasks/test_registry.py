@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from training import settings
-from training.__main__ import main
+from training.command import main
 from training.tasks import registry
 from training.tasks.registry import Training
 

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.data import sst2
+from training.data.source import sha256_of
 from training.data.sst2 import Example
 from training.models.sentiment import SentimentModelSettings
-from training.tasks.sentiment import SentimentSettings, SentimentTask, group_by_length
+from training.tasks.sentiment import OwnLabelledTexts, SentimentSettings, SentimentTask, group_by_length
 
 GOOD, BAD = ["great", "moving", "charming"], ["dull", "awful", "tedious"]
 TRAIN = [
@@ -45,6 +46,21 @@ def test_epochs_shuffle_differently_but_always_the_same(task: SentimentTask) -> 
     first, again, other = ([y.tolist() for _, y in task.train_batches(epoch)] for epoch in (0, 0, 1))
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "verdict"),
+    [
+        (1.0, "right for 3 of 3 texts; always 'good' is right for 2; so few texts say little"),
+        (1 / 3, "right for 1 of 3 texts; always 'good' is right for 2; so few texts say little; more texts or"),
+    ],
+)
+def test_a_users_own_texts_are_compared_with_the_commonest_label(tmp_path: Path, accuracy: float, verdict: str) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("text,label\n" + "".join(f"text {i},{'bad' if i < 6 else 'good'}\n" for i in range(25)))
+    own = OwnLabelledTexts(path=str(path), sha256=sha256_of(path), text="text", label="label", labels=("bad", "good"))
+    assert SentimentTask(SentimentSettings(own=own)).verdict({"accuracy": accuracy}).startswith(verdict)
+    assert SentimentTask(SentimentSettings()).verdict({"accuracy": accuracy}) == ""
 
 
 def test_rare_words_become_unknown_more_often(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training import checkpoint
-from training.__main__ import main
+from training.command import main
 from training.data import ewt
 from training.data.ewt import Sentence, Word
 from training.data.source import DataError

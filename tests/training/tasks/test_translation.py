@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from training import checkpoint
-from training.__main__ import main
 from training.beam_search import BeamSettings
+from training.command import main
 from training.data import multi30k
 from training.data.multi30k import Pair
 from training.data.source import DataError

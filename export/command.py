@@ -1,0 +1,264 @@
+"""Command line: makes bundles and imports them into the BentoML model store.
+
+python -m export CHECKPOINT             the float32 bundle of a checkpoint
+python -m export CHECKPOINT --int8      its int8 bundle
+python -m export quantize BUNDLE        the int8 bundle of a float32 bundle
+python -m export seeds BUNDLE CHECKPOINT ..   figures over several seeds, for an existing bundle
+python -m export overview               the page of all shipped models, docs/models.md, and their cards
+python -m export compare                shipped models beside published figures, and a check of their cards
+"""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from export import comparison, overview
+from export.bundle import CARD, Export, export
+from export.card import number
+from export.directory import check_destination
+from export.errors import ExportError, NameMissing, NameReserved
+from export.int8 import check_kind, quantize
+from export.recipes.registry import kind_of, recipe
+from export.rewriting import rendered, rewritten
+from export.seeds import add_seeds
+from service.bundle.errors import BundleError
+from service.bundle.manifest import NAME, read_bundle
+from training import checkpoint, published
+from training.checkpoint import Checkpoint, CheckpointError
+from training.exit_status import INTERRUPTED
+from training.settings import SettingsError
+from training.tasks import registry
+
+NUMERICS = {"float32": "float32", "graph": "int8"}  # by a figure's `of`, for int8 bundles
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit status.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parsers = {
+        "quantize": _quantize_parser,
+        "seeds": _seeds_parser,
+        "overview": _overview_parser,
+        "compare": _compare_parser,
+    }
+    parser = parsers.get(given[0] if given else "")
+    options = parser().parse_args(given[1:]) if parser is not None else _parser().parse_args(given)
+    torch.set_num_threads(1)
+    try:
+        options.run(options)
+    except (BundleError, CheckpointError, ExportError, OSError, SettingsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: only the files reported above as written were written", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export",
+        description="Export a checkpoint as a bundle, verify that its graphs match the model, and import it into the "
+        "BentoML model store.",
+        epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one; `seeds BUNDLE CHECKPOINT ..` "
+        "adds figures over several seeds to a bundle; `overview` writes the page of the shipped models and their "
+        "cards; `compare` prints their figures beside published ones and checks them. Each has its own --help.",
+    )
+    parser.add_argument(
+        "checkpoint",
+        type=Path,
+        help="directory of the checkpoint, for instance runs/sentiment/best; if named like a command, type ./quantize",
+    )
+    parser.add_argument("--output", type=Path, default=Path("models"), help="directory of bundles; default: models")
+    parser.add_argument(
+        "--name",
+        type=_parse_name,
+        help="name of the bundle; default: the name of the training; required if it learned from your own file",
+    )
+    parser.add_argument(
+        "--replace-shipped",
+        action="store_true",
+        help="allow a bundle of your own data to take the name of a shipped one and be served instead",
+    )
+    parser.add_argument(
+        "--seed",
+        type=Path,
+        action="append",
+        default=[],
+        dest="others",
+        metavar="CHECKPOINT",
+        help="checkpoint of another seed, for the mean and deviation of the figures; may be repeated",
+    )
+    parser.add_argument(
+        "--rungs",
+        type=_parse_rungs,
+        action="append",
+        default=[],
+        metavar="STAGE=T,T,..",
+        help="rungs of a stage's ladder, for instance encode=1,8,32; may be repeated",
+    )
+    parser.add_argument(
+        "--int8", action="store_true", help="quantize the graphs; see `python -m export quantize --help`"
+    )
+    _add_import(parser)
+    parser.set_defaults(run=lambda options: _finish(_export(options), options))
+    return parser
+
+
+def _quantize_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export quantize",
+        description="Write an int8 bundle from a float32 one: verify that a row gets the same bits in any batch and "
+        "any cut, measure both bundles on the development data, and refuse the new one if it loses too much quality.",
+    )
+    parser.add_argument("bundle", type=Path, help="directory of the bundle, for instance models/generation")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        help="directory of bundles, to which the int8 bundle is added under its name",
+    )
+    _add_import(parser)
+    parser.set_defaults(run=lambda options: _finish(_quantize(options), options))
+    return parser
+
+
+def _seeds_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export seeds",
+        description="Add to a bundle the mean and deviation of its figures over runs with several seeds; its graphs "
+        "stay as they are.",
+    )
+    parser.add_argument("bundle", type=Path, help="directory of the bundle, for instance models/generation")
+    parser.add_argument(
+        "checkpoints", type=Path, nargs="+", metavar="CHECKPOINT", help="measured checkpoint of another seed"
+    )
+    parser.set_defaults(run=_add_seeds)
+    return parser
+
+
+def _add_seeds(options: argparse.Namespace) -> None:
+    bundle = add_seeds(read_bundle(options.bundle), options.checkpoints)
+    for figure in bundle.manifest.figures:
+        if figure.deviation is not None:
+            print(f"{figure.split} {figure.metric} {number(figure.value)} ± {number(figure.deviation)}")
+    print(f"wrote {bundle.path}")
+
+
+def _overview_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export overview",
+        description=f"Write {overview.PAGE} from the manifests of the shipped models, and rewrite those of their cards "
+        "that are out of date.",
+    )
+    parser.add_argument("--models", type=Path, default=Path("models"), help="directory of bundles; default: models")
+    parser.add_argument("--output", type=Path, default=overview.PAGE, help=f"page to write; default: {overview.PAGE}")
+    parser.set_defaults(run=_write_overview)
+    return parser
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export compare",
+        description="Print the figures of the shipped models beside published ones, then run their graphs on the "
+        "development data; it is an error if a card says something else.",
+    )
+    parser.add_argument("--models", type=Path, default=Path("models"), help="directory of bundles; default: models")
+    parser.add_argument("--no-measure", action="store_true", help="only print the figures, without running the graphs")
+    parser.set_defaults(run=_compare)
+    return parser
+
+
+def _compare(options: argparse.Namespace) -> None:
+    bundles = overview.shipped(options.models)
+    figures = [figure for bundle in bundles for figure in comparison.own_figures(bundle)]
+    print("\n".join(published.compare(figures, published.load())))
+    comparison.check_cards(bundles)
+    if not options.no_measure:
+        comparison.check_graphs(bundles)
+
+
+def _write_overview(options: argparse.Namespace) -> None:
+    for bundle in overview.shipped(options.models):
+        if rendered(bundle, bundle.manifest) != bundle.file(CARD).read_text(encoding="utf-8"):
+            rewritten(bundle, bundle.manifest)
+            print(f"wrote {bundle.path / CARD}")
+    card = Path(os.path.relpath(options.models, options.output.parent)) / "{name}" / CARD
+    options.output.write_text(overview.render(overview.shipped(options.models), card.as_posix()), encoding="utf-8")
+    print(f"wrote {options.output}")
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-import", action="store_true", help="do not import the bundle into the BentoML model store"
+    )
+
+
+def _parse_name(text: str) -> str:
+    if not re.fullmatch(NAME, text):
+        raise argparse.ArgumentTypeError(
+            f"expected at most 63 lower-case letters, digits and .-_, beginning with a letter or digit, not {text!r}"
+        )
+    return text
+
+
+def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
+    stage, _, sizes = text.partition("=")
+    try:
+        return stage, tuple(sorted({int(size) for size in sizes.split(",")}))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected STAGE=T,T,.., not {text!r}") from error
+
+
+def _export(options: argparse.Namespace) -> Export:
+    source = checkpoint.load(options.checkpoint)
+    others = [checkpoint.load(path) for path in options.others]
+    _check_name(source, options)
+    destination = options.output / (options.name or source.training)
+    if not options.int8:
+        return export(source, destination, dict(options.rungs), others)
+    check_destination(destination)
+    check_kind(source.path, kind_of(source.task), recipe(source.task).cell(source.model))
+    with tempfile.TemporaryDirectory(prefix="unrolled-") as directory:
+        float32 = export(source, Path(directory) / destination.name, dict(options.rungs), others)
+        return quantize(float32.bundle, destination)
+
+
+def _check_name(source: Checkpoint, options: argparse.Namespace) -> None:
+    """Check that a bundle of a user's own data does not replace a shipped one unasked."""
+    own = [data.name for data in source.sources if data.is_own]
+    if own and not options.name:
+        raise NameMissing(f"the model learned from {own[0]}: give its bundle its own name with --name")
+    if own and options.name in registry.trainings() and not options.replace_shipped:
+        raise NameReserved(
+            f"the model learned from {own[0]}, and {options.name} is the name of a model that is trained on published "
+            "data: give another --name, or add --replace-shipped to serve yours instead"
+        )
+
+
+def _quantize(options: argparse.Namespace) -> Export:
+    source = read_bundle(options.bundle)
+    return quantize(source, options.output / source.manifest.name)
+
+
+def _finish(exported: Export, options: argparse.Namespace) -> None:
+    print(exported.report)
+    print("\n".join(map(str, exported.rungs)))
+    if exported.bundle.manifest.numerics == "int8":
+        compared = (figure for figure in exported.bundle.manifest.figures if figure.of in NUMERICS)
+        print("\n".join(f"{NUMERICS[f.of]:9} {f.split} {f.metric} {f.value:.4f}" for f in compared))
+    print(f"wrote {exported.bundle.path}")
+    if not options.no_import:
+        from service.bundle.store import import_bundle
+
+        print(f"imported {import_bundle(exported.bundle.path).tag} into the BentoML model store")

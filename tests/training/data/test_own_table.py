@@ -27,7 +27,7 @@ def test_without_names_all_columns_of_numbers_are_read(tmp_path: Path) -> None:
 
 def test_a_constant_column_is_refused_with_what_names_the_others(tmp_path: Path) -> None:
     rows = [f"2020-01-01 {hour:02}:00,7,t,{hour}" for hour in range(9)]
-    with pytest.raises(DataError, match="line 2: every reading of 'load' is 7, .* columns: --target heat$"):
+    with pytest.raises(DataError, match=r"line 2: every reading of 'load' is 7, .* columns: --target heat$"):
         read(table(tmp_path, rows), Columns("when", ()))
 
 

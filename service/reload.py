@@ -23,6 +23,7 @@ from service.bundle.manifest import Bundle
 from service.catalog import Catalog
 from service.concurrency.failures import FailureLog
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
+from service.steps.outage import or_logged
 from service.stores.base import Store, Unavailable
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,9 @@ class ModelStore(Protocol):
 
     def newest_tag(self, name: str) -> str:
         """Return the tag of a bundle's newest version, or raise BentoMLException."""
+
+    def stored_tags(self, name: str) -> list[str]:
+        """Return the tags of a bundle's newest version and all older ones, or raise BentoMLException."""
 
 
 class Reloader:
@@ -84,7 +88,7 @@ class Reloader:
         self._model_store = model_store
         self._linger_seconds = max(LINGER_SECONDS, answer_seconds)
         self._clock = clock
-        self._newest = {name: bundle.tag for name, bundle in self._configured.items()}
+        self._newest: dict[str, str] = {}
         self._missing: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self._pending: set[str] = set()
@@ -103,7 +107,10 @@ class Reloader:
             self._catalog.add(model)
             self._catalog.make_current(model.bundle.tag)
         await self._delete_stale_notes()
-        await self.follow()
+        await self._follow_all()
+        for name, bundle in self._configured.items():
+            if (tag := self._catalog.tags[name]) != bundle.tag:
+                logger.info("starting on %s, which was loaded instead of %s", tag, bundle.tag)
 
     async def follow(self) -> None:
         """Read the notes once. Load, make current and remove versions as they say.
@@ -146,10 +153,7 @@ class Reloader:
         while True:
             await asyncio.sleep(AWAIT_SECONDS if self._pending else FOLLOW_SECONDS)
             try:
-                await self._follow_model_store()
-                await self.follow()
-            except Unavailable as error:
-                logger.warning("cannot check for new bundle versions: %s", error)
+                await or_logged(self._follow_all())
             except Exception as error:
                 failures.log(error)
 
@@ -208,35 +212,62 @@ class Reloader:
 
     async def _note(self, bundle: Bundle) -> None:
         name = bundle.manifest.name
-        over = self._configured[name].tag if name in self._configured else ""
-        await self._store.note(f"{_SERVED}{name}", orjson.dumps({"tag": bundle.tag, "over": over}))
+        note: dict[str, Any] = {"tag": bundle.tag, "over": self._configured_tag(name)}
+        if name in self._followed:
+            note["stored"] = await asyncio.to_thread(self._model_store.stored_tags, name)
+        await self._store.note(f"{_SERVED}{name}", orjson.dumps(note))
+
+    async def _noted(self) -> dict[str, dict[str, Any]]:
+        """Return what was loaded last, by model.
+
+        `tag` is that version, `over` the one that its worker was configured with, and `stored`, of followed models, the
+        versions that the model store had then. Notes of earlier releases lack `stored`.
+        """
+        notes = await self._store.notes(_SERVED)
+        return {name.removeprefix(_SERVED): orjson.loads(content) for name, content in notes.items()}
+
+    def _configured_tag(self, name: str) -> str:
+        return self._configured[name].tag if name in self._configured else ""
 
     async def _wanted(self) -> dict[str, str]:
         """Return the tags that should be current, by model: the last one loaded, or another one configured since."""
         wanted = {name: bundle.tag for name, bundle in self._configured.items()}
-        for name, content in (await self._store.notes(_SERVED)).items():
-            note: dict[str, Any] = orjson.loads(content)
-            model = name.removeprefix(_SERVED)
-            if note["over"] == (self._configured[model].tag if model in self._configured else ""):
-                wanted[model] = note["tag"]
+        for name, note in (await self._noted()).items():
+            if name in self._followed or note["over"] == self._configured_tag(name):
+                wanted[name] = note["tag"]
         return wanted
+
+    async def _follow_all(self) -> None:
+        await self._follow_model_store()
+        await self.follow()
 
     async def _follow_model_store(self) -> None:
         for name in self._followed:
             latest = f"{name}:latest"
             try:
                 newest = await asyncio.to_thread(self._model_store.newest_tag, name)
-                # Only a version that is new since the last look, or one that was chosen by name would be overruled.
-                if newest != self._newest.setdefault(name, newest):
-                    bundle = await asyncio.to_thread(self._model_store.stored_bundle, newest)
-                    if bundle.tag != self._newest[name]:  # which is a manifest's own tag at first, not the store's
-                        logger.info("found new version %s in the model store", newest)
-                        await self._note(bundle)
+                if newest != self._newest.get(name):
+                    await self._take_up(name, newest)
                     self._newest[name] = newest
             except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
                 self._log_once_unservable(latest, error)
             else:
                 self._missing.discard(latest)
+
+    async def _take_up(self, name: str, newest: str) -> None:
+        """Make the newest version current, unless the model store had it already when the current one was loaded."""
+        configured = self._configured_tag(name)
+        note = (await self._noted()).get(name, {"tag": configured, "over": configured})
+        known = {note["tag"], note["over"], *note.get("stored", ())}
+        if note["tag"] == self._newest.get(name):
+            stored = await asyncio.to_thread(self._model_store.stored_tags, name)
+            if note["tag"] not in stored:  # it was the newest and is deleted, so the one before is wanted again
+                known.clear()
+        if newest not in known:
+            bundle = await asyncio.to_thread(self._model_store.stored_bundle, newest)
+            if bundle.tag not in known:  # a manifest's own tag, not the store's
+                logger.info("found new version %s in the model store", newest)
+                await self._note(bundle)
 
     async def _ensure_loaded(self, tag: str) -> bool:
         """Load a version if it is not loaded yet. Return False, and log it once, if that fails."""

@@ -31,6 +31,7 @@ from service.process.watch import report_alive, report_stopping
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
+from service.steps.outage import or_logged
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
 from service.stores.watch import StoreWatch
@@ -109,7 +110,7 @@ class Worker:
         if self._fast_port is not None:
             self._fast_port.start()
         self._background.spawn(collect_when_idle(lambda: self.is_idle))
-        self._background.repeat(SWEEP_SECONDS, self._core.housekeeping.sweep)
+        self._background.repeat(SWEEP_SECONDS, lambda: or_logged(self._core.housekeeping.sweep()))
         self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.check_quietly)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)

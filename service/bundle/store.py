@@ -1,10 +1,11 @@
 """Bundles in the BentoML model store, where `bentoml models list` shows them."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import bentoml
-from bentoml.exceptions import NotFound
+from bentoml.exceptions import BentoMLException, NotFound
 
 from service.bundle.errors import BundleDamaged
 from service.bundle.manifest import MANIFEST_FILE, Bundle, read_bundle
@@ -45,6 +46,22 @@ def newest_tag(name: str) -> str:
         bentoml.exceptions.NotFound: The store has no version of it.
     """
     return str(bentoml.models.get(f"{name}:latest").tag)
+
+
+def stored_tags(name: str) -> list[str]:
+    """Return the tags of a bundle's newest version and all older ones, so not of one whose import is under way.
+
+    Raises:
+        bentoml.exceptions.NotFound: The store has no version of it.
+    """
+    newest = bentoml.models.get(f"{name}:latest")
+    tags = set()
+    for version in Path(newest.path).parent.iterdir():
+        with suppress(BentoMLException):  # half a copy
+            model = bentoml.models.get(f"{name}:{version.name}")
+            if model.creation_time <= newest.creation_time:
+                tags.add(str(model.tag))
+    return sorted(tags)
 
 
 def _copy(bundle: Bundle) -> None:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Outage:
-    """Logs the first refusal, then at most one line every QUIET_SECONDS with their number, and the end of the outage.
+    """Logs the first failure, at most one line every QUIET_SECONDS with the number of requests refused, and the end.
 
     An outage ends when a call is answered and none has failed for QUIET_SECONDS: if one server of several is down, some
     calls are answered all the time.
@@ -31,13 +31,14 @@ class Outage:
         self._logged_at = float("-inf")
         self._failed_at: float | None = None
 
-    def fail(self, error: Exception) -> None:
-        """Note that a call has failed."""
+    def fail(self, error: Exception, is_request: bool = True) -> None:
+        """Note that a call has failed, for a request, which is refused then, or for work in the background."""
         self._failed_at = now = self._clock()
-        self._num_suppressed += 1
+        self._num_suppressed += is_request
         if now < self._logged_at + QUIET_SECONDS:
             return
-        number = f" ({self._num_suppressed} requests refused since the last line)" if self._num_suppressed > 1 else ""
+        has_others = self._num_suppressed > is_request
+        number = f" ({self._num_suppressed} requests refused since the last line)" if has_others else ""
         logger.error("the session store cannot be used: %s%s", error, number)
         self._num_suppressed, self._logged_at = 0, now
 
@@ -65,3 +66,13 @@ async def or_unavailable(call: Awaitable[T]) -> T:
         raise StoreUnavailable("the session store cannot be used now; try again") from error
     _outage.answer()
     return result
+
+
+async def or_logged(work: Awaitable[object]) -> None:
+    """Await background work on the store. If the store cannot be used now, the work is left, and the outage logged."""
+    try:
+        await work
+    except Unavailable as error:
+        _outage.fail(error, is_request=False)
+    else:
+        _outage.answer()

@@ -69,6 +69,7 @@ def test_a_killed_redis_is_a_503_and_nobody_is_harmed_when_it_is_back(redis: Red
             assert over_http(pair[1 - n % 2], session_id, ids[10:], step=1).tobytes() == expected[10:].tobytes()
         assert stream.ask(sessions[0], {"ids": [1]})["status"] == 200
     assert [process.pid for process in served.processes()] == processes
+    assert "Traceback" not in served.log.read_text()
 
 
 def test_a_killed_service_finds_every_session_in_redis(served: Server) -> None:

@@ -1,6 +1,8 @@
 """Versions: a new one is taken up by every worker while all go on serving, and no live session leaves its own."""
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -121,3 +123,26 @@ def test_versions_change_under_sessions_that_stay(following: Server, tmp_path: P
             assert first in loaded(each)
         assert over_http(pair[0], staying, IDS[8:16]).tobytes() == expected[8:16].tobytes()
         assert over_http(pair[1], keeping, IDS[8:]).tobytes() == expected[8:].tobytes()
+
+
+def test_an_older_version_that_was_loaded_outlives_every_worker(following: Server, tmp_path: Path) -> None:
+    server = following
+    with http_client(server.url, timeout=120) as client:
+        older = new_bundle(client)
+        newer = import_into(server.home, another_version(tmp_path / "newer", "newer"))
+        until(lambda: new_bundle(client) == newer, TAKEN_UP_SECONDS, "the newest version is current")
+        body: Json = {"parameters": {"version": older.partition(":")[2]}}
+        ask(client, "/v2/repository/models/sentiment/load", body)
+    for pid in [worker.pid for worker in server.workers()]:
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: server.is_whole() and pid not in {each.pid for each in server.workers()}, 120, "another is there")  # noqa: B023
+        with client_of_each(server) as workers:
+            assert {new_bundle(each) for each in workers.values()} == {older}
+    server.kill()
+    server.start()
+    assert f"starting on {older}, which was loaded instead of {newer}" in server.log.read_text()
+    with client_of_each(server) as workers:
+        pair = list(workers.values())
+        assert {new_bundle(each) for each in pair} == {older}
+        newest = import_into(server.home, another_version(tmp_path / "newest", "newest"))
+        until(lambda: {new_bundle(each) for each in pair} == {newest}, TAKEN_UP_SECONDS, "a newer one is current")

@@ -28,6 +28,9 @@ class ModelStore:
     def newest_tag(self, name: str) -> str:
         return f"{name}:{self.versions[-1]}"
 
+    def stored_tags(self, name: str) -> list[str]:
+        return [f"{name}:{version}" for version in self.versions]
+
     def stored_bundle(self, tag: str) -> Bundle:
         self.reads.append(tag)
         name, _, version = tag.partition(":")
@@ -60,6 +63,16 @@ class Service:
         self.store = FaultyStore()
         self.clock = Clock()
         self.models = ModelStore(*versions)
+
+    def machine(self, *versions: str) -> "Service":
+        """Another machine, with a model store of its own, that shares the store."""
+        other = Service(*versions)
+        other.store, other.clock = self.store, self.clock
+        return other
+
+    async def following(self, worker_id: str) -> "Worker":
+        """A worker that starts now and is configured with the newest version."""
+        return await self.worker(worker_id, configured=self.models.versions[-1], followed=("sum",))
 
     async def worker(
         self,

@@ -1,7 +1,10 @@
 """Bundle versions of two workers over one store."""
 
 import asyncio
+import logging
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import orjson
 import pytest
@@ -11,11 +14,13 @@ from service.bundle.manifest import Bundle
 from service.concurrency.background import BackgroundTasks
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
 from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS
+from service.steps.outage import QUIET_SECONDS, Outage
 from service.stores.base import Unavailable
+from tests.fakes.clock import Clock
 from tests.fakes.graphs import sum_bundle
 from tests.fakes.model import SumModel
 from tests.fakes.process import until
-from tests.fakes.reloading import BROKEN, Service
+from tests.fakes.reloading import BROKEN, Service, Worker
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +30,28 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks every millisecond instead of every second."""
     monkeypatch.setattr("service.reload.FOLLOW_SECONDS", 0.001)
     monkeypatch.setattr("service.reload.AWAIT_SECONDS", 0.001)
+
+
+@asynccontextmanager
+async def looking(*workers: Worker) -> AsyncIterator[None]:
+    """Workers that follow the notes and their model stores."""
+    tasks = BackgroundTasks()
+    for worker in workers:
+        tasks.spawn(worker.reloader.follow_forever())
+    try:
+        yield
+    finally:
+        await tasks.cancel()
+
+
+async def rolled_back(service: Service) -> Worker:
+    """A worker that took up version 2, and was then told to go back to version 1."""
+    worker = await service.following("a")
+    service.models.versions.append("2")
+    async with looking(worker):
+        await until(lambda: worker.current == "sum:2")
+        assert await worker.reloader.load("sum", "1") == "sum:1"
+    return worker
 
 
 async def test_a_worker_begins_with_what_is_configured() -> None:
@@ -138,6 +165,121 @@ async def test_a_restart_with_another_configuration_overrules_what_was_loaded_be
     assert (await service.worker("a", configured="3")).current == "sum:3"
 
 
+async def test_an_older_version_lasts_through_restarts_and_whoever_starts_on_it_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "service.reload")
+    service = Service("1")
+    before = await rolled_back(service)
+    caplog.clear()
+    replacement = await service.following("b")
+    async with looking(before, replacement):
+        await asyncio.sleep(0.02)
+    assert (before.current, replacement.current) == ("sum:1", "sum:1")
+    await before.reloader.leave()
+    await replacement.reloader.leave()
+    assert (await service.following("a")).current == "sum:1"
+    assert caplog.messages == ["starting on sum:1, which was loaded instead of sum:2"] * 2
+
+
+async def test_a_newer_version_is_taken_up_after_an_older_one_was_loaded_by_workers_of_every_age() -> None:
+    service = Service("1")
+    old = await rolled_back(service)
+    young = await service.following("b")
+    async with looking(old, young):
+        service.models.versions.append("3")
+        await until(lambda: old.current == young.current == "sum:3")
+        await young.reloader.load("sum", "2")
+    assert (await service.following("c")).current == old.current == young.current == "sum:2"
+
+
+async def test_a_version_that_appeared_while_nothing_ran_is_newer_than_what_was_loaded() -> None:
+    service = Service("1")
+    await (await rolled_back(service)).reloader.leave()
+    service.models.versions.append("3")
+    for worker_id in ("a", "b"):
+        assert (await service.following(worker_id)).current == "sum:3"
+
+
+async def test_a_worker_that_starts_before_the_others_have_seen_a_new_version_takes_them_along() -> None:
+    service = Service("1")
+    old = await rolled_back(service)
+    service.models.versions.append("3")
+    young = await service.following("b")
+    await old.reloader.follow()
+    assert old.current == young.current == "sum:3"
+
+
+async def test_a_version_that_a_worker_sees_late_does_not_undo_a_load() -> None:
+    service = Service("1")
+    late = await service.following("b")
+    prompt = asyncio.create_task(rolled_back(service))
+    while not prompt.done():
+        await late.reloader.follow()
+        await asyncio.sleep(0.001)
+    async with looking(late, await prompt):
+        await asyncio.sleep(0.02)
+    assert late.current == (await prompt).current == "sum:1"
+
+
+async def test_a_machine_whose_model_store_lags_behind_leaves_the_others_on_what_they_serve() -> None:
+    service = Service("0", "1")
+    worker = await rolled_back(service)
+    lagging = service.machine("0")
+    other = await lagging.following("b")
+    async with looking(worker, other):
+        await asyncio.sleep(0.02)
+        assert worker.current == "sum:1"
+        for version in ("1", "2"):
+            lagging.models.versions.append(version)
+            await asyncio.sleep(0.02)
+        service.clock.now += RETRY_SECONDS
+        await until(lambda: other.current == "sum:1")
+    assert worker.current == "sum:1"
+
+
+async def test_a_newest_version_that_is_deleted_gives_way_to_the_one_before_unless_another_was_loaded() -> None:
+    service = Service("1")
+    worker = await service.following("a")
+    async with looking(worker):
+        for version in ("2", "3"):
+            service.models.versions.append(version)
+            await until(lambda: worker.current == f"sum:{service.models.versions[-1]}")
+        service.models.versions.remove("3")
+        await until(lambda: worker.current == "sum:2")
+        service.models.versions.append("4")
+        await until(lambda: worker.current == "sum:4")
+        await worker.reloader.load("sum", "1")
+        service.models.versions.remove("4")
+        await asyncio.sleep(0.02)
+    assert worker.current == (await service.following("b")).current == "sum:1"
+
+
+@pytest.mark.parametrize(
+    ("tag", "over", "started_on"),
+    [
+        ("sum:1", "sum:3", "sum:1"),  # an older one by a worker that began on the newest
+        ("sum:1", "sum:2", "sum:3"),  # that worker knew an older newest
+        ("sum:2", "sum:1", "sum:3"),
+        ("sum:3", "sum:1", "sum:3"),
+    ],
+)
+async def test_what_an_earlier_release_has_noted_counts_as_it_did(tag: str, over: str, started_on: str) -> None:
+    service = Service("1", "2", "3")
+    await service.store.note("served:sum", orjson.dumps({"tag": tag, "over": over}))
+    one, other = await service.following("a"), await service.following("b")
+    async with looking(one, other):
+        await asyncio.sleep(0.02)
+    assert one.current == other.current == started_on
+
+
+async def test_following_the_model_store_overrules_what_was_loaded_over_a_version_that_was_configured_by_name() -> None:
+    service = Service("1", "2", "3")
+    await (await service.worker("a")).reloader.load("sum", "2")
+    await (await service.worker("a")).reloader.leave()
+    assert (await service.following("a")).current == "sum:3"
+
+
 async def test_a_version_that_another_worker_opened_sessions_on_is_loaded() -> None:
     service = Service("1", "2")
     one, other = await service.worker("a"), await service.worker("b")
@@ -248,7 +390,7 @@ async def test_a_newest_version_that_is_damaged_or_gone_does_not_keep_a_worker_f
     newest: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Service("1", "2")
-    following = await service.worker("a", followed=("sum",))
+    following = await service.following("a")
     other = await service.worker("b")
 
     def newest_tag(_: str) -> str:
@@ -257,15 +399,15 @@ async def test_a_newest_version_that_is_damaged_or_gone_does_not_keep_a_worker_f
         return f"sum:{newest}"
 
     monkeypatch.setattr(service.models, "newest_tag", newest_tag)
-    looking = asyncio.create_task(following.reloader.follow_forever())
-    await asyncio.sleep(0.02)
-    async with asyncio.timeout(5):
-        assert await other.reloader.load("sum", "2") == "sum:2"
-    assert following.current == "sum:2"
+    async with looking(following):
+        await until(lambda: bool(caplog.messages))
+        async with asyncio.timeout(5):
+            assert await other.reloader.load("sum", "1") == "sum:1"
+        assert following.current == "sum:1"
+        await asyncio.sleep(0.02)
     assert [record.message.partition(" ")[0] for record in caplog.records if record.levelname == "ERROR"] == [
         "sum:latest"
     ]
-    looking.cancel()
 
 
 async def test_a_store_that_is_down_changes_nothing() -> None:
@@ -281,6 +423,25 @@ async def test_a_store_that_is_down_changes_nothing() -> None:
     assert not looking.done()
     assert worker.current == "sum:1"
     looking.cancel()
+
+
+async def test_a_store_that_is_down_is_logged_as_an_outage_however_often_a_worker_looks(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(100.0)
+    monkeypatch.setattr("service.steps.outage._outage", Outage(clock))
+    service = Service("1")
+    worker = await service.worker("a")
+    caplog.set_level(logging.INFO)
+    caplog.clear()
+    service.store.is_down = True
+    async with looking(worker):
+        await asyncio.sleep(0.05)
+        assert caplog.messages == ["the session store cannot be used: by a test"]
+        service.store.is_down = False
+        clock.now += QUIET_SECONDS
+        await until(lambda: len(caplog.messages) > 1)
+    assert caplog.messages[1:] == ["the session store can be used again"]
 
 
 async def test_a_worker_that_is_loading_for_long_is_waited_for_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

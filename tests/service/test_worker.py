@@ -14,8 +14,9 @@ from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.process.wall_clock import boot_seconds
 from service.settings import ServerSettings, SessionSettings, Settings
+from service.steps.outage import Outage
 from service.steps.turn import Ask
-from service.stores.base import Record
+from service.stores.base import Record, Unavailable
 from service.worker import Worker
 from tests.fakes.clock import Clock
 from tests.fakes.graphs import RecordingObserver, SumGraphs, row_of
@@ -80,6 +81,12 @@ async def started(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Started]:
 
 
 @pytest.fixture
+def _quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps every hundredth of a second."""
+    monkeypatch.setattr("service.worker.SWEEP_SECONDS", 0.01)
+
+
+@pytest.fixture
 def heartbeats(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether the worker said at each one that it is ready."""
     sent: list[bool] = []
@@ -92,6 +99,25 @@ async def test_a_worker_that_has_started_says_so_with_each_heartbeat(heartbeats:
     assert started.worker.is_ready
     await until(lambda: heartbeats[-2:] == [True, True])
     assert not heartbeats[0]
+
+
+@pytest.mark.usefixtures("_quick_sweeps")
+async def test_sweeps_of_a_store_that_is_down_are_one_line_in_the_log(
+    started: Started, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_sweeps = 0
+
+    async def overdue(*_: object) -> list[Record]:
+        nonlocal num_sweeps
+        num_sweeps += 1
+        raise Unavailable("by a test")
+
+    monkeypatch.setattr("service.steps.outage._outage", Outage())
+    monkeypatch.setattr(started.worker.store, "overdue", overdue)
+    await until(lambda: num_sweeps >= 3)
+    assert [(each.getMessage(), each.exc_info) for each in caplog.records] == [
+        ("the session store cannot be used: by a test", None)
+    ]
 
 
 async def test_sessions_and_bundles_go_by_the_clock_of_the_store(

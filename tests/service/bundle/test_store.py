@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 SCRIPT = """
+import json
+import shutil
 import sys
 from pathlib import Path
 import bentoml
-from service.bundle.store import import_bundle, newest_tag, stored_bundle
+from service.bundle.store import import_bundle, newest_tag, stored_bundle, stored_tags
 first = import_bundle(Path(sys.argv[1]))
 again = import_bundle(Path(sys.argv[1]))
 assert first == again == stored_bundle("sum:latest"), (first, again)
@@ -17,6 +19,16 @@ assert first.path != Path(sys.argv[1])
 (model,) = bentoml.models.list()
 assert str(model.tag) == first.tag == newest_tag("sum")
 assert model.info.labels["task"] == "sentiment"
+Path(model.path).with_name("half").mkdir()  # as an import begins
+assert stored_tags("sum") == [first.tag]
+copy = shutil.copytree(sys.argv[1], sys.argv[1] + "-2")
+manifest = Path(copy, "manifest.json")
+manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "command": "another"}))
+second = import_bundle(Path(copy))
+assert newest_tag("sum") == second.tag
+assert stored_tags("sum") == sorted([first.tag, second.tag])
+Path(model.path).with_name("latest").write_text(first.version)  # as before an import ends
+assert stored_tags("sum") == [first.tag]
 """
 
 

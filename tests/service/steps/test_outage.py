@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from service.errors import StepConflict, StoreUnavailable
-from service.steps.outage import QUIET_SECONDS, Outage
+from service.steps.outage import QUIET_SECONDS, Outage, or_logged
 from service.stores.base import Unavailable
 from tests.fakes.clock import Clock
 from tests.fakes.process import Process
@@ -39,6 +39,35 @@ def test_refusals_are_told_once_in_a_while_with_their_number(
         "the session store cannot be used: it is gone",
         "the session store cannot be used: it is gone (5 requests refused since the last line)",
     ]
+
+
+def test_work_in_the_background_is_told_but_not_counted_as_requests(
+    outage: Outage, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for num_requests in (0, 0, 2):
+        for _ in range(5):
+            outage.fail(GONE, is_request=False)
+        for _ in range(num_requests):
+            outage.fail(GONE)
+        clock.now += QUIET_SECONDS
+    outage.fail(GONE, is_request=False)
+    line = "the session store cannot be used: it is gone"
+    assert caplog.messages == [line, line, line, f"{line} (2 requests refused since the last line)"]
+
+
+@pytest.mark.anyio
+async def test_work_in_the_background_tells_the_beginning_and_the_end_of_an_outage(
+    outage: Outage, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.steps.outage._outage", outage)
+    store = FaultyStore()
+    store.is_down = True
+    for _ in range(3):
+        await or_logged(store.note("a", b""))
+    store.is_down = False
+    clock.now += QUIET_SECONDS
+    await or_logged(store.note("a", b""))
+    assert caplog.messages == ["the session store cannot be used: by a test", "the session store can be used again"]
 
 
 def test_its_end_is_told_once(outage: Outage, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -104,7 +104,7 @@ class Keys:
         if self._copy is not None:
             copy_keys(keys.values(), self._copy)
         if not keys:
-            logger.error("%s holds no API key any more, so every caller is refused", self._path)
+            logger.warning("%s holds no API key any more, so every caller is refused", self._path)
         _warn_of_readers(self._path, stamp)
 
     def _refuse(self, error: KeysUnusable, stamp: _Stamp | None, *, is_news: bool) -> None:

@@ -53,7 +53,7 @@ def test_what_cannot_be_copied_is_said(tmp_path: Path, verb: str, reason: str) -
 
 def test_a_store_that_is_no_directory_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_STORE", "memory://")
-    with pytest.raises(SystemExit, match="names no directory"):
+    with pytest.raises(SystemExit, match="names no lmdb:// store"):
         main(["backup", str(tmp_path / "copy")])
 
 

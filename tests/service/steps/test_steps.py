@@ -136,7 +136,7 @@ async def test_refused_inputs_leave_the_session_where_it_was(process: Process) -
     session_id = await process.create()
     with pytest.raises(InvalidInput) as refused:
         await process.steps.take(Ask("ann", session_id, inputs={"txt": "a"}))
-    assert [location for location, _ in refused.value.errors] == [("inputs", "text"), ("inputs", "txt")]
+    assert [location for location, _ in refused.value.errors] == [("inputs", "txt"), ("inputs", "text")]
     for ids in ([1, 100], [-1], [1] * 40 + [100], []):
         with pytest.raises(InvalidInput) as refused:
             await process.ids(session_id, *ids)

@@ -74,9 +74,10 @@ async def test_a_conflict_tells_what_became_of_the_step(surface: Surface, proces
 async def test_a_field_that_the_model_lacks_is_told_with_those_that_it_has(surface: Surface, process: Process) -> None:
     session_id = await process.create()
     answered = await surface.client.post(f"/sessions/{session_id}/steps", {"inputs": {"values": {"OT": [1.0]}}})
-    (error,) = answered.json()["errors"]
-    assert error["location"] == ["inputs", "values"]
-    assert error["message"] == "there is no such field; sessions on 'sum' take text, ids"
+    unknown, missing = answered.json()["errors"]
+    assert unknown["location"] == ["inputs", "values"]
+    assert unknown["message"] == "there is no such field; sessions on 'sum' take text, ids"
+    assert missing["location"] == ["inputs", "text"]
 
 
 async def test_a_failure_of_the_service_tells_nothing_of_its_insides(surface: Surface, process: Process) -> None:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -133,9 +134,13 @@ def test_an_older_version_that_was_loaded_outlives_every_worker(following: Serve
         until(lambda: new_bundle(client) == newer, TAKEN_UP_SECONDS, "the newest version is current")
         body: Json = {"parameters": {"version": older.partition(":")[2]}}
         ask(client, "/v2/repository/models/sentiment/load", body)
+
+    def is_replaced(pid: int) -> bool:
+        return server.is_whole() and pid not in {each.pid for each in server.workers()}
+
     for pid in [worker.pid for worker in server.workers()]:
         os.kill(pid, signal.SIGKILL)
-        until(lambda: server.is_whole() and pid not in {each.pid for each in server.workers()}, 120, "another is there")  # noqa: B023
+        until(partial(is_replaced, pid), 120, "another worker is in its place")
         with client_of_each(server) as workers:
             assert {new_bundle(each) for each in workers.values()} == {older}
     server.kill()

@@ -6,6 +6,7 @@ in four bytes, little-endian, and then the binary form of many steps; so is its 
 
 import asyncio
 import json
+import re
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ MakeMessage = Callable[[], Message]
 SendAnswer = Callable[[MakeMessage, Holding | None], None]
 
 _NO_ID: dict[str, ClientId] = {"id": None}
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _HEAD_LENGTH = struct.Struct("<I")
 
 
@@ -218,7 +220,7 @@ def _identity_of(text: str) -> dict[str, ClientId]:
 
 def _is_text(value: object) -> bool:
     """Whether a value is a string of whole characters."""
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, str) and _HALF_CHARACTER.search(value) is None
 
 
 def _is_integer(value: object) -> bool:

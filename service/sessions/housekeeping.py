@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from service.metrics import Metrics
 from service.sessions.graveyard import Graveyard
-from service.stores.base import Store, Unavailable
+from service.steps.outage import or_logged
+from service.stores.base import Store
 
 logger = logging.getLogger(__name__)
 
@@ -81,11 +82,10 @@ class Housekeeping:
 
     async def measure(self) -> None:
         """Update the gauges. If the store is unreachable, they keep their values, so that /metrics still works."""
-        try:
-            count = await self._store.count()
-        except Unavailable as error:
-            logger.error("the sessions in the store cannot be counted; metrics keep their last values: %s", error)
-            return
+        await or_logged(self._count())
+
+    async def _count(self) -> None:
+        count = await self._store.count()
         self._metrics.sessions_active.set(count.num_live)
         self._metrics.state_bytes.set(count.num_bytes)
 

@@ -32,7 +32,6 @@ FOLLOW_SECONDS = 1.0
 AWAIT_SECONDS = 0.2
 FORGET_WORKER_SECONDS = 10.0
 FORGET_NOTE_SECONDS = 3600.0
-RELOAD_SECONDS = 120.0
 # How long to wait before a version that could not be opened is tried again. A try takes a second.
 RETRY_SECONDS = 30.0
 # How long an unused version stays loaded at least: by then all workers know that it is no longer current, so no worker
@@ -49,10 +48,10 @@ class ModelStore(Protocol):
         """Return the bundle with a tag, or raise BentoMLException (there is none) or BundleError (it is damaged)."""
 
     def newest_tag(self, name: str) -> str:
-        """Return the tag of a bundle's newest version, or raise BentoMLException."""
+        """Return the tag of a bundle's newest version, or raise BentoMLException or BundleError."""
 
     def stored_tags(self, name: str) -> list[str]:
-        """Return the tags of a bundle's newest version and all older ones, or raise BentoMLException."""
+        """Return the tags of a bundle's newest version and all older ones, or raise BentoMLException or BundleError."""
 
 
 class Reloader:
@@ -65,7 +64,7 @@ class Reloader:
         configured: The bundles that the service was started with.
         followed: Names of models whose newest version in the model store becomes current.
         model_store: Finds their bundles.
-        answer_seconds: How long a question may take.
+        answer_seconds: How long a question may take, and a reload.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -86,7 +85,7 @@ class Reloader:
         self._configured = {bundle.manifest.name: bundle for bundle in configured}
         self._followed = frozenset(followed)
         self._model_store = model_store
-        self._linger_seconds = max(LINGER_SECONDS, answer_seconds)
+        self._answer_seconds = answer_seconds
         self._clock = clock
         self._newest: dict[str, str] = {}
         self._missing: set[str] = set()
@@ -144,7 +143,7 @@ class Reloader:
         now = self._clock()
         self._unused_since = {tag: self._unused_since.get(tag, now) for tag in unused}
         for tag, since in self._unused_since.items():
-            if since + self._linger_seconds <= now:
+            if since + max(LINGER_SECONDS, self._answer_seconds) <= now:
                 await self._catalog.remove(tag)
 
     async def follow_forever(self) -> None:
@@ -185,9 +184,10 @@ class Reloader:
         Raises:
             ModelUnknown: The model store has no such version.
             InvalidInput: The version is damaged, cannot be served, or is the bundle of another model.
-            DeadlineExceeded: Some worker did not load it within RELOAD_SECONDS.
+            DeadlineExceeded: Some worker did not load it in the time that a question may take.
             Unavailable: The store cannot be reached.
         """
+        deadline = asyncio.get_running_loop().time() + self._answer_seconds
         try:
             bundle = await asyncio.to_thread(self._model_store.stored_bundle, f"{name}:{version}")
         except BentoMLException as error:
@@ -202,7 +202,7 @@ class Reloader:
         await self._note(bundle)
         await self.follow()
         try:
-            async with asyncio.timeout(RELOAD_SECONDS):
+            async with asyncio.timeout_at(deadline):
                 while not await self._is_current_everywhere(name, bundle.tag):
                     await asyncio.sleep(AWAIT_SECONDS)
                     await self.follow()
@@ -214,8 +214,16 @@ class Reloader:
         name = bundle.manifest.name
         note: dict[str, Any] = {"tag": bundle.tag, "over": self._configured_tag(name)}
         if name in self._followed:
-            note["stored"] = await asyncio.to_thread(self._model_store.stored_tags, name)
+            note["stored"] = await self._stored_tags(name)
         await self._store.note(f"{_SERVED}{name}", orjson.dumps(note))
+
+    async def _stored_tags(self, name: str) -> list[str]:
+        """Return what the model store has, or nothing if its newest version cannot be read: an older one may load."""
+        try:
+            return await asyncio.to_thread(self._model_store.stored_tags, name)
+        except (BentoMLException, BundleError) as error:
+            self._log_once_unservable(f"{name}:latest", error)
+            return []
 
     async def _noted(self) -> dict[str, dict[str, Any]]:
         """Return what was loaded last, by model.
@@ -246,18 +254,22 @@ class Reloader:
             latest = f"{name}:latest"
             try:
                 newest = await asyncio.to_thread(self._model_store.newest_tag, name)
-                if newest != self._newest.get(name):
-                    await self._take_up(name, newest)
+                if newest != self._newest.get(name) and await self._take_up(name, newest):
                     self._newest[name] = newest
             except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
                 self._log_once_unservable(latest, error)
             else:
                 self._missing.discard(latest)
 
-    async def _take_up(self, name: str, newest: str) -> None:
-        """Make the newest version current, unless the model store had it already when the current one was loaded."""
+    async def _take_up(self, name: str, newest: str) -> bool:
+        """Make the newest version current, unless the model store had it already when the current one was loaded.
+
+        Returns:
+            Whether that is settled. It is not if another version was loaded meanwhile.
+        """
         configured = self._configured_tag(name)
-        note = (await self._noted()).get(name, {"tag": configured, "over": configured})
+        noted = (await self._noted()).get(name)
+        note = noted or {"tag": configured, "over": configured}
         known = {note["tag"], note["over"], *note.get("stored", ())}
         if note["tag"] == self._newest.get(name):
             stored = await asyncio.to_thread(self._model_store.stored_tags, name)
@@ -266,8 +278,11 @@ class Reloader:
         if newest not in known:
             bundle = await asyncio.to_thread(self._model_store.stored_bundle, newest)
             if bundle.tag not in known:  # a manifest's own tag, not the store's
+                if (await self._noted()).get(name) != noted:
+                    return False
                 logger.info("found new version %s in the model store", newest)
                 await self._note(bundle)
+        return True
 
     async def _ensure_loaded(self, tag: str) -> bool:
         """Load a version if it is not loaded yet. Return False, and log it once, if that fails."""

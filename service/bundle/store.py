@@ -7,7 +7,7 @@ from pathlib import Path
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
-from service.bundle.errors import BundleDamaged
+from service.bundle.errors import BundleDamaged, BundleError
 from service.bundle.manifest import MANIFEST_FILE, Bundle, read_bundle
 
 
@@ -32,7 +32,7 @@ def stored_bundle(tag: str) -> Bundle:
         bentoml.exceptions.NotFound: The store has no model with that tag.
         BundleError: The stored bundle is damaged.
     """
-    model = bentoml.models.get(tag)
+    model = _model(tag)
     try:
         return read_bundle(Path(model.path))
     except BundleDamaged as error:
@@ -44,8 +44,9 @@ def newest_tag(name: str) -> str:
 
     Raises:
         bentoml.exceptions.NotFound: The store has no version of it.
+        BundleError: It cannot be read.
     """
-    return str(bentoml.models.get(f"{name}:latest").tag)
+    return str(_model(f"{name}:latest").tag)
 
 
 def stored_tags(name: str) -> list[str]:
@@ -53,15 +54,25 @@ def stored_tags(name: str) -> list[str]:
 
     Raises:
         bentoml.exceptions.NotFound: The store has no version of it.
+        BundleError: The newest cannot be read.
     """
-    newest = bentoml.models.get(f"{name}:latest")
+    newest = _model(f"{name}:latest")
     tags = set()
     for version in Path(newest.path).parent.iterdir():
-        with suppress(BentoMLException):  # half a copy
-            model = bentoml.models.get(f"{name}:{version.name}")
+        with suppress(BentoMLException, BundleError):  # half a copy, a damaged one, or some file
+            model = _model(f"{name}:{version.name}")
             if model.creation_time <= newest.creation_time:
                 tags.add(str(model.tag))
     return sorted(tags)
+
+
+def _model(tag: str) -> bentoml.Model:
+    try:
+        return bentoml.models.get(tag)
+    except BentoMLException:
+        raise
+    except Exception as error:  # BentoML lets those of its parsers and of the file system through
+        raise BundleDamaged(f"{tag} in the model store cannot be read: {error}") from error
 
 
 def _copy(bundle: Bundle) -> None:

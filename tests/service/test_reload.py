@@ -10,6 +10,7 @@ import orjson
 import pytest
 from bentoml.exceptions import NotFound
 
+from service.bundle.errors import BundleDamaged
 from service.bundle.manifest import Bundle
 from service.concurrency.background import BackgroundTasks
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
@@ -80,10 +81,9 @@ async def test_an_older_version_can_be_named() -> None:
     assert await worker.reloader.load("sum") == "sum:3"
 
 
-async def test_a_load_that_some_worker_does_not_follow_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.reload.RELOAD_SECONDS", 0.02)
+async def test_a_load_that_some_worker_does_not_follow_says_so_in_the_time_of_a_question() -> None:
     service = Service("1", "2")
-    one, _ = await service.worker("a"), await service.worker("b")
+    one, _ = await service.worker("a", answer_seconds=0.02), await service.worker("b")
     with pytest.raises(DeadlineExceeded, match="not every worker has sum:2"):
         await one.reloader.load("sum")
 
@@ -220,6 +220,49 @@ async def test_a_version_that_a_worker_sees_late_does_not_undo_a_load() -> None:
     async with looking(late, await prompt):
         await asyncio.sleep(0.02)
     assert late.current == (await prompt).current == "sum:1"
+
+
+async def test_a_load_between_the_look_at_a_new_version_and_its_note_is_not_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = Service("1")
+    slow, quick = await service.following("a"), await service.following("b")
+    service.models.versions.append("2")
+    verifying, go_on = asyncio.Event(), threading.Event()
+    loop, stored_bundle = asyncio.get_running_loop(), service.models.stored_bundle
+
+    def verify(tag: str) -> Bundle:
+        loop.call_soon_threadsafe(verifying.set)
+        go_on.wait(5)
+        return stored_bundle(tag)
+
+    monkeypatch.setattr(service.models, "stored_bundle", verify)
+    async with looking(slow):
+        await verifying.wait()
+        monkeypatch.setattr(service.models, "stored_bundle", stored_bundle)
+        loading = asyncio.create_task(quick.reloader.load("sum", "1"))
+        await until(lambda: loading.done())
+        go_on.set()
+        await asyncio.sleep(0.02)
+    assert (await loading, slow.current, (await service.following("c")).current) == ("sum:1", "sum:1", "sum:1")
+
+
+async def test_an_older_version_can_be_loaded_although_the_newest_is_damaged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = Service("1")
+    worker = await service.following("a")
+    service.models.versions.append("2")
+
+    def damaged(_: str) -> list[str]:
+        raise BundleDamaged("sum:latest cannot be read")
+
+    async with looking(worker):
+        await until(lambda: worker.current == "sum:2")
+        monkeypatch.setattr(service.models, "stored_tags", damaged)
+        assert await worker.reloader.load("sum", "1") == "sum:1"
+        await asyncio.sleep(0.02)
+    assert worker.current == "sum:1"
 
 
 async def test_a_machine_whose_model_store_lags_behind_leaves_the_others_on_what_they_serve() -> None:

@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 import bentoml
+from service.bundle.errors import BundleDamaged
 from service.bundle.store import import_bundle, newest_tag, stored_bundle, stored_tags
 first = import_bundle(Path(sys.argv[1]))
 again = import_bundle(Path(sys.argv[1]))
@@ -20,6 +21,10 @@ assert first.path != Path(sys.argv[1])
 assert str(model.tag) == first.tag == newest_tag("sum")
 assert model.info.labels["task"] == "sentiment"
 Path(model.path).with_name("half").mkdir()  # as an import begins
+Path(model.path).with_name("notes.txt").write_text("of somebody")
+for damage, size in enumerate((0, 10, 100, 200)):
+    damaged = shutil.copytree(model.path, Path(model.path).with_name(f"damaged{damage}"))
+    (damaged / "model.yaml").write_bytes((damaged / "model.yaml").read_bytes()[:size])
 assert stored_tags("sum") == [first.tag]
 copy = shutil.copytree(sys.argv[1], sys.argv[1] + "-2")
 manifest = Path(copy, "manifest.json")
@@ -29,6 +34,12 @@ assert newest_tag("sum") == second.tag
 assert stored_tags("sum") == sorted([first.tag, second.tag])
 Path(model.path).with_name("latest").write_text(first.version)  # as before an import ends
 assert stored_tags("sum") == [first.tag]
+Path(model.path).with_name("latest").write_text("damaged1")
+for read in (newest_tag, stored_tags, lambda name: stored_bundle(f"{name}:latest")):
+    try:
+        raise AssertionError(read("sum"))
+    except BundleDamaged as error:
+        assert "cannot be read" in str(error)
 """
 
 

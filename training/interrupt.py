@@ -1,4 +1,4 @@
-"""Ctrl-C while a command line imports its modules, of which some answer a KeyboardInterrupt with errors of their own."""
+"""Ctrl-C while a command line imports modules, of which some answer a KeyboardInterrupt with errors of their own."""
 
 import signal
 from collections.abc import Iterator

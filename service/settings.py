@@ -187,8 +187,8 @@ class ExportSettings(_Settings):
     def former_keys(self) -> tuple[bytes, ...]:
         """Other keys that an imported session may be signed with.
 
-        Blanks around the key that signed, such as the newline of a file, belonged to it, and a list may lose them or add
-        its own. So each key is there as written, without blanks, and with a newline.
+        Blanks around the key that signed, such as the newline of a file, belonged to it, and a list may lose them or
+        add its own. So each key is there as written, without blanks, and with a newline.
         """
         keys = [key for key in self.former_export_keys.get_secret_value().split(",") if key.strip()]
         forms = [form for key in keys for form in (key, key.strip(), f"{key.strip()}\n")]

@@ -28,7 +28,10 @@ class GenerateRequest(Sampling, Question):
     """A text to continue."""
 
     prompt: str = Field("", max_length=MAX_TEXT_CHARACTERS, examples=["ROMEO:"], description="Text to continue")
-    stream: bool = Field(False, description="Stream the text as server-sent events while it is generated")
+    stream: bool = Field(
+        False,
+        description="Stream the text as server-sent events while it is generated. The first has the `seed`, too",
+    )
 
 
 class Usage(Form):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from service.media.characters import seen_characters, without_format_characters
+from service.media.characters import ZERO_WIDTH_SPACE, seen_characters, without_format_characters
 
 UNKNOWN_ID = 0
 OUTSIDE = "O"
@@ -52,6 +52,8 @@ class WordReader:
 
 
 def _first_composed(character: str) -> str:
+    if character == ZERO_WIDTH_SPACE:
+        return " "
     return character if len(character) == 1 else unicodedata.normalize("NFC", character)[0]
 
 
@@ -62,7 +64,7 @@ def spelling(word: str) -> str:
     """
     if word.isascii():
         return word
-    return unicodedata.normalize("NFC", _VARIATION_SELECTOR.sub("", without_format_characters(word))) or word
+    return unicodedata.normalize("NFC", _VARIATION_SELECTOR.sub("", without_format_characters(word))).strip() or word
 
 
 class CharacterVocabulary:

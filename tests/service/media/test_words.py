@@ -64,6 +64,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> WordReader:
         ("\U0001f44d\U0001f3fd!", ["\U0001f44d\U0001f3fd", "!"]),
         ("1\ufe0f\u20e3", ["1\ufe0f\u20e3"]),
         ("a\u200d.b", ["a", ".", "b"]),
+        ("b\u200ba\u200b", ["b", "a"]),
         ("cafe\u0301 ca\u0301nnot", ["cafe\u0301", "ca\u0301nnot"]),
         ("a \u0301b", ["a", "\u0301b"]),
         ("\u00ad", []),

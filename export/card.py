@@ -21,6 +21,8 @@ SEEDS = (
     '"Seeds" are mean and standard deviation of the checkpoints of {runs} runs that differ in their seed only; '
     "this bundle is one of them."
 )
+CHOSEN = "Training keeps the epoch that is best on {split}, so figures on {split} may be better than on unseen data."
+CHOSEN_ONLY = " No other split was measured."
 EXPLAINED = {
     "float32": '"Rounded weights" are those of the graphs, measured in torch: graphs are proved to give its numbers.',
     "int8": '"Int8 graphs" are those of this bundle, "float32 graphs" those that they were made from, both run by '
@@ -97,6 +99,9 @@ def _figures(manifest: Manifest) -> str:
     explained = [EXPLAINED[manifest.numerics]]
     if "seeds" in columns:
         explained.append(SEEDS.format(runs=next(figure.runs for figure in figures if figure.runs)))
+    splits = {figure.split for figure in figures}
+    if manifest.chosen_on in splits:
+        explained.append(CHOSEN.format(split=manifest.chosen_on) + (CHOSEN_ONLY if len(splits) == 1 else ""))
     if caveat := recipe(manifest.task.kind).caveat:
         explained.append(caveat)
     return "\n".join([*lines, "", *explained])

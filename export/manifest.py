@@ -13,6 +13,7 @@ from training.checkpoint import Checkpoint
 from training.models.streaming import StateTensor, StreamingModel
 
 TOKENIZER = "tokenizer.json"
+CHOSEN_ON = "dev"  # the split on which `training.loop.train` finds the best epoch
 
 
 def describe(
@@ -43,6 +44,7 @@ def describe(
         data=tuple(TrainingData(**asdict(source)) for source in checkpoint.sources),
         licence=f"that of Unrolled; trained on data under: {'; '.join(licences)}",
         command=checkpoint.command,
+        chosen_on=CHOSEN_ON,
         files=files,
     )
 

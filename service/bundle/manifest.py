@@ -56,6 +56,7 @@ class Manifest(ManifestModel):
     """A bundle's description of itself.
 
     Attributes:
+        chosen_on: Split whose figures choose the epoch that a training keeps. None in bundles older than this field.
         numerics: Type of the numbers that the graphs multiply: float32, or int8 with static scales.
     """
 
@@ -69,6 +70,7 @@ class Manifest(ManifestModel):
     data: tuple[TrainingData, ...] = ()
     licence: str
     command: str
+    chosen_on: str | None = Field(None, exclude_if=lambda value: value is None)
     numerics: Literal["float32", "int8"] = "float32"
     files: dict[FileName, Sha256]
 

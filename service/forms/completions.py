@@ -48,6 +48,7 @@ def only(neutral: object, reason: str) -> AfterValidator:
 
 _NULL: JsonSchemaValue = {"type": "null"}
 _OF_FIELD = ("default", "description", "examples", "title")
+_NO_LOGPROBS = "log-probabilities are not supported; a session's step answers `log_prob`"
 _NO_PENALTY = only(0, "penalties are not supported, only 0")
 
 
@@ -91,9 +92,7 @@ class CompletionRequest(Sampling, Question):
     logit_bias: Annotated[dict[str, Any], only({}, "biases are not supported")] = Field(
         default_factory=dict, description="Must be {} or null: biases are not supported"
     )
-    logprobs: Annotated[int | None, only(None, "log-probabilities are not supported")] = Field(
-        None, description="Must be null: log-probabilities are not supported"
-    )
+    logprobs: Annotated[int | None, only(None, _NO_LOGPROBS)] = Field(None, description=f"Must be null: {_NO_LOGPROBS}")
     suffix: Annotated[str, only("", "texts are continued, nothing is inserted before a suffix")] = Field(
         "", description="Must be empty: inserting text before a suffix is not supported"
     )

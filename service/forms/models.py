@@ -21,7 +21,10 @@ class TensorStep(Form):
     )
     outputs: list[TensorMetadata] = Field(description="Tensors that `return` may name; if empty, steps return none")
     num_tokens: int | None = Field(
-        None, description="Number of token ids, which start at 0; left out if items are readings"
+        None,
+        description="Number of token ids, which start at 0; left out if items are readings. A character's id is its "
+        "index in `task.characters`; a note's is its pitch minus `task.lowest`, and the last id is the end of a frame; "
+        "a word's is in the bundle's tokenizer.json",
     )
 
 

@@ -26,7 +26,8 @@ class TranslateRequest(Question):
 class AttentionMap(Form):
     """Where each piece of a translation looked: `weights[t][s]` is how much of `target[t]` came from `source[s]`.
 
-    Pieces of words joined give the text; "\u2581" is a blank. The end of the translation is a piece of its own.
+    Pieces of words joined give the text, but with a blank, "\u2581", before it and without the capital that it begins
+    with. The end of the translation is a piece of its own.
     """
 
     source: list[str] = Field(description="Pieces of the source text")
@@ -42,6 +43,11 @@ class TranslatedText(Form):
     text: str = Field(description="Translated text")
     score: float = Field(
         description="Log-probability in nats, divided by a power of the length: at most 0; higher is better"
+    )
+    unknown_characters: int = Field(
+        0,
+        exclude_if=lambda value: not value,
+        description="Number of characters of the text that the model does not know; left out if it knows all",
     )
     attention: AttentionMap | None = Field(
         None, exclude_if=lambda value: value is None, description="Attention map; left out unless requested"

@@ -13,6 +13,8 @@ from service.errors import InvalidInput, Location
 
 MAX_WORD_CHARACTERS = 1000
 
+BLANK, UNKNOWN = "\u2581", "[UNK]"  # pieces: of no letter, and of a character that the tokenizer does not know
+
 # Unicode's White_Space, which the tokenizer splits at; Python's \s includes four control characters more.
 _WHITESPACE = re.compile(r"[^\S\x1c-\x1f]")
 
@@ -45,7 +47,7 @@ class TextReader:
 class PieceReader:
     """The tokenizer of a bundle that also writes: pieces of words to ids and back.
 
-    A piece that begins a word begins with "\u2581".
+    A piece that begins a word begins with BLANK. Each unknown character is a piece of its own.
     """
 
     def __init__(self, path: Path) -> None:

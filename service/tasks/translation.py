@@ -19,7 +19,7 @@ from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
 from service.media.characters import without_format_characters
-from service.media.text import PieceReader
+from service.media.text import BLANK, UNKNOWN, PieceReader
 from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.task import ServedModel
 
@@ -78,7 +78,8 @@ class TranslationModel(ServedModel):
             attention: Whether to return attention weights, float32 (target pieces, source pieces) for each text.
 
         Raises:
-            InvalidInput: A text has nothing to translate or is too long, or there are too many beams.
+            InvalidInput: A text has nothing to translate, no known character or too many pieces, or there are too many
+                beams.
             QueueFull: The engine's queue has no room.
             ShuttingDown: The worker is shutting down.
         """
@@ -100,6 +101,8 @@ class TranslationModel(ServedModel):
                 "send its sentences one by one, as a list",
                 location,
             )
+        if {BLANK, UNKNOWN}.issuperset(self._reader.pieces(ids.tolist())):
+            raise InvalidInput("the text has no character that the model knows", location)
         return ids
 
     async def _translate(self, ids: Ids, beams: int, attention: bool, turn: asyncio.Semaphore) -> TranslatedText:
@@ -109,7 +112,12 @@ class TranslationModel(ServedModel):
             weights = await self._search(search, memory, len(ids), attention)
         best = search.best()
         shown = self._map(ids, best, weights) if attention else None
-        return TranslatedText(text=self._print(best), score=search.score(best), attention=shown)
+        return TranslatedText(
+            text=self._print(best),
+            score=search.score(best),
+            unknown_characters=self._reader.pieces(ids.tolist()).count(UNKNOWN),
+            attention=shown,
+        )
 
     async def _encode(self, ids: Ids) -> Memory:
         """Return the memory that the decoder attends to, float32 (rung, features), zeros after the text."""

@@ -77,6 +77,7 @@ def test_one_beam_is_no_better_by_the_models_own_score(client: httpx.Client) -> 
         ({"text": "A dog.", "to": "fr", "model": "translation-de"}, "into ['de']"),
         ({"text": "a dog and " * 40, "to": "de"}, "64 at once"),
         ({"text": " ", "to": "de"}, "nothing to translate"),
+        ({"text": ["A dog.", "机场"], "to": "fr"}, "text.1: the text has no character that the model knows"),
         ({"text": "A dog.", "to": "de", "beams": 9}, "at most 8 beams"),
     ],
 )

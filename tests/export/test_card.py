@@ -6,7 +6,7 @@ from export.bundle import CARD
 from export.card import export_command
 from export.recipes.registry import recipe
 from export.rewriting import rendered
-from service.bundle.manifest import TrainingData, read_bundle
+from service.bundle.manifest import Figure, TrainingData, read_bundle
 from tests.export.conftest import Exported
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -32,6 +32,16 @@ def test_the_card_says_how_to_export_what_the_training_command_left(
     assert export_command(own) == f"python -m export runs/own-generation/best --name {name}"
     int8 = manifest.model_copy(update={"numerics": "int8"})
     assert export_command(int8) == f"{expected} --int8"
+
+
+def test_a_new_card_says_that_dev_chose_the_epoch_and_whether_another_split_was_measured(generation: Exported) -> None:
+    dev, test = (Figure(metric="nats_per_char", split=split, value=1.5, of="graph") for split in ("dev", "test"))
+    cards = [
+        rendered(generation.bundle, generation.bundle.manifest.model_copy(update={"figures": figures}))
+        for figures in ((), (dev,), (test,), (dev, test))
+    ]
+    assert ["keeps the epoch that is best on dev" in card for card in cards] == [False, True, False, True]
+    assert ["No other split was measured." in card for card in cards] == [False, True, False, False]
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.iterdir()), ids=lambda path: path.name)

@@ -46,6 +46,12 @@ def test_every_published_row_has_a_source_and_is_none_from_memory() -> None:
         assert all(row.source and row.model for row in table.rows)
 
 
+def test_where_published_music_models_predict_otherwise_is_said() -> None:
+    notes = [table.note for table in load() if table.metric == "nats_per_frame"]
+    assert len(notes) == 2
+    assert all("88 keys of a frame" in note and "independent" in note for note in notes)
+
+
 def test_the_lead_over_published_recurrent_networks_is_told_in_the_right_direction() -> None:
     by_title = {table.title: table for table in load()}
     assert by_title["Music, Nottingham, nats per frame"].better == "lower"

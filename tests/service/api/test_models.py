@@ -7,6 +7,7 @@ import numpy as np
 import orjson
 import pytest
 from starlette.applications import Starlette
+from tokenizers import Tokenizer
 
 from service.api.media_types import OCTETS
 from service.api.models import ModelRoutes, describe
@@ -15,8 +16,10 @@ from service.api.routes import routes_of
 from service.bundle.manifest import read_bundle
 from service.catalog import Catalog
 from service.forms.form import Form
+from service.forms.models import TensorStep
 from service.forms.sentiment import SentimentRequest, TextStep
 from service.forms.tagging import TagRequest
+from service.media.music import FrameTokens
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from tests.fakes.asgi import Client, Surface
@@ -71,6 +74,23 @@ async def test_a_model_tells_how_a_step_is_written_in_tensors() -> None:
         "sentiment-bidirectional": None,
     }
     assert num_tokens > 1000
+
+
+async def test_ids_are_those_that_the_document_tells_of() -> None:
+    of = await told("generation", "chorales", "sentiment")
+    tokens = {name: model["tensors"]["num_tokens"] for name, model in of.items()}
+    vocabularies = {
+        name: Tokenizer.from_file(str(SHIPPED / name / "tokenizer.json")).get_vocab()
+        for name in ("generation", "sentiment")
+    }
+    characters = of["generation"]["task"]["characters"]
+    assert [vocabularies["generation"][character] for character in characters] == [*range(tokens["generation"])]
+    task = of["chorales"]["task"]
+    assert FrameTokens(task["lowest"], task["highest"]).encode([(task["lowest"] + 2,)]) == [2, tokens["chorales"] - 1]
+    assert len(vocabularies["sentiment"]) == tokens["sentiment"]
+    told_of_ids = TensorStep.model_fields["num_tokens"].description or ""
+    for words in ("`task.characters`", "`task.lowest`", "the last id is the end of a frame", "tokenizer.json"):
+        assert words in told_of_ids
 
 
 async def test_a_step_that_is_written_as_told_is_taken(surface: Surface, process: Process) -> None:

@@ -87,8 +87,8 @@ def test_what_changes_nothing_or_can_be_done_is_taken(fields: dict[str, Any]) ->
         ({"frequency_penalty": 0.5}, ("frequency_penalty",), "not supported"),
         ({"presence_penalty": -2}, ("presence_penalty",), "not supported"),
         ({"logit_bias": {"50256": -100}}, ("logit_bias",), "not supported"),
-        ({"logprobs": 0}, ("logprobs",), "not supported"),
-        ({"logprobs": 5}, ("logprobs",), "not supported"),
+        ({"logprobs": 0}, ("logprobs",), "not supported; a session's step answers `log_prob`"),
+        ({"logprobs": 5}, ("logprobs",), "not supported; a session's step answers `log_prob`"),
         ({"suffix": "."}, ("suffix",), "nothing is inserted"),
         ({"stream_options": {"include_usage": True}}, ("stream_options",), "only with stream"),
         (

@@ -184,6 +184,19 @@ async def test_nothing_to_translate_is_refused(model: TranslationModel, text: st
         await translated(model, ["a dog", text])
 
 
+@pytest.mark.parametrize("text", ["机场", "机 场", "\u2581", "🐕"])
+async def test_a_text_of_unknown_characters_alone_is_refused(model: TranslationModel, text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^text\.1: the text has no character that the model knows$"):
+        await translated(model, ["a dog", text])
+
+
+async def test_unknown_characters_among_others_are_counted(model: TranslationModel) -> None:
+    answer = await model.translate(["a 机场 dog", "a dog"], [("text", 0), ("text", 1)], 2, attention=False)
+    with_unknown, without = answer.translations
+    assert with_unknown.unknown_characters == 2
+    assert "unknown_characters" not in without.model_dump()
+
+
 async def test_longer_text_than_the_decoder_reads_is_refused(model: TranslationModel) -> None:
     with pytest.raises(InvalidInput, match=r"text\.0: the text has \d+ pieces of words; copying reads 8 at once"):
         await translated(model, ["a dog runs and " * 5])

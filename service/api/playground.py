@@ -5,6 +5,7 @@ loads nothing from elsewhere, which its Content-Security-Policy enforces. All it
 under any prefix that a proxy adds.
 """
 
+import gzip
 import hashlib
 import os
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 from service.api.endpoints import PLAYGROUND
+from service.api.large_texts import takes_gzip
 from service.api.routes import routes_of
 
 UI = PLAYGROUND.path
@@ -52,16 +54,33 @@ class PageFiles(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Return a file with the ETag of its content, since all files of an image have the same time."""
+        """Return a file with the ETag of its content, since all files of an image have the same time.
+
+        It is compressed for a client that takes gzip, unless it asks for a range.
+        """
+        asked = Headers(scope=scope)
+        version = os.fspath(full_path), stat_result.st_mtime_ns, stat_result.st_size
         found = FileResponse(full_path, status_code=status_code, stat_result=stat_result)
-        found.headers["ETag"] = _etag(os.fspath(full_path), stat_result.st_mtime_ns, stat_result.st_size)
-        is_same = self.is_not_modified(found.headers, Headers(scope=scope))
-        return NotModifiedResponse(found.headers) if is_same else found
+        found.headers["ETag"] = etag = _etag(*version)
+        is_same = self.is_not_modified(found.headers, asked)
+        found.headers.update({"ETag": f"W/{etag}", "Vary": "Accept-Encoding"})  # compressed or not, it has the same tag
+        if is_same:
+            return NotModifiedResponse(found.headers)
+        if not takes_gzip(asked) or "range" in asked:
+            return found
+        content = _compressed(*version)
+        found.headers.update({"Content-Encoding": "gzip", "Content-Length": str(len(content))})
+        return Response(content, status_code=status_code, headers=found.headers)
 
 
 @cache
 def _etag(path: str, *_: int) -> str:
     return f'"{hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]}"'
+
+
+@cache
+def _compressed(path: str, *_: int) -> bytes:
+    return gzip.compress(Path(path).read_bytes())
 
 
 def playground_routes() -> list[BaseRoute]:

@@ -80,4 +80,4 @@ function rangesOf(characters) {
   return runs.flatMap((run) => (run.length > 3 ? `${seen(run[0])}–${seen(run.at(-1))}` : run.map(seen))).join(" ");
 }
 
-const seen = (point) => ({ 10: "line break", 32: "space" })[point] ?? String.fromCodePoint(point);
+const seen = (point) => ({ 10: "line break,", 32: "space," })[point] ?? String.fromCodePoint(point);

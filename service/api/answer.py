@@ -28,10 +28,14 @@ def json_of(form: BaseModel, **options: Any) -> bytes:  # noqa: ANN401  those of
     return form.__pydantic_serializer__.to_json(form, **options)
 
 
-def form_response(form: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def form_content(form: BaseModel) -> bytes:
     """Return a form as JSON, without the fields that are None."""
-    content = orjson.dumps(form.model_dump(exclude_none=True))
-    return Response(content, status_code=status, media_type=JSON, headers=headers)
+    return orjson.dumps(form.model_dump(exclude_none=True))
+
+
+def form_response(form: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response with `form_content`."""
+    return Response(form_content(form), status_code=status, media_type=JSON, headers=headers)
 
 
 class LargeAnswer(Response):

@@ -4,7 +4,7 @@ A token is looked up on each request. That takes less than two microseconds, so 
 secret and up to date.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 
 from starlette.responses import Response
@@ -14,14 +14,16 @@ from service.api.endpoints import PUBLIC_PATHS
 from service.api.headers import header
 from service.api.paths import label_of
 from service.api.refusals import refusal_response
-from service.api.stream.handshake import POLICY_VIOLATION, refuse
-from service.errors import Unauthenticated
+from service.api.stream.handshake import POLICY_VIOLATION, accept_and_close, refuse
+from service.errors import Malformed, Unauthenticated
 from service.keys.key_file import Key
 from service.keys.keys import ANONYMOUS, Keys
 from service.metrics import RequestTally
 
 SUBPROTOCOL = "unrolled"
 CHALLENGE = 'Bearer realm="unrolled"'
+INVALID_KEY = "the API key is not valid, or no longer"
+NO_KEY_OFFERED = "an API key is needed: offer the subprotocols unrolled and bearer.unr_..."
 _OWNER = "unrolled.owner"
 _IS_KEY_VALID = "unrolled.is_key_valid"
 _BEARER_SUBPROTOCOL = "bearer."
@@ -84,14 +86,23 @@ class AuthMiddleware:
 
     async def _connect(self, keys: Keys, scope: Scope, receive: Receive, send: Send) -> None:
         offered = scope.get("subprotocols", ())
-        token = bearer_token(scope["headers"]) or _offered_token(offered)
+        offered_tokens = [name for name in offered if name.startswith(_BEARER_SUBPROTOCOL)]
+        if offered_tokens and SUBPROTOCOL not in offered:
+            error = Malformed(f"offer the subprotocol {SUBPROTOCOL} too: the one with the key is never accepted")
+            self._tally.add(label_of(scope["path"]), error.status, 0.0)
+            await refuse(refusal_response(scope["path"], error), str(error), scope, receive, send)
+            return
+        token = bearer_token(scope["headers"]) or _token_in(offered_tokens)
         key = keys.find(token)
         if key is None:
             self._tally.add(label_of(scope["path"]), Unauthenticated.status, 0.0)
-            await refuse(_refusal(token, scope["path"]), "an API key is needed", scope, receive, send)
+            if SUBPROTOCOL in offered:
+                await accept_and_close(SUBPROTOCOL, INVALID_KEY if token else NO_KEY_OFFERED, receive, send)
+            else:
+                await refuse(_refusal(token, scope["path"]), "an API key is needed", scope, receive, send)
             return
         scope[_OWNER] = key.owner
-        scope["subprotocols"] = [name for name in offered if not name.startswith(_BEARER_SUBPROTOCOL)]
+        scope["subprotocols"] = [name for name in offered if name not in offered_tokens]
         scope[_IS_KEY_VALID] = partial(keys.is_valid, key)
         connection = _Revocable(keys, key, receive, send)
         await self._app(scope, connection.receive, connection.send)
@@ -128,15 +139,14 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return value[7:].strip() if value[:7].lower() == b"bearer " else b""
 
 
-def _offered_token(subprotocols: Sequence[str]) -> bytes:
+def _token_in(offered_tokens: list[str]) -> bytes:
     """Return the token that a browser offers as a subprotocol, since it cannot set a WebSocket's headers."""
-    tokens = (name for name in subprotocols if name.startswith(_BEARER_SUBPROTOCOL))
-    return next(tokens, "").removeprefix(_BEARER_SUBPROTOCOL).encode()
+    return "".join(offered_tokens[:1]).removeprefix(_BEARER_SUBPROTOCOL).encode()
 
 
 def _refusal(token: bytes, path: str) -> Response:
     if token:
-        response = refusal_response(path, Unauthenticated("the API key is not valid, or no longer"))
+        response = refusal_response(path, Unauthenticated(INVALID_KEY))
         response.headers["WWW-Authenticate"] = f'{CHALLENGE}, error="invalid_token"'
     else:
         response = refusal_response(path, Unauthenticated("an API key is needed: Authorization: Bearer unr_..."))

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api import endpoints
-from service.api.answer import form_response
+from service.api.answer import form_content, form_response
+from service.api.large_texts import compressed, revalidated
+from service.api.media_types import JSON
 from service.api.open_inference.signature import signature_of
 from service.api.open_inference.tensors import metadata_of
 from service.api.routes import Handlers
@@ -35,7 +37,8 @@ class ModelRoutes:
         """List every served model with its task, version, inputs, figures and licence."""
         models = list(self._catalog.values())
         self._views = {model.bundle.tag: self._view(model) for model in models}
-        return form_response(ModelList(models=list(self._views.values())))
+        content = form_content(ModelList(models=list(self._views.values())))
+        return await compressed(request, revalidated(request, content, JSON))
 
     async def show_model(self, request: Request) -> Response:
         """Show one of them."""

@@ -6,6 +6,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from service.api import endpoints
+from service.api.large_texts import compressed, revalidated
+from service.api.media_types import JSON
 from service.api.openapi import openapi_document
 from service.api.problem import not_ready, problem_response
 from service.api.routes import Handlers
@@ -34,7 +36,7 @@ class OperatorRoutes:
         self._metrics = metrics
         self._measure = measure
         self._is_serving = is_serving
-        self._document = openapi_document(needs_key)
+        self._document = bytes(JSONResponse(openapi_document(needs_key)).body)  # orjson knows no integers above 2^64
 
     def handlers(self) -> Handlers:
         """The handler of each endpoint."""
@@ -46,12 +48,12 @@ class OperatorRoutes:
             endpoints.READYZ: self._ready,
         }
 
-    async def _exposition(self, _: Request) -> Response:
+    async def _exposition(self, request: Request) -> Response:
         await self._measure()
-        return Response(await self._metrics.exposition(), media_type=EXPOSITION)
+        return await compressed(request, Response(await self._metrics.exposition(), media_type=EXPOSITION))
 
-    async def _openapi(self, _: Request) -> Response:
-        return JSONResponse(self._document)
+    async def _openapi(self, request: Request) -> Response:
+        return await compressed(request, revalidated(request, self._document, JSON))
 
     async def _live(self, _: Request) -> Response:
         return Response()

@@ -5,6 +5,8 @@ loads nothing from elsewhere, which its Content-Security-Policy enforces. All it
 under any prefix that a proxy adds.
 """
 
+import asyncio
+import gzip
 import hashlib
 import os
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 from service.api.endpoints import PLAYGROUND
+from service.api.large_texts import takes_gzip
 from service.api.routes import routes_of
 
 UI = PLAYGROUND.path
@@ -46,6 +49,9 @@ class PageFiles(StaticFiles):
         if scope["path"] not in {f"{scope['root_path']}/{rest}" for rest in ("", path)}:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         response = await super().get_response(path, scope)
+        asked = Headers(scope=scope)
+        if isinstance(response, FileResponse) and takes_gzip(asked) and "range" not in asked:
+            response = await _compressed(response)
         response.headers.update(HEADERS)
         return response
 
@@ -54,14 +60,32 @@ class PageFiles(StaticFiles):
     ) -> Response:
         """Return a file with the ETag of its content, since all files of an image have the same time."""
         found = FileResponse(full_path, status_code=status_code, stat_result=stat_result)
-        found.headers["ETag"] = _etag(os.fspath(full_path), stat_result.st_mtime_ns, stat_result.st_size)
+        found.headers["ETag"] = etag = _etag(*_version(full_path))
         is_same = self.is_not_modified(found.headers, Headers(scope=scope))
+        found.headers.update({"ETag": f"W/{etag}", "Vary": "Accept-Encoding"})  # compressed or not, it has the same tag
         return NotModifiedResponse(found.headers) if is_same else found
+
+
+def _version(path: str | os.PathLike[str]) -> tuple[str, int, int]:
+    stat = Path(path).stat()
+    return os.fspath(path), stat.st_mtime_ns, stat.st_size
+
+
+async def _compressed(found: FileResponse) -> Response:
+    """Return a file in gzip. In a thread, where it is compressed once."""
+    content = await asyncio.to_thread(_gzipped, *_version(found.path))
+    found.headers.update({"Content-Encoding": "gzip", "Content-Length": str(len(content))})
+    return Response(content, status_code=found.status_code, headers=found.headers)
 
 
 @cache
 def _etag(path: str, *_: int) -> str:
     return f'"{hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]}"'
+
+
+@cache
+def _gzipped(path: str, *_: int) -> bytes:
+    return gzip.compress(Path(path).read_bytes())
 
 
 def playground_routes() -> list[BaseRoute]:

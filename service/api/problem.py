@@ -127,10 +127,10 @@ def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitabl
     return answer
 
 
-def plain_problem(status: int) -> Response:
-    """Return a problem that only has a status."""
+def plain_problem(status: int, detail: str | None = None) -> Response:
+    """Return a problem that only has a status, and perhaps a detail of its own."""
     title = HTTPStatus(status).phrase
-    document = {"type": "about:blank", "title": title, "status": status, "detail": detail_of(status)}
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail or detail_of(status)}
     return Response(orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON)
 
 

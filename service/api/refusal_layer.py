@@ -7,10 +7,14 @@ import orjson
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.events import EVENT_STREAM
 from service.api.headers import header
-from service.api.problem import not_ready
+from service.api.paths import endpoint_for
+from service.api.problem import not_ready, plain_problem
 from service.api.refusals import plain_refusal, refusal_form, refusal_response
 from service.errors import InvalidInput, Malformed
+
+POST_INSTEAD = 'POST it with "stream": true and read the events with fetch: an EventSource can only GET'
 
 
 class RefusalMiddleware:
@@ -39,7 +43,7 @@ class _Rewriter:
         if self._start is not None:
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
-                response = _rewritten(self._scope["path"], self._start["status"], self._body)
+                response = _rewritten(self._scope, self._start["status"], self._body)
                 response.raw_headers.extend(_kept_headers(self._start))
                 await response(self._scope, self._receive, self._send)
         elif message["type"] == "http.response.start" and self._is_foreign(message):
@@ -58,7 +62,10 @@ def _kept_headers(start: Message) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in start["headers"] if not name.startswith(b"content-")]
 
 
-def _rewritten(path: str, status: int, body: bytes) -> Response:
+def _rewritten(scope: Scope, status: int, body: bytes) -> Response:
+    path = scope["path"]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED and _is_event_source(scope):
+        return plain_problem(status, POST_INSTEAD)
     fields = _field_errors(body)
     if any(error["type"] == "json_invalid" for error in fields):
         return refusal_response(path, Malformed.of_json(fields[0]["msg"]))
@@ -67,6 +74,13 @@ def _rewritten(path: str, status: int, body: bytes) -> Response:
     if status == HTTPStatus.SERVICE_UNAVAILABLE:  # what BentoML answers its probe
         return refusal_response(path, not_ready())
     return plain_refusal(path, status)
+
+
+def _is_event_source(scope: Scope) -> bool:
+    """Whether a page's `EventSource`, which can only GET, asks an endpoint that streams its answers to POST."""
+    endpoint = endpoint_for("POST", scope["path"])
+    asks_events = EVENT_STREAM.encode() in header(scope["headers"], b"accept")
+    return asks_events and endpoint is not None and EVENT_STREAM in endpoint.response_types
 
 
 def _field_errors(body: bytes) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 /** A digit drawn by hand, and a sentence that describes it. */
 import { element, part } from "./element.js";
 import { attempt, say } from "./notice.js";
-import { ask } from "./service.js";
+import { askQuestion } from "./service.js";
 
 const PEN_SHARE = 0.085;
 const INK = "#1d1c1a";
@@ -41,7 +41,7 @@ async function describe(panel, paper) {
   let image;
   do {
     image = paper.image;
-    const answer = await ask("caption", { image });
+    const answer = await askQuestion("caption", { image });
     if (image === paper.image) return show(panel, answer);
   } while (!paper.isBlank);
 }

@@ -4,7 +4,7 @@ import { fieldsOf, part } from "./element.js";
 import { SimulatedSensor } from "./sensor.js";
 import { attempt, onSubmit, say, showProblem } from "./notice.js";
 import { tableOf } from "./readings.js";
-import { ask } from "./service.js";
+import { askQuestion } from "./service.js";
 
 const MAX_FILE_BYTES = 8 * 2 ** 20;
 const EXAMPLE_HOURS = 24 * 10;
@@ -60,7 +60,7 @@ export function startForecast(panel, models) {
   onSubmit(panel, async () => {
     sensor.stop();
     const { name, values } = column();
-    const { forecast } = await ask("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
+    const { forecast } = await askQuestion("forecast", { series: { [name]: values }, model: field("model").value, ...wanted() });
     show(name, values, forecast[name]);
     facts.textContent = "";
   }, "figure");

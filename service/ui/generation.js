@@ -11,8 +11,19 @@ const MAX_CARDS = 4;
 /** @param {HTMLElement} panel @param {import("./models.js").Models} models */
 export function startGeneration(panel, models) {
   const cards = new TextCards(panel, models);
+  const model = fieldsOf(panel)("model");
+  const showCharacters = () => {
+    const known = models.characters(model.value);
+    part(panel, "characters").textContent = known && `The model knows these characters only: ${known}`;
+  };
+  model.addEventListener("change", showCharacters);
   onSubmit(panel, () => cards.begin());
-  return { resume: () => cards.resume() };
+  return {
+    resume() {
+      showCharacters();
+      return cards.resume();
+    },
+  };
 }
 
 /** All cards, and the sampling settings of their texts. */

@@ -34,6 +34,15 @@ export class Models {
   }
 
   /**
+   * The characters that a model knows, for people; "" if it knows words or no text.
+   * @param {string} name
+   * @returns {string}
+   */
+  characters(name) {
+    return rangesOf(this.get(name)?.task.characters ?? []);
+  }
+
+  /**
    * Grey out what is not served: options of selects, and tabs none of whose models are served.
    * @param {ParentNode} page
    */
@@ -59,3 +68,16 @@ function chooseEnabled(select) {
 }
 
 const readable = (bytes) => (bytes < 1024 ? `${bytes} bytes` : `${(bytes / 1024).toFixed(1)} KB`);
+
+/** Characters in order, with "A–Z" for many that follow each other. */
+function rangesOf(characters) {
+  const points = characters.map((each) => each.codePointAt(0)).sort((one, other) => one - other);
+  const runs = [];
+  for (const point of points) {
+    if (runs.at(-1)?.at(-1) === point - 1) runs.at(-1).push(point);
+    else runs.push([point]);
+  }
+  return runs.flatMap((run) => (run.length > 3 ? `${seen(run[0])}–${seen(run.at(-1))}` : run.map(seen))).join(" ");
+}
+
+const seen = (point) => ({ 10: "line break,", 32: "space," })[point] ?? String.fromCodePoint(point);

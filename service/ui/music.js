@@ -3,7 +3,7 @@ import { element, fieldsOf, part } from "./element.js";
 import { attempt, onSubmit, say } from "./notice.js";
 import { pianoRoll } from "./pianoroll.js";
 import { Player } from "./player.js";
-import { ask } from "./service.js";
+import { askQuestion } from "./service.js";
 
 const FIRST_NOTES = {
   chorales: "C3 G3 E4 C5",
@@ -19,7 +19,7 @@ export function startMusic(panel) {
   const compose = async (notes) => {
     player.stop();
     const seed = field("seed").value;
-    piece = await ask("compose", {
+    piece = await askQuestion("compose", {
       ...(notes.length && { notes }),
       bars: Number(field("bars").value),
       tempo: Number(field("tempo").value),

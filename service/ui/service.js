@@ -1,5 +1,12 @@
 /** Calls the service over HTTP. A refusal is thrown as a Problem, no answer as an Unreachable. */
 import { authorization } from "./key.js";
+import { Wait } from "./wait.js";
+
+/** The service itself gives a question up after 60 seconds, unless it is set otherwise. */
+const QUESTION_PATIENCE_MS = 75_000;
+const PIECE_PATIENCE_MS = 20_000;
+/** For everything else, which takes milliseconds and is safe to send again. */
+export const PATIENCE_MS = 8000;
 
 const BASE = new URL("../", document.baseURI);
 
@@ -55,13 +62,27 @@ export const address = (path) => new URL(path, BASE);
  * Ask for JSON.
  * @param {string} path
  * @param {object} [body] Posted if given.
- * @param {{method?: string, signal?: AbortSignal}} [options]
+ * @param {{method?: string, patience?: number}} [options] `patience` in milliseconds.
  * @returns {Promise<any>} The answer, null if it is empty.
  */
-export async function ask(path, body, options) {
-  const text = await (await respond(path, body, options)).text();
-  return text ? decode(text) : null;
+export async function ask(path, body, { method, patience = PATIENCE_MS } = {}) {
+  const deadline = new Deadline(patience);
+  try {
+    const response = await respond(path, body, { method, signal: deadline.signal });
+    const text = await arrived(response.text());
+    return text ? decode(text) : null;
+  } finally {
+    deadline.end();
+  }
 }
+
+/**
+ * Ask a question, whose answer takes time to compute.
+ * @param {string} path
+ * @param {object} body
+ * @returns {Promise<any>} The answer.
+ */
+export const askQuestion = (path, body) => ask(path, body, { patience: QUESTION_PATIENCE_MS });
 
 /**
  * Yield events as they arrive.
@@ -71,12 +92,27 @@ export async function ask(path, body, options) {
  * @returns {AsyncGenerator<[string, any]>} Names and data; an "error" is thrown as a Problem.
  */
 export async function* events(path, body, signal) {
-  const response = await respond(path, body, { signal });
-  let unread = "";
-  for await (const piece of pieces(response.body.pipeThrough(new TextDecoderStream()))) {
-    const parts = (unread + piece).split("\n\n");
-    unread = parts.pop();
-    for (const part of parts) yield read(part);
+  const deadline = new Deadline(PIECE_PATIENCE_MS);
+  try {
+    const response = await respond(path, body, { signal: AbortSignal.any([signal, deadline.signal]) });
+    let unread = "";
+    for await (const piece of pieces(response.body.pipeThrough(new TextDecoderStream()))) {
+      deadline.restart();
+      const parts = (unread + piece).split("\n\n");
+      unread = parts.pop();
+      for (const part of parts) yield read(part);
+    }
+  } finally {
+    deadline.end();
+  }
+}
+
+/** A wait for an answer whose request is aborted if nothing comes. */
+class Deadline extends Wait {
+  constructor(patience) {
+    const controller = new AbortController();
+    super(patience, () => controller.abort(new Unreachable()));
+    this.signal = controller.signal;
   }
 }
 
@@ -86,16 +122,17 @@ const decode = (text) => JSON.parse(text.replace(/"seed":(\d+)/g, '"seed":"$1"')
 
 async function respond(path, body, { method = body ? "POST" : "GET", signal } = {}) {
   const headers = { ...authorization(), ...(body && { "Content-Type": "application/json" }) };
-  const response = await fetched(address(path), { method, headers, body: body && encode(body), signal });
+  const response = await arrived(fetch(address(path), { method, headers, body: body && encode(body), signal }));
   if (!response.ok) throw await refusal(response);
   return response;
 }
 
-async function fetched(url, request) {
+/** What is awaited, or Unreachable if it does not come, unless somebody stopped it. */
+async function arrived(awaited) {
   try {
-    return await fetch(url, request);
+    return await awaited;
   } catch (error) {
-    throw request.signal?.aborted ? error : new Unreachable();
+    throw error.name === "AbortError" ? error : new Unreachable();
   }
 }
 
@@ -109,9 +146,7 @@ async function* pieces(stream) {
   const reader = stream.getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read().catch((error) => {
-        throw error.name === "AbortError" ? error : new Unreachable();
-      });
+      const { done, value } = await arrived(reader.read());
       if (done) return;
       yield value;
     }

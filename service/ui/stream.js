@@ -1,9 +1,9 @@
 /** `WS /stream`: a message for each step, answers as they come. Falls back to HTTP while there is no connection. */
 import { subprotocols } from "./key.js";
-import { Problem, address, ask } from "./service.js";
+import { PATIENCE_MS, Problem, address, ask } from "./service.js";
+import { Wait } from "./wait.js";
 
 const PAUSE_MS = 3000;
-const PATIENCE_MS = 8000;
 
 class Disconnected extends Error {}
 
@@ -37,11 +37,11 @@ export class Stream {
 
   /** Send a step, and give up the connection if the answer is late: a gateway may have dropped it without a sign. */
   async #inTime(item) {
-    const late = setTimeout(() => this.#giveUp(), PATIENCE_MS);
+    const wait = new Wait(PATIENCE_MS, () => this.#giveUp());
     try {
       return await this.#send(await this.#connect(), item);
     } finally {
-      clearTimeout(late);
+      wait.end();
     }
   }
 

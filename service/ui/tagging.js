@@ -1,7 +1,7 @@
 /** Words with their parts of speech, or with the entities that they belong to. */
 import { element, fieldsOf, part } from "./element.js";
 import { onSubmit } from "./notice.js";
-import { ask } from "./service.js";
+import { askQuestion } from "./service.js";
 
 const NAMES = {
   ADJ: "adjective", ADP: "adposition", ADV: "adverb", AUX: "auxiliary", CCONJ: "coordinating conjunction", DET: "determiner",
@@ -18,7 +18,7 @@ export function startTagging(panel) {
   const field = fieldsOf(panel);
   onSubmit(panel, async () => {
     const text = field("text").value;
-    const { results } = await ask("tag", { text, model: field("model").value });
+    const { results } = await askQuestion("tag", { text, model: field("model").value });
     const [{ tokens, entities }] = results;
     part(panel, "words").replaceChildren(...(entities ? withEntities(text, entities) : withTags(text, tokens)));
     part(panel, "words").hidden = false;

@@ -1,7 +1,7 @@
 /** Translates English captions into German or French, and shows where each piece of the translation looked. */
 import { element, fieldsOf, part } from "./element.js";
 import { onSubmit } from "./notice.js";
-import { ask } from "./service.js";
+import { askQuestion } from "./service.js";
 
 /** @param {HTMLElement} panel */
 export function startTranslation(panel) {
@@ -16,7 +16,7 @@ export function startTranslation(panel) {
       beams: Number(field("beams").value),
       attention: field("attention").checked,
     };
-    const { translations } = await ask("translate", question).catch(advise);
+    const { translations } = await askQuestion("translate", question).catch(advise);
     show(panel, question.to, translations[0]);
   }, "answer");
 }

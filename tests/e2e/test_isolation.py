@@ -196,11 +196,22 @@ def test_a_stream_is_its_owners(
 
 
 @pytest.mark.parametrize("port", [0, 1])
-@pytest.mark.parametrize("options", [{}, by_header("unr_x_y"), by_subprotocol("unr_x_y")])
+@pytest.mark.parametrize("options", [{}, by_header("unr_x_y")])
 def test_a_stream_without_a_valid_key_is_not_opened(guarded: Server, port: int, options: dict[str, object]) -> None:
     with pytest.raises(InvalidStatus) as refused, open_stream(streams(guarded)[port], **options):
         pass
     assert refused.value.response.status_code == 401
+
+
+@pytest.mark.parametrize("port", [0, 1])
+def test_a_browser_is_told_by_the_close_code_that_its_key_is_not_valid(guarded: Server, of_ann: str, port: int) -> None:
+    with (
+        open_stream(streams(guarded)[port], **by_subprotocol("unr_x_y")) as stream,
+        pytest.raises(ConnectionClosed) as closed,
+    ):
+        stream.ask(of_ann, {"text": "b"})
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "the API key is not valid, or no longer")
 
 
 def test_a_removed_key_ends_requests_and_streams(guarded: Server, keys: Path) -> None:

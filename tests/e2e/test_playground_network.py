@@ -1,13 +1,15 @@
 """The playground on networks that delay, break and answer for the service, and in the company of other tabs."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Route, WebSocketRoute, expect
+from playwright.sync_api import Locator, Route, WebSocketRoute, expect
 
 from tests.e2e.asking import ask
+from tests.e2e.dead_spot import DeadSpot, dead_spot
 from tests.e2e.server import Server
 from tests.e2e.test_playground import judged
 from tests.e2e.visitor import Visitor
@@ -51,6 +53,85 @@ def test_a_connection_that_says_nothing_is_given_up(visitor: Visitor, client: ht
     visitor.part("text").fill("good")
     expect(visitor.part("judgement")).to_have_text(judged(client, "good"))
     expect(visitor.part("transport")).to_have_text("HTTP")
+
+
+@pytest.fixture
+def network(server: Server) -> Iterator[DeadSpot]:
+    """A network between the browser and the service."""
+    with dead_spot(server.port) as network:
+        yield network
+
+
+def test_after_a_dead_spot_the_text_is_read_on_and_the_wait_is_told(
+    network: DeadSpot, visit: Callable[..., Visitor], client: httpx.Client
+) -> None:
+    visitor = visit(network.url)
+    visitor.open()
+    visitor.part("text").fill("good")
+    expect(visitor.part("judgement")).to_have_text(judged(client, "good"))
+    session_id = visitor.part("session").inner_text()
+    network.begin()
+    visitor.part("text").fill("good film")
+    expect(visitor.page.locator("#waiting")).to_have_text("Waiting for the service …")
+    expect(visitor.part("notice")).to_contain_text("does not answer", timeout=30_000)  # 8 s each over WebSocket, HTTP
+    network.end()
+    expect(visitor.part("judgement")).to_have_text(judged(client, "good film"), timeout=30_000)
+    expect(visitor.part("session")).to_have_text(session_id)
+    expect(visitor.part("step")).to_have_text("3")
+    expect(visitor.part("notice")).to_be_empty()
+    expect(visitor.page.locator("#waiting")).to_be_empty()
+
+
+def test_a_question_that_is_lost_on_its_way_is_given_up(network: DeadSpot, visit: Callable[..., Visitor]) -> None:
+    visitor = visit(network.url)
+    visitor.page.clock.install()
+    visitor.open("tagging")
+    expect(visitor.part("words")).not_to_be_empty()
+    network.begin()
+    visitor.part("go").click()
+    expect(visitor.page.locator("#waiting")).to_have_text("Waiting for the service …")
+    visitor.page.clock.fast_forward(60_000)  # the service may still answer
+    expect(visitor.page.locator("#waiting")).not_to_be_empty()
+    expect(visitor.part("notice")).to_be_empty()
+    visitor.page.clock.fast_forward(15_000)
+    expect(visitor.part("notice")).to_contain_text("does not answer")
+    expect(visitor.page.locator("#waiting")).to_be_empty()
+    network.end()
+    press_until(visitor, visitor.part("go"), visitor.part("words"))
+    expect(visitor.part("notice")).to_be_empty()
+
+
+def test_a_text_that_stops_coming_is_given_up_and_can_be_continued(
+    network: DeadSpot, visit: Callable[..., Visitor]
+) -> None:
+    visitor = visit(network.url)
+    visitor.page.clock.install()
+    visitor.open("generation")
+    visitor.page.locator("#generation form").get_by_label("Characters").fill("4096")
+    visitor.part("form").get_by_role("button", name="Write").click()
+    expect(visitor.part("cards").locator("ins")).not_to_be_empty()
+    network.begin()
+    expect(visitor.page.locator("#waiting")).to_have_text("Waiting for the service …")
+    visitor.page.clock.fast_forward(20_000)
+    expect(visitor.part("notice").first).to_contain_text("does not answer")
+    network.end()
+    told = visitor.part("cards").locator("[data-role=notice]", has_text="Drawn with seed")
+    written = visitor.part("cards").locator("ins:not(:empty)").or_(told).first
+    press_until(visitor, visitor.part("cards").locator("[data-role=go]"), written)
+    expect(told).to_be_visible(timeout=60_000)
+    (card,) = visitor.storage("generation")
+    assert (card["session"]["step"], card["asked"]) == (3, None)
+
+
+def press_until(visitor: Visitor, button: Locator, shown: Locator) -> None:
+    """Press a button until its request goes over a new connection: the browser keeps several, and all may be dead."""
+    for _ in range(8):
+        button.click()
+        with contextlib.suppress(AssertionError):
+            expect(shown).to_be_visible(timeout=8000)
+            return
+        visitor.page.clock.fast_forward(75_000)
+    pytest.fail("every connection is dead")
 
 
 def test_half_a_character_holds_nothing_up(visitor: Visitor, client: httpx.Client) -> None:

@@ -115,3 +115,11 @@ def test_a_sequence_whose_number_comes_from_the_clock_has_no_count_of_steps(
     bottoms = row.locator("td").evaluate_all("(cells) => cells.map((cell) => cell.getBoundingClientRect().bottom)")
     assert len(set(bottoms)) == 1  # so that the line below the row is in one piece
     client.delete(f"/sessions/{session_id}")
+
+
+def test_the_page_says_which_characters_a_prompt_may_have(visitor: Visitor) -> None:
+    visitor.open("generation")
+    known = "line break, space, ! $ & ' , - . 3 : ; ? A\u2013Z a\u2013z"
+    expect(visitor.part("characters")).to_have_text(f"The model knows these characters only: {known}")
+    prompt = field_of(visitor, "generation", "Prompt")
+    expect(prompt).to_have_accessible_description(f"The model knows these characters only: {known}")

@@ -1,4 +1,4 @@
-"""Refusals of WebSocket connections, before they are accepted."""
+"""Refusals of WebSocket connections."""
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -17,3 +17,10 @@ async def refuse(response: Response, reason: str, scope: Scope, receive: Receive
         await response(scope, receive, send)
     else:
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
+
+
+async def accept_and_close(subprotocol: str, reason: str, receive: Receive, send: Send) -> None:
+    """Close a connection as soon as it is accepted, because a browser does not tell a page why a handshake failed."""
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
+    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})

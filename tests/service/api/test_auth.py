@@ -12,7 +12,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from service.api.auth import AuthMiddleware, bearer_token, owner_of, subprotocol_of
+from service.api.auth import INVALID_KEY, NO_KEY_OFFERED, AuthMiddleware, bearer_token, owner_of, subprotocol_of
 from service.api.endpoints import PUBLIC_PATHS
 from service.keys.key_file import add_key, remove_key
 from service.keys.keys import Keys
@@ -157,16 +157,65 @@ def test_a_browser_offers_its_key_as_a_subprotocol_that_goes_no_further(door: Do
         assert socket.receive_json() == ["ada", ["unrolled"]]
 
 
-@pytest.mark.parametrize("offered", [[], ["unrolled"], ["unrolled", "bearer."], ["unrolled", "bearer.unr_x_y"]])
-def test_a_connection_without_a_valid_key_is_answered_401(door: Door, offered: list[str]) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer unr_x_y"}])
+@pytest.mark.parametrize("offered", [[], ["another"]])
+def test_a_connection_without_a_valid_key_is_answered_401(
+    door: Door, headers: dict[str, str], offered: list[str]
+) -> None:
     with (
         pytest.raises(WebSocketDenialResponse) as refusal,
-        door.client.websocket_connect("/stream", subprotocols=offered),
+        door.client.websocket_connect("/stream", headers=headers, subprotocols=offered),
     ):
         pass
     assert refusal.value.status_code == 401
     assert refusal.value.headers["www-authenticate"].startswith("Bearer")
     assert refusal.value.json()["title"] == "API key needed"
+
+
+@pytest.mark.parametrize(
+    ("offered", "reason"),
+    [
+        (["unrolled"], NO_KEY_OFFERED),
+        (["unrolled", "bearer."], NO_KEY_OFFERED),
+        (["unrolled", "bearer.x"], INVALID_KEY),
+    ],
+)
+def test_a_browser_without_a_valid_key_is_told_so_by_the_close_code(
+    door: Door, offered: list[str], reason: str
+) -> None:
+    with door.client.websocket_connect("/stream", subprotocols=offered) as socket:
+        assert socket.accepted_subprotocol == "unrolled"
+        with pytest.raises(WebSocketDisconnect) as end:
+            socket.receive_text()
+    assert (end.value.code, end.value.reason) == (1008, reason)
+    assert len(reason) <= 123
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("offered", [["unrolled"], ["unrolled", "bearer.x"], ["bearer.x"], []])
+async def test_the_application_hears_nothing_of_a_connection_without_a_valid_key(
+    door: Door, offered: list[str]
+) -> None:
+    async def untouched(*_: object) -> None:
+        raise AssertionError
+
+    metrics = Metrics()
+    app = AuthMiddleware(untouched, door.keys, metrics.requests_tally)
+    await conversation(app, {"type": "websocket", "path": "/stream", "headers": [], "subprotocols": offered}, [])
+    metrics.flush()
+    code = "400" if offered == ["bearer.x"] else "401"
+    labels = {"endpoint": "/stream", "code": code}
+    assert metrics.registry.get_sample_value("rnn_requests_total", labels) == 1
+
+
+def test_a_key_is_not_offered_alone(door: Door) -> None:
+    with (
+        pytest.raises(WebSocketDenialResponse) as refusal,
+        door.client.websocket_connect("/stream", subprotocols=[f"bearer.{door.token}"]),
+    ):
+        pass
+    assert refusal.value.status_code == 400
+    assert "offer the subprotocol unrolled too" in refusal.value.json()["detail"]
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC_PATHS))

@@ -147,3 +147,12 @@ async def test_a_model_is_described_once(process: Process, monkeypatch: pytest.M
     for path in ("/models/sum", "/models/sum", "/models", "/models/sum"):
         assert (await client.request("GET", path)).status == 200
     assert described == ["sum"]
+
+
+async def test_a_list_that_the_client_has_is_not_sent_again(process: Process) -> None:
+    client = Client(Starlette(routes=routes_of(ModelRoutes(process.catalog).handlers())))
+    tag = (await client.request("GET", "/models")).headers["etag"]
+    answered = await client.request("GET", "/models", {"if-none-match": f'"another", {tag}'})
+    assert (answered.status, answered.body, answered.headers["etag"]) == (304, b"", tag)
+    process.serve(type(process.model))
+    assert (await client.request("GET", "/models", {"if-none-match": tag})).status == 200

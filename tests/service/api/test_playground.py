@@ -1,5 +1,6 @@
 """The playground's files: their headers, what is refused, and that they load nothing from elsewhere."""
 
+import gzip
 import os
 import re
 from collections.abc import Iterator
@@ -63,6 +64,26 @@ async def test_the_same_file_is_not_sent_again(client: Client) -> None:
     answered = await client.request("GET", "/ui/main.js", {"if-none-match": tag})
     assert (answered.status, answered.body) == (304, b"")
     assert answered.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_file_is_compressed_for_who_takes_that(client: Client, method: str) -> None:
+    plain = await client.request("GET", "/ui/main.js")
+    exchange = client.begin(method, "/ui/main.js", b"", {"accept-encoding": "gzip, br"})
+    answered = await exchange.answered()
+    assert len(answered.headers) == len(exchange.sent[0]["headers"]), "a browser refuses a field that is there twice"
+    assert gzip.decompress(answered.body) == plain.body == (FILES / "main.js").read_bytes()
+    assert answered.headers["content-encoding"] == "gzip"
+    assert int(answered.headers["content-length"]) == len(answered.body) < len(plain.body)
+    for name in ("content-type", "content-security-policy", "etag", "vary"):
+        assert answered.headers[name] == plain.headers[name]
+    assert plain.headers["vary"] == "Accept-Encoding"
+
+
+async def test_a_range_of_a_file_is_one_of_its_own_bytes(client: Client) -> None:
+    answered = await client.request("GET", "/ui/main.js", {"accept-encoding": "gzip", "range": "bytes=0-3"})
+    assert (answered.status, answered.body) == (206, (FILES / "main.js").read_bytes()[:4])
+    assert "content-encoding" not in answered.headers
 
 
 async def test_another_file_of_the_same_time_and_length_is_sent(tmp_path: Path) -> None:

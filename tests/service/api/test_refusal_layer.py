@@ -43,6 +43,23 @@ async def test_an_error_response_becomes_a_problem_of_its_status(status: int, ti
     assert answered.json() == {"type": "about:blank", "title": title, "status": status, "detail": detail}
 
 
+@pytest.mark.parametrize(
+    ("path", "accepted", "is_told"),
+    [
+        ("/generate", "text/event-stream", True),
+        ("/sessions/x/steps", "text/event-stream", True),
+        ("/generate", "*/*", False),
+        ("/sentiment", "text/event-stream", False),
+        ("/nothing", "text/event-stream", False),
+    ],
+)
+async def test_an_event_source_is_told_how_events_are_asked_for(path: str, accepted: str, is_told: bool) -> None:
+    app = RefusalMiddleware(PlainTextResponse("", 405, {"Allow": "POST"}))
+    answered = await Client(app).request("GET", path, {"accept": accepted})
+    assert (answered.status, answered.headers["allow"]) == (405, "POST")
+    assert ('POST it with "stream": true' in answered.json()["detail"]) is is_told
+
+
 @pytest.mark.parametrize("response", [PlainTextResponse("fine", 399), problem_response(ModelUnknown("none"))])
 async def test_an_answer_and_a_problem_stay_as_they_are(response: Response) -> None:
     answered = await rewritten(response)

@@ -2,13 +2,9 @@
 
 import sys
 
-from training.exit_status import INTERRUPTED
+from training.interrupt import ending_at_once
 
 if __name__ == "__main__":
-    try:
+    with ending_at_once():
         from export.command import main  # loads torch, which takes seconds
-
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    sys.exit(main())

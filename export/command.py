@@ -54,9 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "compare": _compare_parser,
     }
     parser = parsers.get(given[0] if given else "")
-    options = parser().parse_args(given[1:]) if parser is not None else _parser().parse_args(given)
-    torch.set_num_threads(1)
     try:
+        options = parser().parse_args(given[1:]) if parser is not None else _parser().parse_args(given)
+        torch.set_num_threads(1)
         with _ended_by_sigterm():
             options.run(options)
     except (BundleError, CheckpointError, ExportError, OSError, SettingsError) as error:

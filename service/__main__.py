@@ -12,16 +12,19 @@ python -m service restore SOURCE        put such a copy where there is no store
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import TypeVar
 
 from service.process.bentoml_home import create_home
 from service.process.graceful import GRACEFUL_SECONDS
 from service.process.memory_limit import memory_limit, memory_shortage
 
 HEALTH_SECONDS = 5
+Result = TypeVar("Result")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -102,13 +105,15 @@ def backup(options: argparse.Namespace) -> None:
 
 def restore(options: argparse.Namespace) -> None:
     """Put a copy where the configured store should be."""
-    from service.stores.backup import restore
+    from service.stores.backup import count_sessions, restore
 
     num_bytes = _with_store(lambda url: restore(options.source, url))
     _tell(f"restored the session store from {options.source}, {num_bytes} bytes")
+    sessions = _with_store(lambda url: count_sessions(url, int(time.time())))
+    _tell(f"{sessions.num_expired} of its {sessions.num_live} sessions have expired by now")
 
 
-def _with_store(act: Callable[[str], int]) -> int:
+def _with_store(act: Callable[[str], Result]) -> Result:
     """Do something with the configured store's URL, or exit with the reason why it cannot be done."""
     from pydantic import ValidationError
 

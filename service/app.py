@@ -13,8 +13,10 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
+from service.api.application import check_apis
 from service.api.log import leave_out_client_errors, log_news, log_once
 from service.api.problem import answers_problems
+from service.api.routes import Unbound
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.forecasting import ForecastAnswer, ForecastRequest
 from service.forms.generation import GenerateAnswer, GenerateRequest
@@ -102,13 +104,14 @@ class RNNService:
     def before_workers() -> None:
         """In BentoML's first process: end if workers could not work, else make sure that dead ones are replaced."""
         try:
+            check_apis([api.route for api in _service.apis.values()])
             for check in CHECKS:
                 check(settings)
             directory = create_service_directory(server.port)
             with directory_errors(directory):
                 reserve_totals(directory)
                 watch_workers(directory, server.num_processes)
-        except (CannotStart, DirectoryUnusable) as error:
+        except (CannotStart, DirectoryUnusable, Unbound) as error:
             sys.exit(f"unrolled: {error}")
         install_nonblocking_output()
         # If this says that the runtime replaces containers, BentoML does not replace workers: the service would go on

@@ -20,6 +20,7 @@ ServiceError
 ├── TooManyCheckpoints   409   the session may have no further checkpoint
 ├── SessionGone          410   ended, expired or evicted; says which
 ├── NumericsChanged      412   another machine or runtime than the session's; says both
+├── VersionLeft          412   the checkpoint is of a bundle version that its session has left; says which
 ├── VersionUnknown       412   the session's bundle version is not served
 ├── TooLarge             413   a body, a message or the rows of a request are over their limit
 ├── MediaTypeUnknown     415   the body is not sent as JSON
@@ -203,6 +204,12 @@ class NumericsChanged(ServiceError):
 
     def members(self) -> dict[str, Any]:
         return {"session_numerics": self.session_numerics, "served_numerics": self.served_numerics}
+
+
+class VersionLeft(ServiceError):
+    """The checkpoint was saved on a bundle version that its session has left."""
+
+    status, title, code = 412, "Checkpoint of another version", "version-left"
 
 
 class VersionUnknown(ServiceError):

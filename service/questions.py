@@ -145,7 +145,8 @@ class Questions:
         """Continue a text.
 
         Returns:
-            Pieces of it as they become certain, then the whole. Refusals are raised before the first.
+            Pieces of it as they become certain, the first with the seed, then the whole. Refusals are raised before the
+            first.
         """
         return await wait_for_first(self._open_answers.pieces(self._written(request)))
 
@@ -176,9 +177,11 @@ class Questions:
 async def _continued(model: GenerationModel, request: GenerateRequest) -> AsyncGenerator[Piece | GenerateAnswer]:
     state, num_prompt_tokens = await model.open(request.prompt)
     seed = drawn_seed() if request.seed is None else request.seed
+    with_seed = {"seed": seed}
     async with aclosing(model.generate(state, request, seed, num_prompt_tokens)) as events:
         async for event in events:
-            yield _answer(model, event.answer) if isinstance(event, Finished) else event
+            yield _answer(model, event.answer) if isinstance(event, Finished) else {**event, **with_seed}
+            with_seed = {}
 
 
 def _answer(model: GenerationModel, written: Continuation) -> GenerateAnswer:

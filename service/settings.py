@@ -26,6 +26,7 @@ from service.process.xdg import cache_directory
 
 PREFIX = "UNROLLED_"
 MIN_EXPORT_KEY_CHARACTERS = 32
+MAX_FORMER_EXPORT_KEYS = 4  # a blob of any size is checked with one after the other on the event loop
 MAX_SECONDS = 2**31 - 1  # 68 years, which fits into a record
 MIN_STORE_BYTES = 2**20
 MAX_STORE_BYTES = 2**40  # of LMDB
@@ -169,9 +170,12 @@ class ExportSettings(_Settings):
 
     @field_validator("former_export_keys")
     @classmethod
-    def _all_long_enough(cls, value: SecretStr) -> SecretStr:
-        if any(len(key) < MIN_EXPORT_KEY_CHARACTERS for key in _listed(value.get_secret_value())):
+    def _few_and_long_enough(cls, value: SecretStr) -> SecretStr:
+        keys = _listed(value.get_secret_value())
+        if any(len(key) < MIN_EXPORT_KEY_CHARACTERS for key in keys):
             raise ValueError(f"a key has fewer than {MIN_EXPORT_KEY_CHARACTERS} characters; separate keys by commas")
+        if len(keys) > MAX_FORMER_EXPORT_KEYS:
+            raise ValueError(f"{len(keys)} keys; at most {MAX_FORMER_EXPORT_KEYS} are checked: drop the oldest")
         return value
 
     @property
@@ -181,8 +185,14 @@ class ExportSettings(_Settings):
 
     @property
     def former_keys(self) -> tuple[bytes, ...]:
-        """Other keys that an imported session may be signed with."""
-        return tuple(key.encode() for key in _listed(self.former_export_keys.get_secret_value()))
+        """Other keys that an imported session may be signed with.
+
+        Blanks around the key that signed, such as the newline of a file, belonged to it, and a list may lose them or
+        add its own. So each key is there as written, without blanks, and with a newline.
+        """
+        keys = [key for key in self.former_export_keys.get_secret_value().split(",") if key.strip()]
+        forms = [form for key in keys for form in (key, key.strip(), f"{key.strip()}\n")]
+        return tuple(form.encode() for form in dict.fromkeys(forms))
 
 
 class BundleSettings(_Settings):
@@ -307,6 +317,7 @@ def refuse_unknown_variables(environment: Mapping[str, str] = os.environ) -> Non
     """Raise SettingUnknown if the environment names a setting that does not exist."""
     unknown = {name for name in environment if name.upper().startswith(PREFIX)} - known_variables()
     if unknown:
-        near = {name: get_close_matches(name.upper(), known_variables(), 1) for name in sorted(unknown)}
-        named = ", ".join(f"{name} (did you mean {known[0]}?)" if known else name for name, known in near.items())
+        known = [name.removeprefix(PREFIX) for name in known_variables()]  # the prefix alone would make all alike
+        near = {name: get_close_matches(name.upper().removeprefix(PREFIX), known, 1) for name in sorted(unknown)}
+        named = ", ".join(f"{name} (did you mean {PREFIX}{like[0]}?)" if like else name for name, like in near.items())
         raise SettingUnknown(f"unknown settings {named}; docs/settings.md lists all settings")

@@ -2,15 +2,12 @@
 
 import sys
 
-from training.allocator import keep_freed_memory
-from training.exit_status import INTERRUPTED
+from training.interrupt import ending_at_once
 
 if __name__ == "__main__":
-    try:
+    with ending_at_once():
+        from training.allocator import keep_freed_memory
         from training.command import main  # loads torch, which takes seconds
 
         keep_freed_memory()
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    sys.exit(main())

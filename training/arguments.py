@@ -1,10 +1,15 @@
-"""Types of command-line arguments, for argparse."""
+"""Arguments of the command line: their types, for argparse, and how one is typed."""
 
 import argparse
 import math
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import torch
+
+
+def option(flag: str, value: str) -> list[str]:
+    """Return the words of an option. A value that begins with a hyphen would by itself be taken for another option."""
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def count(text: str) -> int:

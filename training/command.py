@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         status: int = options.run(options)
     except (CheckpointError, DataError, OSError, SettingsError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -42,9 +42,10 @@ def series(rng: Random, num_channels: int, count: int) -> Series:
     return {channel: readings(rng, count) for channel in rng.sample(CHANNELS, num_channels)}
 
 
-def asked(rng: Random) -> Asked:
+def asked(rng: Random, max_horizon: int = max(HORIZONS)) -> Asked:
     """Draw a forecast to ask for: near or far, with one or more quantiles."""
-    return Asked(horizon=rng.choice(HORIZONS), quantiles=rng.sample(LEVELS, rng.randint(1, 4)))
+    horizons = [horizon for horizon in HORIZONS if horizon <= max_horizon]
+    return Asked(horizon=rng.choice(horizons), quantiles=rng.sample(LEVELS, rng.randint(1, 4)))
 
 
 def shuffled(rng: Random, series: Series) -> Series:

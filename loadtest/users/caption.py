@@ -1,5 +1,7 @@
 """Users with images of digits."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.answers import CaptionAnswer
@@ -13,6 +15,8 @@ from loadtest.users.checked import CheckedUser
 
 class CaptionUser(CheckedUser):
     """Has images described, and asks again to check that the same seed gives the same sentence."""
+
+    kind: ClassVar[str] = "caption"
 
     @task
     def describe(self) -> None:

@@ -10,6 +10,7 @@ from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, ResponseContextManager
 from locust.exception import RescheduleTask
 
 from loadtest.answers import Answer
+from loadtest.inputs.readings import HORIZONS
 from loadtest.question import Question, Reply, WrongReply
 from loadtest.seed import seed_of
 
@@ -20,9 +21,19 @@ class CheckedUser(FastHttpUser):
     """Asks questions and checks answers. A task ends at its first wrong answer, and the user goes on with the next.
 
     Attributes:
+        kind: The task of the model that it asks. Empty if it asks several.
+        model: The model's name: of the one that ships, unless the service serves only others for that task.
+        has_sessions: Whether the model needs sessions.
+        needs: Names of models that must be served.
+        max_horizon: How far ahead all served forecasters see.
         rng: This user's own random generator: the same seed gives the same questions in the same order.
     """
 
+    kind: ClassVar[str] = ""
+    model: ClassVar[str] = ""
+    has_sessions: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+    max_horizon: ClassVar[int] = max(HORIZONS)
     abstract = True
     wait_time = between(0.05, 0.5)
     _num_started: ClassVar[Counter[str]] = Counter()

@@ -1,5 +1,7 @@
 """Users with whole series."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.answers import ForecastAnswer
@@ -15,17 +17,18 @@ MAX_READINGS = 700
 class ForecastUser(CheckedUser):
     """Asks for forecasts of one or several channels, near and far."""
 
+    kind: ClassVar[str] = "forecasting"
     weight = 2
 
     @task(3)
     def several(self) -> None:
         """Forecast several channels."""
-        self._forecast(self._series(), asked(self.rng))
+        self._forecast(self._series(), asked(self.rng, self.max_horizon))
 
     @task(1)
     def alone(self) -> None:
         """Forecast several channels, and one of them alone."""
-        readings, question = self._series(), asked(self.rng)
+        readings, question = self._series(), asked(self.rng, self.max_horizon)
         channel = self.rng.choice(sorted(readings))
         alone = self._forecast({channel: readings[channel]}, question)
         self.ask(

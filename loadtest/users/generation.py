@@ -1,5 +1,7 @@
 """Users with prompts."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.answers import GenerateAnswer
@@ -14,6 +16,7 @@ from loadtest.users.checked import CheckedUser
 class GenerationUser(CheckedUser):
     """Has texts continued, and asks again to check that the same seed gives the same text."""
 
+    kind: ClassVar[str] = "generation"
     weight = 2
 
     @task(4)

@@ -1,5 +1,7 @@
 """Users who send invalid requests."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.checks.problem import check_problem
@@ -10,6 +12,8 @@ from loadtest.users.session import Session
 
 class InvalidRequestUser(CheckedUser):
     """Sends requests that must be refused, and expects refusals that say what is wrong."""
+
+    needs: ClassVar[tuple[str, ...]] = tuple(INVALID_STEPS)
 
     @task(8)
     def invalid_request(self) -> None:

@@ -1,5 +1,7 @@
 """Users with chords."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.answers import ComposeAnswer
@@ -16,6 +18,8 @@ MAX_FRAMES = 64
 
 class MusicUser(CheckedUser):
     """Has pieces composed, and asks again to check that the same seed gives the same piece."""
+
+    needs: ClassVar[tuple[str, ...]] = MODELS
 
     @task
     def compose(self) -> None:

@@ -1,5 +1,7 @@
 """Users with whole reviews."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.answers import SentimentAnswer
@@ -17,6 +19,8 @@ MOVED = "order: a text in a list is not judged as it is alone"
 class SentimentUser(CheckedUser):
     """Asks for judgements of reviews, one by one or many at once."""
 
+    kind: ClassVar[str] = "sentiment"
+    has_sessions: ClassVar[bool] = True
     weight = 2
 
     @task(6)

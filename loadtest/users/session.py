@@ -17,12 +17,12 @@ NAME = "/sessions/{id}"
 TTL_SECONDS = 600
 DISTURBANCE = 0.2
 WITHOUT_NUMBER_SHARE = 0.1
-# Inputs that users never send otherwise.
+# Inputs that users of each kind never send otherwise.
 OTHER_INPUTS: dict[str, dict[str, Any]] = {
     "sentiment": {"text": "Something else."},
     "generation": {"text": "Something else."},
     "forecasting": {"horizon": 1, "quantiles": [0.3]},
-    "tagging-streaming": {"text": "Something else."},
+    "tagging": {"text": "Something else."},
 }
 
 
@@ -83,7 +83,7 @@ class Session:
         elif action == 2:
             self._conflict(self._next_step + self._user.rng.randint(1, 3), inputs)
         else:
-            self._conflict(self._next_step - 1, OTHER_INPUTS[self._model])
+            self._conflict(self._next_step - 1, OTHER_INPUTS[self._user.kind])
 
     def _conflict(self, number: int, inputs: dict[str, Any]) -> None:
         question = self._step_question(Problem, number, inputs, "out of order", 409)

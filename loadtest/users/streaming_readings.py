@@ -1,6 +1,6 @@
 """Users whose readings come from sensors, a few at a time."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from locust import task
 
@@ -21,13 +21,16 @@ MAX_PIECES = 10
 class StreamingReadingsUser(CheckedUser):
     """Feeds readings as they come, asks for forecasts now and then, and compares them with /forecast of the whole."""
 
+    kind: ClassVar[str] = "forecasting"
+    model: ClassVar[str] = "forecasting"
+    has_sessions: ClassVar[bool] = True
     weight = 3
 
     @task
     def measure(self) -> None:
         """Feed the readings of one sensor with a few channels."""
         readings = series(self.rng, self.rng.randint(1, MAX_CHANNELS), self.rng.randint(1, MAX_READINGS))
-        session = Session(self, "forecasting")
+        session = Session(self, self.model)
         so_far: Series = {channel: [] for channel in readings}
         for piece in cut_series(self.rng, readings, self.rng.randint(1, MAX_PIECES)):
             so_far = {channel: values + piece[channel] for channel, values in so_far.items()}
@@ -47,9 +50,9 @@ class StreamingReadingsUser(CheckedUser):
 
     def _forecast(self, session: Session, so_far: Series, inputs: dict[str, Any]) -> None:
         """Take a step that forecasts, and compare it with /forecast of all readings so far."""
-        question = asked(self.rng)
+        question = asked(self.rng, self.max_horizon)
         whole = self.ask(
-            post(ForecastAnswer, "/forecast", {"series": so_far, **question}),
+            post(ForecastAnswer, "/forecast", {"series": so_far, "model": self.model, **question}),
             lambda answer: check_forecast(answer.forecast, so_far, question),
         ).forecast
         session.step(

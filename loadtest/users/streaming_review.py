@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import accumulate
+from typing import ClassVar
 
 from locust import task
 
@@ -21,6 +22,9 @@ BLANKS = ("", "", "", " ", "\n  ", "\u200b ")
 class StreamingReviewUser(CheckedUser):
     """Feeds a review piece by piece, cut anywhere, and compares with the judgement of the whole."""
 
+    kind: ClassVar[str] = "sentiment"
+    model: ClassVar[str] = "sentiment"
+    has_sessions: ClassVar[bool] = True
     weight = 3
 
     @task
@@ -28,10 +32,10 @@ class StreamingReviewUser(CheckedUser):
         """Write one review."""
         text = self.rng.choice(BLANKS) + review(self.rng)
         whole = self.ask(
-            post(SentimentAnswer, "/sentiment", {"text": text, "model": "sentiment"}),
+            post(SentimentAnswer, "/sentiment", {"text": text, "model": self.model}),
             lambda answer: check_results(answer, 1),
         ).results[0]
-        session = Session(self, "sentiment")
+        session = Session(self, self.model)
         pieces = cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES))
         for piece, fed in zip(pieces, accumulate(pieces), strict=True):
             session.step(StepAnswer[Judgement], {"text": piece}, partial(_check, fed=fed, text=text, whole=whole))

@@ -1,5 +1,7 @@
 """Users whose words are tagged while being written."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.answers import StepAnswer, TaggedPiece
@@ -10,20 +12,23 @@ from loadtest.users.checked import CheckedUser
 from loadtest.users.session import Session
 from loadtest.users.tagging import tag_question
 
-MODEL = "tagging-streaming"
 MAX_PIECES = 8
 
 
 class StreamingTagsUser(CheckedUser):
     """Feeds a text piece by piece, cut anywhere, and compares with the tags of the whole."""
 
+    kind: ClassVar[str] = "tagging"
+    model: ClassVar[str] = "tagging-streaming"
+    has_sessions: ClassVar[bool] = True
+
     @task
     def write(self) -> None:
         """Write one text."""
         text = review(self.rng)
-        question = tag_question(text, MODEL, "streaming")
+        question = tag_question(text, self.model, "streaming")
         whole = self.ask(question, lambda answer: check_tagged(answer, [text])).results[0]
-        session, written = Session(self, MODEL), TaggedSoFar(whole)
+        session, written = Session(self, self.model), TaggedSoFar(whole)
         for piece in cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES)):
             written.add(session.step(StepAnswer[TaggedPiece], {"text": piece}, written.check))
         session.step(StepAnswer[TaggedPiece], {"end": True}, written.check_end)

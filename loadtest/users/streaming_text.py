@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import ClassVar
 
 from locust import task
 
@@ -23,6 +24,9 @@ STOPS: tuple[list[str], ...] = ([], [], ["\n"], ["e", "th"])
 class StreamingTextUser(CheckedUser):
     """Feeds a text piece by piece, has it continued in several steps, and compares with /generate."""
 
+    kind: ClassVar[str] = "generation"
+    model: ClassVar[str] = "generation"
+    has_sessions: ClassVar[bool] = True
     weight = 3
 
     @task(2)
@@ -30,7 +34,7 @@ class StreamingTextUser(CheckedUser):
         """Feed a prompt in pieces and continue it in parts. The text must be that of the whole prompt at once."""
         text, how = prompt(self.rng), self._sampling()
         whole = self._at_once(text, how)
-        session = Session(self, "generation")
+        session = Session(self, self.model)
         self._feed(session, text, whole if how["temperature"] == 0 else None)
         written = ""
         for part in self._parts(how):
@@ -43,7 +47,7 @@ class StreamingTextUser(CheckedUser):
     @task(1)
     def converse(self) -> None:
         """Take turns with the model. Each of its turns must be what /generate answers for the whole text so far."""
-        session = Session(self, "generation")
+        session = Session(self, self.model)
         text = ""
         for _ in range(self.rng.randint(1, MAX_TURNS)):
             line, how = prompt(self.rng, max_lines=1), sampling(self.rng, max_tokens=60)
@@ -54,7 +58,7 @@ class StreamingTextUser(CheckedUser):
 
     def _at_once(self, text: str, how: Sampling) -> str:
         """Return the text that /generate answers."""
-        question = post(GenerateAnswer, "/generate", {"prompt": text, **how})
+        question = post(GenerateAnswer, "/generate", {"prompt": text, "model": self.model, **how})
         return self.ask(question, lambda answer: check_continuation(answer, how, len(text))).text
 
     def _feed(self, session: Session, text: str, greedy: str | None = None) -> None:

@@ -1,5 +1,7 @@
 """Users with texts whose words are to be tagged."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.answers import TagAnswer
@@ -17,6 +19,8 @@ MOVED = "order: a text in a list is not tagged as it is alone"
 
 class TaggingUser(CheckedUser):
     """Has texts tagged, one by one or many at once."""
+
+    needs: ClassVar[tuple[str, ...]] = (WORDS, ENTITIES)
 
     @task(4)
     def one(self) -> None:

@@ -1,5 +1,7 @@
 """Users with captions."""
 
+from typing import ClassVar
+
 from locust import task
 
 from loadtest.answers import TranslateAnswer
@@ -17,6 +19,8 @@ MOVED = "order: a text in a list is not translated as it is alone"
 
 class TranslationUser(CheckedUser):
     """Has captions translated, one by one or many at once."""
+
+    needs: ClassVar[tuple[str, ...]] = tuple(f"translation-{to}" for to in LANGUAGES)
 
     @task(4)
     def one(self) -> None:

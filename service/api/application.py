@@ -49,6 +49,7 @@ from service.settings import Settings
 
 # A WebSocket, files, and the page of BentoML's port, which have no handlers here.
 _WITHOUT_HANDLERS = frozenset({STREAM, PLAYGROUND, PAGE, PAGE_FILES})
+_DECLARED = "declared in service/api/endpoints.py"
 
 
 class Application:
@@ -128,7 +129,18 @@ class Application:
         return MeasureMiddleware(QueryMiddleware(app), self._tally)
 
 
+def check_apis(paths: Collection[str]) -> None:
+    """Raise Unbound unless BentoML's APIs, at these paths, are exactly the declared questions."""
+    questions = {each.path: each for each in ENDPOINTS if each.is_left_to_bentoml and each.request is not None}
+    if missing := [each for path, each in questions.items() if path not in paths]:
+        raise Unbound(f"{_DECLARED}, but without a @bentoml.api in service/app.py: {listed(missing)}")
+    if undeclared := set(paths).difference(questions):
+        raise Unbound(f"with a @bentoml.api in service/app.py, but not {_DECLARED}: {', '.join(sorted(undeclared))}")
+
+
 def _check(bound: Collection[Endpoint]) -> None:
     """Raise Unbound unless exactly the declared endpoints have handlers."""
-    if wrong := set(ENDPOINTS).symmetric_difference(bound):
-        raise Unbound(listed(wrong))
+    if missing := set(ENDPOINTS).difference(bound):
+        raise Unbound(f"{_DECLARED}, but without a handler: {listed(missing)}")
+    if undeclared := set(bound).difference(ENDPOINTS):
+        raise Unbound(f"with a handler, but not {_DECLARED}: {listed(undeclared)}")

@@ -45,8 +45,8 @@ def event(name: str, data: bytes) -> bytes:
 
 
 def piece_event(piece: Piece) -> bytes:
-    """Return a piece as an event with its name."""
-    (name,) = piece
+    """Return a piece as an event that is named like its first field."""
+    name = next(iter(piece))
     return event(name, orjson.dumps(piece))
 
 

@@ -90,7 +90,10 @@ class QuestionRoutes:
 
 
 async def _event_bytes(events: AsyncGenerator[Piece | GenerateAnswer]) -> AsyncGenerator[bytes]:
-    """Yield server-sent events: `text` with each piece, then `done` with everything in the answer but its text."""
+    """Yield server-sent events: `text` with each piece, then `done` with everything in the answer but its text.
+
+    The first has the seed, too, with which a text that was cut off can be asked for again.
+    """
     async with aclosing(events):
         async for piece in events:
             if isinstance(piece, GenerateAnswer):

@@ -1,10 +1,10 @@
 """Images to describe, and the answers."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, FiniteFloat
+from pydantic import Discriminator, Field, FiniteFloat, Tag
 
-from service.forms.form import MAX_READING, BundleTag, Form, OneOrMany, Question, Seed, WithMessage
+from service.forms.form import MAX_READING, BundleTag, Form, Question, Seed, WithMessage, union_tag
 from service.forms.sampling_options import SamplingOptions
 
 MAX_PIXELS = 64  # of a row or a column
@@ -24,10 +24,27 @@ EncodedImage = Annotated[
 ]
 
 
+def _shape_of_image(value: Any) -> Any:  # noqa: ANN401  # whatever a client sent
+    if isinstance(value, str):
+        return union_tag("one")
+    return union_tag("list") if isinstance(value, list) and all(isinstance(row, list) for row in value) else None
+
+
+Image = Annotated[
+    Annotated[EncodedImage, Tag(union_tag("one"))] | Annotated[Pixels, Tag(union_tag("list"))],
+    Discriminator(
+        _shape_of_image,
+        custom_error_type="no_shape",
+        custom_error_message="an image is rows of pixels, or a file in base64 (in JavaScript `canvas.toDataURL()` or "
+        "`FileReader.readAsDataURL`)",
+    ),
+]
+
+
 class CaptionRequest(SamplingOptions, Question):
     """An image to describe."""
 
-    image: OneOrMany[EncodedImage, Pixels] = Field(
+    image: Image = Field(
         description="A PNG or JPEG file in base64 or as a data URL, or rows of pixels from 0 (paper) "
         "to the model's largest value (ink)",
         examples=[[[0, 0, 0, 16, 16, 0, 0, 0]] * 8],

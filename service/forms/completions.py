@@ -18,9 +18,9 @@ from service.forms.form import (
     INT64,
     MAX_TEXT_CHARACTERS,
     Form,
-    OneOrMany,
     Question,
     Seed,
+    TextOrList,
     always_sent,
     checked_total_length,
 )
@@ -30,7 +30,7 @@ from service.forms.sampling_options import MAX_TOKENS
 MAX_CHOICES = 64
 Prompt = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 Prompts = Annotated[
-    OneOrMany[Prompt, Annotated[list[Prompt], Field(min_length=1, max_length=MAX_CHOICES)]],
+    TextOrList[Prompt, Annotated[list[Prompt], Field(min_length=1, max_length=MAX_CHOICES)]],
     AfterValidator(checked_total_length),
 ]
 

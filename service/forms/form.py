@@ -36,15 +36,15 @@ def union_tag(name: str) -> Any:  # noqa: ANN401  pydantic takes numbers for tag
     return -1 - SHAPES.index(name)
 
 
-# The discriminator looks at what was sent, so that an error is about that shape only.
-OneOrMany = Annotated[
+# A discriminator looks at what was sent, so that an error is about that shape only.
+TextOrList = Annotated[
     Annotated[One, Tag(union_tag("one"))] | Annotated[Many, Tag(union_tag("list"))],
     Discriminator(
         lambda value: (
-            union_tag("list") if isinstance(value, list) else None if isinstance(value, dict) else union_tag("one")
+            union_tag("list") if isinstance(value, list) else union_tag("one") if isinstance(value, str) else None
         ),
         custom_error_type="no_shape",
-        custom_error_message="Input should be one, or a list of several",
+        custom_error_message="Input should be a text, or a list of texts",
     ),
 ]
 TextOrNumber = Annotated[
@@ -58,7 +58,6 @@ TextOrNumber = Annotated[
     ),
 ]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
-Reading = Annotated[FiniteFloat, Field(ge=-MAX_READING, le=MAX_READING)]
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,15 @@ class WithMessage:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         return custom_error_schema(handler(source), custom_error_type="with_message", custom_error_message=self.message)
 
+
+Reading = Annotated[
+    FiniteFloat,
+    Field(ge=-MAX_READING, le=MAX_READING),
+    WithMessage(
+        f"a reading is a number from {-MAX_READING:g} to {MAX_READING:g}; fill in one that is missing, for instance "
+        "with yesterday's at the same hour or with the session's own forecast"
+    ),
+]
 
 # Clients that are generated from the document would otherwise use 32 bits.
 INT64: JsonDict = {"format": "int64"}
@@ -118,6 +126,6 @@ def checked_total_length(text: str | list[str]) -> str | list[str]:
 
 
 TextOrTexts = Annotated[
-    OneOrMany[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]],
+    TextOrList[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]],
     AfterValidator(checked_total_length),
 ]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from service.forms.form import MAX_TEXT_CHARACTERS, BundleTag, Form, OneOrMany, Question, Seed, Text, requires_field
+from service.forms.form import MAX_TEXT_CHARACTERS, BundleTag, Form, Question, Seed, Text, TextOrList, requires_field
 from service.forms.sampling_options import MAX_TOKENS, SamplingOptions
 
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
@@ -14,7 +14,7 @@ class Sampling(SamplingOptions):
     """How a text is continued."""
 
     max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Maximum number of characters to generate")
-    stop: OneOrMany[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
+    stop: TextOrList[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
         [], description="Stop strings: the text ends before the first one that appears"
     )
 
@@ -28,7 +28,10 @@ class GenerateRequest(Sampling, Question):
     """A text to continue."""
 
     prompt: str = Field("", max_length=MAX_TEXT_CHARACTERS, examples=["ROMEO:"], description="Text to continue")
-    stream: bool = Field(False, description="Stream the text as server-sent events while it is generated")
+    stream: bool = Field(
+        False,
+        description="Stream the text as server-sent events while it is generated. The first has the `seed`, too",
+    )
 
 
 class Usage(Form):

@@ -103,9 +103,12 @@ def remove_key(path: Path, key_id: str) -> Key:
 
 
 def copy_keys(keys: Iterable[Key], path: Path) -> None:
-    """Write keys to another file. If it cannot be written, there is none: an older copy may hold removed keys."""
+    """Write keys to another file, which need not outlive the machine.
+
+    If it cannot be written, there is none: an older copy may hold removed keys.
+    """
     try:
-        _replace(path, "".join(f"{key.owner}:{key.key_id}:{key.digest.hex()}\n" for key in keys))
+        _replace(path, "".join(f"{key.owner}:{key.key_id}:{key.digest.hex()}\n" for key in keys), is_durable=False)
     except OSError:
         with suppress(OSError):
             path.unlink()
@@ -158,7 +161,7 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str, *, is_durable: bool = True) -> None:
     """Replace the file as a whole, readable by its owner, and by its group if that could read it before."""
     target = path.resolve()  # a link stays a link
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
@@ -166,8 +169,9 @@ def _replace(path: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(descriptor)
+            if is_durable:
+                file.flush()
+                os.fsync(descriptor)
         if target.exists():
             _copy_ownership(target, draft)
         draft.replace(target)

@@ -44,8 +44,8 @@ class Keys:
         Args:
             path: The file.
             clock: Monotonic seconds.
-            copy: Where the workers of a service keep what they have read. A worker that starts while the file cannot be
-                read as it is starts with the same keys as the others.
+            copy: Where the workers of a service keep what any of them has read last. It is what is valid while the file
+                cannot be read as it is, also for a worker that starts then, or that has not looked for a while.
 
         Raises:
             KeysUnusable: Neither can be read as it is.
@@ -61,9 +61,8 @@ class Keys:
         try:
             self._accept(read_keys(path), stamp)
         except KeysUnusable as error:
-            if copy is None or not copy.exists():
+            if not self._take_copy():
                 raise
-            self._keys = read_keys(copy)
             self._refuse(error, stamp, is_news=True)
 
     def find(self, token: bytes) -> Key | None:
@@ -93,6 +92,7 @@ class Keys:
         try:
             keys = read_keys(self._path)
         except KeysUnusable as error:
+            self._take_copy()
             self._refuse(error, stamp, is_news=stamp != self._refused)  # one change, one line in the log
             return
         self._accept(keys, stamp)
@@ -106,6 +106,16 @@ class Keys:
         if not keys:
             logger.warning("%s holds no API key any more, so every caller is refused", self._path)
         _warn_of_readers(self._path, stamp)
+
+    def _take_copy(self) -> bool:
+        """Take the keys that any worker has read last, in which those of this one may be revoked, if they are there."""
+        if self._copy is None:
+            return False
+        try:
+            self._keys = read_keys(self._copy)
+        except KeysUnusable:
+            return False
+        return True
 
     def _refuse(self, error: KeysUnusable, stamp: _Stamp | None, *, is_news: bool) -> None:
         if is_news:

@@ -7,11 +7,13 @@ allows, so that left is still left.
 
 import base64
 import re
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.Image import Transpose
 
 FORMATS = ("PNG", "JPEG")
 MAX_SIDE = 4096  # pixels; a long thin image is padded to a square
@@ -19,8 +21,17 @@ GREYS_OF_16_BITS = 257  # per grey of 8 bits
 LEAST_CONTRAST = 16.0  # of 255
 LEAST_INK = 0.15  # relative to the darkest pixel
 
-_DATA_URL = re.compile(r"\s*data:[^,]*;base64,", re.IGNORECASE)
+_DATA_URL = re.compile(r"\s*data:(?:[^,]*;base64,(?=\s*\S))?", re.IGNORECASE)
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
+_TURNS = {  # by EXIF orientation
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
 Pixels = NDArray[np.float32]
 
@@ -36,6 +47,8 @@ def from_base64(text: str) -> bytes:
         NoImage: It is not base64, and why.
     """
     prefix = _DATA_URL.match(text)
+    if prefix and prefix[0].endswith(":"):
+        raise NoImage("the data URL is empty or not in base64")
     code = "".join(text[prefix.end() if prefix else 0 :].split()).rstrip("=")
     if wrong := _NOT_BASE64.search(code):
         raise NoImage(f"the image is not base64, which has no character {wrong[0]!r}")
@@ -50,38 +63,53 @@ def read_image(content: bytes, size: int, largest: float) -> Pixels:
     Raises:
         NoImage: It is not a PNG or JPEG file, or is damaged, too large or blank.
     """
-    ink = _ink(_grey(content))
+    ink = _ink(content)
     window = _window(ink)
     small = Image.fromarray(window).resize((size, size), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float32) * np.float32(largest)
 
 
-def _grey(content: bytes) -> Pixels:
-    """Return the brightness, from 0 to 255, with white paper where the image is transparent."""
+def _ink(content: bytes) -> Pixels:
+    """Return how much each pixel differs from paper, from 0 to 1."""
+    for shades in _shades(content):
+        border = np.concatenate([shades[0], shades[-1], shades[:, 0], shades[:, -1]])
+        contrast = np.abs(shades - np.median(border))
+        darkest = contrast.max()
+        if darkest >= LEAST_CONTRAST:
+            return np.asarray(contrast / darkest, dtype=np.float32)
+    raise NoImage("the image is blank")
+
+
+def _shades(content: bytes) -> Iterator[Pixels]:
+    """Yield the brightness on white paper, from 0 to 255, then the opacity, which shows white ink on no paper."""
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             if max(image.size) > MAX_SIDE:
                 raise NoImage(f"an image may be {MAX_SIDE} pixels wide and high, not {image.width} x {image.height}")
+            upright = _upright(image)
             if image.mode.startswith("I"):  # 16 bits: Pillow would turn all greys but the darkest into white
-                return np.asarray(image, dtype=np.float32) / np.float32(GREYS_OF_16_BITS)
-            opaque = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+                yield np.asarray(upright, dtype=np.float32) / np.float32(GREYS_OF_16_BITS)
+                return
+            colours = upright.convert("RGBA")
     except UnidentifiedImageError:
         raise NoImage(f"the image is not a {' or '.join(FORMATS)} file") from None
     except NoImage:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise NoImage(f"the image cannot be read: {error}") from None
-    return np.asarray(opaque.convert("L"), dtype=np.float32)
+    opaque = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
+    yield np.asarray(opaque.convert("L"), dtype=np.float32)
+    yield np.asarray(colours.getchannel("A"), dtype=np.float32)
 
 
-def _ink(grey: Pixels) -> Pixels:
-    """Return how much each pixel differs from paper, from 0 to 1."""
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    contrast = np.abs(grey - np.median(border))
-    darkest = contrast.max()
-    if darkest < LEAST_CONTRAST:
-        raise NoImage("the image is blank")
-    return np.asarray(contrast / darkest, dtype=np.float32)
+def _upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF data says. Damaged data says nothing."""
+    image.load()  # in a PNG file, EXIF data may follow the pixels
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (OSError, SyntaxError, ValueError):
+        return image
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
 def _window(ink: Pixels) -> Pixels:

@@ -3,6 +3,8 @@
 Pure. A bundle's tokenizer splits texts and knows the frequent words; its manifest lists the characters.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from service.media.characters import seen_characters, without_format_characters
+
 UNKNOWN_ID = 0
 OUTSIDE = "O"
+
+_VARIATION_SELECTOR = re.compile("[\ufe00-\ufe0f]")
 
 Ids = NDArray[np.int64]
 
@@ -26,13 +32,37 @@ class WordReader:
         self._ids: dict[str, int] = self._tokenizer.get_vocab()
 
     def word_spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where each word of a text begins and ends."""
+        """Return where each word of a text begins and ends.
+
+        The tokenizer does not see format characters, and reads what is one character on the screen as one.
+        """
+        if text.isascii():
+            return self._word_spans(text)
+        seen = seen_characters(text)
+        as_seen = "".join(_first_composed(text[start:end]) for start, end in seen)
+        return [(seen[first][0], seen[end - 1][1]) for first, end in self._word_spans(as_seen)]
+
+    def _word_spans(self, text: str) -> list[tuple[int, int]]:
         return [span for _, span in self._tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
     def ids(self, words: Sequence[str]) -> Ids:
         """Return the id of each word, int64 (T,)."""
         normalize = self._tokenizer.normalizer.normalize_str
         return np.array([self._ids.get(normalize(word), UNKNOWN_ID) for word in words], dtype=np.int64)
+
+
+def _first_composed(character: str) -> str:
+    return character if len(character) == 1 else unicodedata.normalize("NFC", character)[0]
+
+
+def spelling(word: str) -> str:
+    """Return a word as it is looked up: composed (NFC), without format characters and variation selectors.
+
+    A word of nothing else stays as it is.
+    """
+    if word.isascii():
+        return word
+    return unicodedata.normalize("NFC", _VARIATION_SELECTOR.sub("", without_format_characters(word))) or word
 
 
 class CharacterVocabulary:

@@ -67,7 +67,7 @@ class Body(NamedTuple):
         digest: Digest of the decoded inputs of the last step, 16 bytes; zeros before the first.
         answer: JSON of the outputs of the last step; b"" if they are too large to keep.
         before: The state before the last step, kept only if its answer is not, to compute that again.
-        inputs: All inputs so far, as `service.record.replay` reads them; None if they are not kept.
+        inputs: Inputs that have advanced it, as `service.record.replay` reads them; None if they are not kept.
         checkpoints: The saved states, each as its name and the step that saved it: `name~12`.
         request_digest: Hexadecimal digest of the request that an idempotency key came with; "" without a key.
         idle_seconds: How long the session may be idle; 0 if its record's time to live tells (`service.record.expiry`).

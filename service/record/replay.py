@@ -1,5 +1,7 @@
 """The inputs that a session keeps on request, so that another bundle version can reread them all. Pure.
 
+Only steps that advance the session are kept, each with those of its inputs that its next state depends on.
+
 JSON lines: {"step": 3, "inputs": {...}}, plus a "secret" if the step was taken by the session that this one was forked
 from. Secret and step number seed the sampling, so a replay on the same version gives the same state.
 """
@@ -15,7 +17,7 @@ class KeptStep(NamedTuple):
 
     Attributes:
         step: Its number.
-        inputs: What the client sent.
+        inputs: What the client sent, as far as it advances the session.
         secret: Hexadecimal secret of the session that took the step, if that was another one.
     """
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 
-from service.errors import CheckpointUnknown, VersionUnknown
+from service.errors import CheckpointUnknown, VersionLeft
 from service.record.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
 from service.record.checkpoint_ids import checkpoint_entry, checkpoint_id, checkpoint_name
 from service.sessions.live_session import LiveSession
@@ -31,7 +31,7 @@ class Checkpoints:
 
         Raises:
             CheckpointUnknown: The session has none of that name, or it is damaged or lost.
-            VersionUnknown: It was saved on another version than the session's current one.
+            VersionLeft: It was saved on another version than the session's current one.
         """
         record = None
         for _ in range(MAX_ATTEMPTS):
@@ -45,7 +45,10 @@ class Checkpoints:
         if record is None:
             raise CheckpointUnknown(f"checkpoint {name!r} is damaged or lost")
         if record.bundle != loaded.record.bundle:
-            raise VersionUnknown(f"checkpoint {name!r} was saved on {record.bundle}; the session has left that version")
+            raise VersionLeft(
+                f"checkpoint {name!r} was saved on {record.bundle}, which the session has left for "
+                f"{loaded.record.bundle}: migrate back to {record.bundle} first"
+            )
         try:
             return loaded, decode(record.body)
         except BodyUnreadable as error:

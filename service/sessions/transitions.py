@@ -173,11 +173,16 @@ class Transitions:
 async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:
     """Return the state after all inputs that a session has kept."""
     if body.inputs is None:
-        raise NotMigratable("the session keeps no inputs to replay (`keep_inputs`), or they outgrew the limit")
+        raise NotMigratable(
+            "the session keeps no inputs to replay: it was not created with `keep_inputs`, or they outgrew "
+            "UNROLLED_MAX_KEPT_INPUT_BYTES"
+        )
     state = model.initial_state()
     try:
         for kept in kept_steps(body.inputs):
-            state = await _taken(model, state, kept.inputs, derived_seed(kept.secret or body.secret.hex(), kept.step))
+            # Earlier versions also kept what does not advance a session.
+            if inputs := model.advancing(kept.inputs):
+                state = await _taken(model, state, inputs, derived_seed(kept.secret or body.secret.hex(), kept.step))
     except ServiceError as error:
         if error.retry_after_seconds is not None:  # not the inputs' fault: the queue is full, for instance
             raise

@@ -38,14 +38,16 @@ class Outage:
         if now < self._logged_at + QUIET_SECONDS:
             return
         has_others = self._num_suppressed > is_request
-        number = f" ({self._num_suppressed} requests refused since the last line)" if has_others else ""
+        requests = "1 request" if self._num_suppressed == 1 else f"{self._num_suppressed} requests"
+        number = f" ({requests} refused since the last line)" if has_others else ""
         logger.error("the session store cannot be used: %s%s", error, number)
         self._num_suppressed, self._logged_at = 0, now
 
     def answer(self) -> None:
         """Note that a call was answered."""
         if self._failed_at is not None and self._clock() >= self._failed_at + QUIET_SECONDS:
-            number = f"; {self._num_suppressed} more requests were refused" if self._num_suppressed else ""
+            more = "1 more request was" if self._num_suppressed == 1 else f"{self._num_suppressed} more requests were"
+            number = f"; {more} refused" if self._num_suppressed else ""
             logger.warning("the session store can be used again%s", number)
             self._num_suppressed, self._logged_at, self._failed_at = 0, float("-inf"), None
 

@@ -122,8 +122,8 @@ class StepRules:
         body = turn.body
         is_kept = 0 < len(turn.outputs) <= MAX_KEPT_ANSWER_BYTES
         inputs = body.inputs
-        if inputs is not None:
-            inputs = appended(inputs, turn.step, _given(turn), self._settings.max_kept_input_bytes)
+        if inputs is not None and (advancing := _advancing(turn)):
+            inputs = appended(inputs, turn.step, advancing, self._settings.max_kept_input_bytes)
         return Body(
             created_at=body.created_at,
             secret=body.secret,
@@ -198,7 +198,9 @@ def readable(record: Record, now: float) -> Body:
         ) from error
 
 
-def _given(turn: Turn) -> dict[str, Any]:
-    """Return the inputs that the client sent, in JSON form."""
+def _advancing(turn: Turn) -> dict[str, Any]:
+    """Return those of the client's inputs that advance the session, in JSON form."""
     ask = turn.ask
-    return ask.inputs or {} if ask.values is None else {tensor_model(turn.model).tensors_name: ask.values.tolist()}
+    if ask.values is not None:
+        return {tensor_model(turn.model).tensors_name: ask.values.tolist()}
+    return turn.model.advancing(ask.inputs or {})

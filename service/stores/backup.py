@@ -8,19 +8,30 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import lmdb
 
 from service.stores.connect import lmdb_directory
+from service.stores.limits import Limits
 from service.stores.lmdb.boot import FILE, OPENING, USERS, Boot, Users, boot_id, sync_directory, write_boot
 from service.stores.lmdb.check import check_structure
 from service.stores.lmdb.environment import MAX_READERS
 from service.stores.lmdb.identity import DATA
+from service.stores.lmdb.overdue import count_overdue
 from service.stores.lmdb.store import MAP_BYTES
+from service.stores.lmdb.tables import NUM_TABLES, Tables
 
 
 class BackupRefused(Exception):
     """A store cannot be copied from its source or to its destination; nothing was changed."""
+
+
+class Sessions(NamedTuple):
+    """How many live sessions a store has, and how many of them have expired."""
+
+    num_live: int
+    num_expired: int
 
 
 def backup(url: str, destination: Path) -> int:
@@ -76,13 +87,31 @@ def restore(source: Path, url: str) -> int:
             return _finish(destination)
 
 
+def count_sessions(url: str, now: int) -> Sessions:
+    """Count the sessions of a store.
+
+    Args:
+        url: The store's URL, `lmdb://...`.
+        now: Wall-clock seconds since 1970.
+    """
+    with _opened(_directory(url), max_dbs=NUM_TABLES) as environment:
+        tables = Tables(environment, Limits())
+        with environment.begin() as txn:
+            return Sessions(tables.count(txn).num_live, count_overdue(tables, txn, now))
+
+
+def _opened(directory: Path, max_dbs: int = 0) -> lmdb.Environment:
+    """Open a store that may be in use, to read it."""
+    return lmdb.open(
+        str(directory), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES, max_dbs=max_dbs
+    )
+
+
 def _copy_used(source: Path, destination: Path) -> None:
     """Copy the file of a store that may be in use."""
     file = os.open(destination / DATA, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with lmdb.open(
-            str(source), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES
-        ) as environment:
+        with _opened(source) as environment:
             # Not a compacting copy: with LMDB 0.9.36 that crashes on a store that is being written.
             environment.copyfd(file, compact=False)
     except lmdb.Error as error:

@@ -22,6 +22,7 @@ from service.tasks.task import Items, TensorModel, check_alone, validated
 Readings = NDArray[np.float64]
 
 TENSOR_CHANNEL = "x"  # the channel of a session whose first step is in tensors
+_QUESTION = {"horizon", "quantiles"}  # fields of a step that only ask
 
 
 class ForecastingModel(TensorModel[ReadingsStep]):
@@ -52,6 +53,9 @@ class ForecastingModel(TensorModel[ReadingsStep]):
 
     def initial_state(self) -> SequenceState:
         return SequenceState()
+
+    def advancing(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in inputs.items() if name not in _QUESTION and value is not None}
 
     def read_tensors(self, inputs: dict[str, Any]) -> Array:
         check_alone(inputs, "x")

@@ -87,7 +87,9 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
         if len(unknown):
             start, end = tokens.spans[unknown[0]]
             raise InvalidInput(
-                f"character {text[start:end]!r} at position {start} is not one the model knows", location
+                f"character {text[start:end]!r} at position {start} is not one the model knows "
+                "(GET /models lists them as `task.characters`)",
+                location,
             )
         return tokens.ids
 

@@ -29,7 +29,7 @@ from service.forms.tagging import (
     check_num_words,
 )
 from service.media.text import check_words, split_unfinished
-from service.media.words import CharacterVocabulary, WordReader, entities
+from service.media.words import CharacterVocabulary, WordReader, entities, spelling
 from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.character_encoder import CharacterEncoder, Features
 from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions
@@ -49,7 +49,7 @@ LARGE_BYTES = MANY_WORDS * WORD_BYTES  # an answer that takes less is little
 # One for all tokens, and one for all entities: the set takes twice as much as all else of them.
 _FIELDS, _ENTITY_FIELDS = set(TaggedToken.model_fields), set(TaggedEntity.model_fields)
 
-Vectors = Mapping[str, Features]  # of words, by their characters
+Vectors = Mapping[str, Features]  # of words, by their spelling
 
 
 class Words(NamedTuple):
@@ -101,7 +101,7 @@ class TaggingModel(ServedModel):
     async def _tag(self, texts: Sequence[Words]) -> list[Tagged]:
         self.engine.check_rows(len(texts) * self.num_rows_of_text)
         # All texts at once, or each would have its own words waiting in the engine.
-        vectors = await self._characters.vectors(word for text in texts for word in text.words)
+        vectors = await self._characters.vectors(spelling(word) for text in texts for word in text.words)
         size = WORK_OF_WORD * sum(len(text.words) for text in texts)
         inputs = await off_loop(size, lambda: [self._inputs(text.words, vectors) for text in texts])
         logits = await together(self._logits(each, len(text.words)) for each, text in zip(inputs, texts, strict=True))
@@ -126,7 +126,8 @@ class TaggingModel(ServedModel):
 
     def _inputs(self, words: Sequence[str], vectors: Vectors) -> Inputs:
         """Return words as the first stage over words reads them."""
-        return {"x": self._reader.ids(words), "characters": np.stack([vectors[word] for word in words])}
+        spellings = list(map(spelling, words))
+        return {"x": self._reader.ids(spellings), "characters": np.stack([vectors[word] for word in spellings])}
 
     def _tagged(self, text: Words, logits: Features) -> Tagged:
         tokens = self._judge(text, logits)
@@ -216,7 +217,7 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         """Tag the next words of a sequence."""
         if not words:
             return state, []
-        vectors = await self._characters.vectors(words)
+        vectors = await self._characters.vectors(map(spelling, words))
         inputs = await off_loop(WORK_OF_WORD * len(words), lambda: self._inputs(words, vectors))
         advance = await self.engine.advance(ITEM_STAGE, state.row, inputs, len(words), keep=["logits"])
         tagged = await off_loop(WORK_OF_WORD * len(words), lambda: self._judge(Words(words), advance.outputs["logits"]))

@@ -113,6 +113,13 @@ class SequenceModel(ServedModel, Generic[StepInputs]):
         """Return the state of a sequence that has read nothing: one row, unless a model overrides this."""
         return SequenceState((self.layout.initial,), SINGLE_ROW)
 
+    def advancing(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return those of a step's inputs, in JSON form, that its state after the step depends on.
+
+        All of them, unless a model overrides this; {} if the step does not change the state.
+        """
+        return inputs
+
     def _input_names(self) -> list[str]:
         """Return the names of the fields that a step may have."""
         return list(self.inputs_form.model_fields)

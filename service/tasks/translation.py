@@ -18,6 +18,7 @@ from service.engine.state import Inputs
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
+from service.media.characters import without_format_characters
 from service.media.text import PieceReader
 from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
 from service.tasks.task import ServedModel
@@ -90,7 +91,7 @@ class TranslationModel(ServedModel):
 
     def _read(self, text: str, location: Location) -> Ids:
         """Return the pieces of a text."""
-        ids = self._reader.read(text.lower())
+        ids = self._reader.read(without_format_characters(text).lower())
         if not len(ids):
             raise InvalidInput("the text holds nothing to translate", location)
         if len(ids) > max(self._sizes):

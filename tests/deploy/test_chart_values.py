@@ -31,6 +31,7 @@ FREE = {"settings", "resources", "affinity", "annotations", "labels", "podAnnota
         ("redis", ["store.url=lmdb:///var/lib/unrolled"], "redis:// or rediss:// only"),
         ("redis", ["store.url=memory://"], "redis:// or rediss:// only"),
         ("redis", ["keys.secret=a"], "set one of the two"),
+        ("redis", ["exportKey.formerKey=former"], "exportKey.secret: name that, too"),
         ("redis", ["ingress.enabled=true"], "ingress.host"),
         ("redis", ["networkPolicy.enabled=true", "networkPolicy.from=null"], "networkPolicy.from"),
         ("redis", ["autoscaling.enabled=true", "autoscaling.minReplicas=11"], "is over autoscaling.maxReplicas"),

@@ -11,6 +11,13 @@ from service.questions import Questions
 from service.steps.answer_room import AnswerRoom
 
 ROUTES = "import service.app; print(*(api.route for api in service.app.RNNService.apis.values()))"
+RATE = """
+from dataclasses import replace
+from service.api import application, endpoints
+application.ENDPOINTS = (*endpoints.ENDPOINTS, replace(endpoints.TAG, path="/rate"))
+import service.app
+service.app._service.inner.before_workers()
+"""
 PATHS = "import service.app; print(*service.app._service.openapi_spec.asdict()['paths'])"
 
 
@@ -26,3 +33,11 @@ def test_bentomls_port_takes_the_questions_that_the_second_port_takes() -> None:
 
 def test_all_that_bentoml_serves_is_in_the_document() -> None:
     assert printed(PATHS) <= set(openapi_document(needs_key=False)["paths"])
+
+
+def test_the_service_does_not_start_with_a_question_that_bentomls_port_would_not_know() -> None:
+    done = subprocess.run([sys.executable, "-c", RATE], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "unrolled: declared in service/api/endpoints.py, but without a @bentoml.api in service/app.py: POST /rate"
+    )

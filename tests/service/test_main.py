@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
+from service.record.ids import new_session_id
 from service.settings import SessionSettings
-from service.stores.base import Record, Swap
+from service.stores.base import CHECKPOINT, Record, Swap
 from service.stores.connect import open_store
 
 RECORD = Record("s" * 22, "ada", "sentiment:1f", 3, 1000, 60, body=b"state")
@@ -40,6 +42,25 @@ async def test_what_was_backed_up_can_be_restored(settings: SessionSettings, tmp
     (tmp_path / "store").rename(tmp_path / "lost")
     main(["restore", str(tmp_path / "copy")])
     assert await stored(settings) == RECORD
+
+
+@pytest.mark.anyio
+async def test_a_restore_says_how_many_sessions_have_expired_since(
+    settings: SessionSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = int(time.time())
+    store = open_store(settings)
+    used = [*[now - 7200] * 150, *[now] * 3]
+    records = [
+        RECORD._replace(session_id=new_session_id(now), used_at=used_at, ttl_seconds=3600, ended=ended)
+        for used_at, ended in [*((each, "") for each in used), (now - 7200, "ended"), (now - 7200, CHECKPOINT)]
+    ]
+    assert all(await store.swap([Swap(record, None) for record in records]))
+    await store.close()
+    main(["backup", str(tmp_path / "copy")])
+    (tmp_path / "store").rename(tmp_path / "lost")
+    main(["restore", str(tmp_path / "copy")])
+    assert "\n150 of its 153 sessions have expired by now\n" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("settings")

@@ -14,8 +14,8 @@ from service.bundle.manifest import Bundle, read_bundle
 from service.catalog import Catalog
 from service.concurrency.open_answers import OpenAnswers
 from service.concurrency.waiting import together
-from service.errors import DeadlineExceeded, ModelUnknown, TooLarge
-from service.forms.generation import GenerateRequest
+from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, TooLarge
+from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.sentiment import Sentiment, SentimentRequest
 from service.metrics import Metrics
 from service.questions import Questions
@@ -114,6 +114,26 @@ async def test_a_question_that_the_queue_never_takes_is_too_large() -> None:
         with pytest.raises(TooLarge):
             await questions.judge_sentiment(SentimentRequest(text=["A fine film."] * (most + 1), model=name))
     await models.stop()
+
+
+async def test_a_stream_that_is_cut_off_can_be_asked_for_again(questions: Questions) -> None:
+    events = [event async for event in await questions.stream(GenerateRequest(prompt="A", stream=True))]
+    first, *pieces, end = events
+    assert isinstance(first, dict)
+    assert isinstance(end, GenerateAnswer)
+    assert list(first) == ["text", "seed"]
+    assert all(list(piece) == ["text"] for piece in pieces)
+    again = await questions.generate(GenerateRequest(prompt="A", seed=first["seed"]))
+    assert again == end
+    assert pieces
+
+
+async def test_a_character_that_is_not_known_is_told_with_where_the_known_ones_are(questions: Questions) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await questions.generate(GenerateRequest(prompt="At 2"))
+    assert str(refused.value) == (
+        "prompt: character '2' at position 3 is not one the model knows (GET /models lists them as `task.characters`)"
+    )
 
 
 async def test_a_stream_has_the_deadline_of_all_answers(questions: Questions) -> None:

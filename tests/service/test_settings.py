@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from service.process.preflight import CannotStart, checked_settings
+from service.record.blob import seal, unseal
 from service.settings import (
     CONSUMERS,
     MAX_STORE_BYTES,
@@ -31,6 +32,12 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 def test_a_misspelt_setting_is_an_error_that_names_it() -> None:
     with pytest.raises(SettingUnknown, match=r"unknown settings UNROLLED_PROT \(did you mean UNROLLED_PORT\?\)"):
         refuse_unknown_variables({"UNROLLED_PROT": "3000", "PATH": "/bin"})
+
+
+@pytest.mark.parametrize("name", ["UNROLLED_XYZ", "UNROLLED_FOO", "UNROLLED_BATCHING", "UNROLLED_"])
+def test_a_setting_that_is_like_no_other_has_no_suggestion(name: str) -> None:
+    with pytest.raises(SettingUnknown, match=f"^unknown settings {name}; docs"):
+        refuse_unknown_variables({name: "1"})
 
 
 def test_known_settings_and_foreign_variables_pass() -> None:
@@ -204,11 +211,46 @@ def test_blanks_around_an_export_key_do_not_make_it_long(monkeypatch: pytest.Mon
 
 def test_former_export_keys_are_listed_and_none_may_be_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", f"{'a' * 32}, {'b' * 40},")
-    assert ExportSettings().former_keys == (b"a" * 32, b"b" * 40)
+    assert {b"a" * 32, b"b" * 40} <= set(ExportSettings().former_keys)
+    assert {key.strip() for key in ExportSettings().former_keys} == {b"a" * 32, b"b" * 40}
     monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", f"{'a' * 32},hunter2")
     with pytest.raises(ValidationError, match="a key has fewer than 32 characters") as refusal:
         ExportSettings()
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("signed", ["{}", "{}\n", " {}", "{}\r\n"])
+@pytest.mark.parametrize("listed", ["{}", "{},{other}", "{other},{}", "{other}\n,{},"])
+def test_an_export_key_with_blanks_around_it_can_become_a_former_one(
+    monkeypatch: pytest.MonkeyPatch, signed: str, listed: str
+) -> None:
+    key = signed.format("k" * 32)
+    monkeypatch.setenv("UNROLLED_EXPORT_KEY", key)
+    sealed = seal(ExportSettings().signing_key, b"state", "sum:0")
+    monkeypatch.setenv("UNROLLED_EXPORT_KEY", "n" * 32)
+    monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", listed.format(key, other="o" * 32))
+    settings = ExportSettings()
+    assert unseal(settings.signing_key, sealed, settings.former_keys).payload == b"state"
+
+
+@pytest.mark.parametrize("signed", [b"k" * 32, b"k" * 32 + b"\n"])
+@pytest.mark.parametrize("listed", ["{}", "{}\n", "{other}, {}", "{other}, {}\n", "{},\n{other}"])
+def test_a_former_export_key_may_lose_the_newline_of_its_file_in_a_list_or_be_given_one(
+    signed: bytes, listed: str
+) -> None:
+    sealed = seal(signed, b"state", "sum:0")
+    former = ExportSettings(former_export_keys=SecretStr(listed.format("k" * 32, other="o" * 32))).former_keys
+    assert unseal(b"n" * 32, sealed, former).payload == b"state"
+
+
+def test_there_may_be_a_few_former_export_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [letter * 32 for letter in "abcde"]
+    monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", ",".join(keys[:4]))
+    assert ExportSettings().former_keys
+    monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", ",".join(keys))
+    with pytest.raises(CannotStart) as refusal:
+        checked_settings()
+    assert str(refusal.value) == "UNROLLED_FORMER_EXPORT_KEYS: 5 keys; at most 4 are checked: drop the oldest"
 
 
 def test_an_export_key_signs_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arguments import option
 from training.data.interval import Interval, infer, plural
 from training.data.own_rows import (
     INFERRED,
@@ -32,6 +33,7 @@ from training.data.source import BrokenLineError, DataError
 from training.data.table import Table
 
 SMALLEST_SHARE_OF_A_STEP = 0.02  # clocks drift
+MOST_NAMED = 10  # columns in an advice
 SKIPPED = "; where clocks were put forward, name their zone: --zone Europe/Berlin, for instance"
 
 Gaps = Literal["refuse", "interpolate", "zero", "ignore"]
@@ -191,6 +193,13 @@ def _check_constant(rows: Sequence[Row], names: tuple[str, ...], table: NDArray[
         return
     there = known[constant[0]]
     what = f"every reading of {constant[0]!r} is {there[0]:g}" if len(there) else f"{constant[0]!r} has no readings"
-    others = [word for name in names if name not in constant for word in ("--target", name)]
-    way_out = f"; name the other columns: {shlex.join(others)}" if others else ""
+    others = [name for name in names if name not in constant]
+    way_out = f"; name the other columns: {_targets(others)}" if others else ""
     raise BrokenLineError(path, rows[0].line, f"{what}, to line {rows[-1].line}: nothing to forecast{way_out}")
+
+
+def _targets(names: Sequence[str]) -> str:
+    """Return options that name columns, of many only the first."""
+    words = itertools.chain.from_iterable(option("--target", name) for name in names[:MOST_NAMED])
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return shlex.join(words) + more

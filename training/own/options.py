@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from training.arguments import encoding
+from training.arguments import encoding, option
 from training.data.own_characters import UTF_8
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -42,5 +42,5 @@ def typed(known: Options, options: argparse.Namespace) -> list[str]:
         if value == arguments.get("default"):
             continue
         for each in value if isinstance(value, list) else [value]:
-            words += [flag, each.name if isinstance(each, Path) else str(each)]
+            words += option(flag, each.name if isinstance(each, Path) else str(each))
     return words

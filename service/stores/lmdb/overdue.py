@@ -53,6 +53,17 @@ def swept(tables: Tables, txn: Transaction[bytes], now: int, limit: int, after: 
     return Sweep(tables.first(txn, overdue, limit), stale, last)
 
 
+def count_overdue(tables: Tables, txn: Transaction[bytes], now: int) -> int:
+    """Count the live records that are overdue."""
+    num_overdue, last = 0, None
+    while True:
+        sweep = swept(tables, txn, now, SWEPT_ENTRIES, last)
+        num_overdue += sum(not record.ended for record in sweep.overdue)
+        last = sweep.last
+        if last is None:
+            return num_overdue
+
+
 def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, limit: int) -> list[Record]:
     """Return an owner's overdue live records. Looks at this minute and the last; sweeps handle earlier ones."""
     minute = now // SECONDS_PER_MINUTE

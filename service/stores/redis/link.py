@@ -9,6 +9,7 @@ they are used.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -129,7 +130,7 @@ def address_of(url: str) -> str:
         ValueError: The URL cannot be parsed. The message leaves it out, since it may hold a password.
     """
     try:
-        _check_port(url)
+        _check_authority(url)
         options = parse_url(url)
         if unknown := sorted(name for name in options if name not in _OPTIONS and not name.startswith("ssl_")):
             raise ValueError(f"there is no option {unknown[0]!r}")
@@ -142,14 +143,20 @@ def address_of(url: str) -> str:
     return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
 
 
-def _check_port(url: str) -> None:
-    """Raise ValueError if the port is none, without quoting it: it may be the beginning of a password."""
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError(
-            "its port is not a number; in a user name or a password, write #, /, ? and @ as %23, %2F, %3F and %40"
-        ) from None
+def _check_authority(url: str) -> None:
+    """Raise ValueError if no host and port can be read, without quoting them: they may be the beginning of a password.
+
+    A password such as 12#3 would be taken for a port, and end with an @ that follows it.
+    """
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        _ = parts.port  # reading it checks it
+        if "@" not in parts.path + parts.query + parts.fragment:
+            return
+    raise ValueError(
+        "it is not of the form redis://user:password@host:port/db, with one host and a port up to 65535; in a user "
+        "name or a password, write #, /, ? and @ as %23, %2F, %3F and %40, and in an option, @ as %40"
+    )
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:

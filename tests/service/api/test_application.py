@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message
 
-from service.api.application import Application
+from service.api.application import Application, check_apis
 from service.api.body_reader import MAX_PARTS
 from service.api.endpoint import Endpoint
 from service.api.endpoints import (
@@ -19,6 +19,7 @@ from service.api.endpoints import (
     OPEN_SESSION,
     PAGE,
     PAGE_FILES,
+    QUESTIONS,
     SHOW_SERVED_MODEL,
     STREAM,
     TAKE_STEP,
@@ -193,7 +194,7 @@ async def test_a_worker_does_not_start_where_nothing_answers_what_is_declared(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.api.application.ENDPOINTS", (*ENDPOINTS, Endpoint("GET", "/more")))
-    with pytest.raises(Unbound, match=r"^GET /more$"):
+    with pytest.raises(Unbound, match=r"^declared in service/api/endpoints.py, but without a handler: GET /more$"):
         put_together(process)
 
 
@@ -201,7 +202,7 @@ async def test_a_worker_does_not_start_where_something_answers_what_is_not_decla
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.api.application.ENDPOINTS", set(ENDPOINTS) - {LIVEZ})
-    with pytest.raises(Unbound, match=r"^GET /livez$"):
+    with pytest.raises(Unbound, match=r"^with a handler, but not declared in service/api/endpoints.py: GET /livez$"):
         put_together(process)
 
 
@@ -211,3 +212,12 @@ async def test_a_worker_does_not_start_where_two_answer_the_same(
     monkeypatch.setattr("service.api.models.ModelRoutes.handlers", lambda _: {LIVEZ: None})
     with pytest.raises(Unbound, match=r"^answered twice: GET /livez$"):
         put_together(process)
+
+
+def test_bentoml_has_an_api_for_each_declared_question_and_for_nothing_else() -> None:
+    paths = {each.path for each in ENDPOINTS if each.is_left_to_bentoml and each.tag == QUESTIONS}
+    check_apis(paths)
+    with pytest.raises(Unbound, match=r"^declared in .*, but without a @bentoml.api in service/app.py: POST /tag$"):
+        check_apis(paths - {"/tag"})
+    with pytest.raises(Unbound, match=r"^with a @bentoml.api in service/app.py, but not declared in .*: /rate$"):
+        check_apis(paths | {"/rate"})

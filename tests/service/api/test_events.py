@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST
-from service.api.events import EventStream, event
+from service.api.events import EventStream, event, piece_event
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
 from service.engine.state import Array
@@ -23,6 +23,10 @@ from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 NUM_TOKENS = 90  # at least three runs
+
+
+def test_a_piece_is_named_like_its_first_field() -> None:
+    assert piece_event({"text": "a", "seed": 3}) == b'event: text\ndata: {"text":"a","seed":3}\n\n'
 
 
 @pytest.fixture

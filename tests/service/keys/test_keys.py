@@ -11,9 +11,10 @@ from typing import Never
 import pytest
 
 from service.keys.key_file import KeysUnusable, add_key, read_keys, remove_key
-from service.keys.keys import Keys, open_keys
+from service.keys.keys import COPY, Keys, open_keys
 from service.settings import KeySettings
 from tests.fakes.clock import Clock
+from tests.full_disk import full_disk
 from tests.service.keys.conftest import owner_of
 
 HASH = hashlib.sha256(b"secret").hexdigest()
@@ -79,27 +80,68 @@ def test_a_worker_that_starts_while_the_file_is_unusable_has_the_keys_of_the_oth
         assert late is not None
         assert owner_of(late, token) == "ada"
         assert caplog.messages.pop().endswith("the API keys that were read before stay valid")
+    (shared / COPY).write_text("half a lin")
+    with pytest.raises(KeysUnusable, match=str(file)):
+        open_keys(settings, shared)
     file.write_text(whole)
     late._next_check = 0.0  # a second later
     assert owner_of(late, token) == "ada"
     assert f"read 1 API keys from {file}" in caplog.messages
 
 
-def test_a_copy_that_cannot_be_written_is_not_left_as_it_was(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("break_it", [lambda file: file.write_text("half a li"), lambda file: file.unlink()])
+def test_a_worker_that_slept_while_a_key_was_removed_does_not_know_it_when_the_file_is_unusable(
+    file: Path, tmp_path: Path, clock: Clock, break_it: Callable[[Path], None]
 ) -> None:
+    """As a spare worker does, until it takes the place of one that dies."""
+    kept, gone = add_key(file, "ada"), add_key(file, "bob")
+    serving, spare = (Keys(file, clock, tmp_path / "copy") for _ in range(2))
+    key = spare.find(gone.encode())
+    assert key is not None
+    remove_key(file, key.key_id)
+    clock.now = 1.0
+    assert owner_of(serving, gone) is None
+    break_it(file)
+    clock.now = 2.0
+    assert not spare.is_valid(key)
+    assert [owner_of(spare, token) for token in (kept, gone)] == ["ada", None]
+
+
+@pytest.mark.parametrize("lose", [lambda copy: copy.write_text("half a li"), lambda copy: copy.unlink()])
+def test_without_a_copy_a_worker_keeps_the_keys_that_it_has_read(
+    file: Path, tmp_path: Path, clock: Clock, lose: Callable[[Path], None]
+) -> None:
+    token, copy = add_key(file, "ada"), tmp_path / "copy"
+    keys = Keys(file, clock, copy)
+    lose(copy)
+    file.unlink()
+    clock.now = 1.0
+    assert owner_of(keys, token) == "ada"
+
+
+def test_a_copy_that_cannot_be_written_is_not_left_as_it_was(file: Path, tmp_path: Path) -> None:
     """It may hold a key that was removed since."""
     add_key(file, "ada")
     copy = tmp_path / "copy"
     Keys(file, copy=copy)
     assert read_keys(copy) == read_keys(file)
-
-    def no_room(_: int) -> Never:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", no_room)
-    Keys(file, copy=copy)
+    with full_disk():
+        Keys(file, copy=copy)
     assert not copy.exists()
+
+
+def test_only_the_file_itself_is_written_through_to_the_disk(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's event loop would wait for the disk."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    add_key(file, "ada")
+    num_of_file = len(synced)
+    assert num_of_file == 2  # the file and its folder
+    Keys(file, copy=tmp_path / "copy")
+    assert (tmp_path / "copy").exists()
+    assert len(synced) == num_of_file
 
 
 def test_a_file_that_loses_its_last_key_is_told(file: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from service.media.image import NoImage, from_base64, read_image
 
@@ -40,7 +40,10 @@ def test_base64_may_be_a_data_url_in_lines_and_without_padding(content: bytes, p
     ("text", "reason"),
     [
         ("ab=c", "has no character '='"),
-        ("data:image/png,abcd", "has no character ':'"),
+        ("data:,", "the data URL is empty or not in base64"),
+        ("data:image/png;base64,\n", "the data URL is empty or not in base64"),
+        ("Data:image/png,abcd", "the data URL is empty or not in base64"),
+        ("x:abcd", "has no character ':'"),
         ("abc-", "has no character '-'"),
         ("abcde", "cut off"),
     ],
@@ -65,6 +68,58 @@ def test_transparency_is_white_paper() -> None:
     ink = bar(40, 40, 5, 35, 12, 20)
     black_ink = np.stack([np.zeros_like(ink)] * 3 + [ink], axis=2)
     assert np.array_equal(read_image(file_of(black_ink, "RGBA"), 8, 16), read_image(file_of(ink), 8, 16))
+
+
+@pytest.mark.parametrize("colour", [255, 244])
+def test_white_ink_on_no_paper_is_read_as_black_ink_is(colour: int) -> None:
+    ink = bar(40, 40, 5, 35, 12, 20)
+    white_ink = np.stack([np.full_like(ink, colour)] * 3 + [ink], axis=2)
+    assert np.array_equal(read_image(file_of(white_ink, "RGBA"), 8, 16), read_image(file_of(ink), 8, 16))
+
+
+def oriented(pixels: NDArray[np.generic], orientation: int, kind: str) -> bytes:
+    content, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(content, kind, exif=exif, quality=100)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_an_image_is_turned_as_its_exif_orientation_says(kind: str) -> None:
+    seven = bar(40, 40, 5, 9, 8, 28) + bar(40, 40, 9, 35, 22, 28)
+    as_stored = {
+        1: seven,
+        2: seven[:, ::-1],
+        3: seven[::-1, ::-1],
+        4: seven[::-1],
+        5: seven.T,
+        6: np.rot90(seven),
+        7: seven[::-1, ::-1].T,
+        8: np.rot90(seven, -1),
+    }
+    upright = read_image(file_of(seven), 8, 16)
+    for orientation, stored in as_stored.items():
+        np.testing.assert_allclose(read_image(oriented(stored, orientation, kind), 8, 16), upright, atol=0.3)
+
+
+def test_sixteen_bits_of_grey_are_turned_too() -> None:
+    content, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    drawing = bar(40, 40, 5, 35, 12, 20)
+    Image.fromarray(np.rot90(drawing).astype(np.uint16) * 257).save(content, "PNG", exif=exif)
+    assert np.array_equal(read_image(content.getvalue(), 8, 16), read_image(file_of(drawing), 8, 16))
+
+
+@pytest.mark.parametrize("orientation", [0, 9])
+def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> None:
+    drawing = bar(40, 40, 5, 35, 12, 20)
+    assert np.array_equal(read_image(oriented(drawing, orientation, "PNG"), 8, 16), read_image(file_of(drawing), 8, 16))
+
+
+def test_damaged_exif_data_turns_nothing() -> None:
+    drawing = bar(40, 40, 5, 35, 12, 20)
+    content = with_chunk(file_of(drawing), b"eXIf" + b"nonsense")
+    assert np.array_equal(read_image(content, 8, 16), read_image(file_of(drawing), 8, 16))
 
 
 def test_margins_above_and_below_are_left_out() -> None:
@@ -115,13 +170,16 @@ def test_a_long_thin_image_takes_no_more_memory_than_a_square_one() -> None:
     assert peak < 2 * 4096 * 4096 * 4
 
 
+def with_chunk(content: bytes, kind_and_data: bytes) -> bytes:
+    """A PNG file with one more chunk, after its header."""
+    length, checksum = len(kind_and_data) - 4, zlib.crc32(kind_and_data)
+    header_end = 33
+    return content[:header_end] + length.to_bytes(4) + kind_and_data + checksum.to_bytes(4) + content[header_end:]
+
+
 def with_text_of(num_bytes: int) -> bytes:
     """A small PNG file with a comment that is longer, once it is unpacked."""
-    content = file_of(bar(9, 9, 1, 8, 4, 5))
-    kind_and_text = b"zTXtk\0\0" + zlib.compress(bytes(num_bytes))
-    length, checksum = len(kind_and_text) - 4, zlib.crc32(kind_and_text)
-    header_end = 33
-    return content[:header_end] + length.to_bytes(4) + kind_and_text + checksum.to_bytes(4) + content[header_end:]
+    return with_chunk(file_of(bar(9, 9, 1, 8, 4, 5)), b"zTXtk\0\0" + zlib.compress(bytes(num_bytes)))
 
 
 def of_size(width: int, height: int) -> bytes:
@@ -148,6 +206,7 @@ def with_broken_second_part() -> bytes:
         (with_broken_second_part(), "cannot be read"),
         (of_size(20_000, 20_000), "cannot be read"),
         (file_of(np.full((9, 9), 120)), "blank"),
+        (file_of(np.full((9, 9, 4), [255, 255, 255, 99]), "RGBA"), "blank"),
         (sixteen_bits(bar(9, 9, 1, 8, 4, 5) // 16), "blank"),
         (file_of(np.zeros((4097, 9))), "4096 pixels wide and high, not 9 x 4097"),
         (with_text_of(5 * 2**20), "cannot be read: Decompressed data too large"),

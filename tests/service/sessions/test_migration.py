@@ -1,10 +1,17 @@
 """Sessions that move to another version."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from service.bundle.manifest import read_bundle
+from service.engine.engine import Engine
+from service.engine.runtime import Runtime
 from service.engine.state import SequenceState
 from service.errors import (
     DeadlineExceeded,
@@ -13,11 +20,14 @@ from service.errors import (
     StepConflict,
     VersionUnknown,
 )
-from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
+from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest, SessionRequest
+from service.record.body import Body, encode
 from service.record.digest import inputs_digest
+from service.record.replay import appended, kept_steps
 from service.steps.turn import Answer, Ask
 from service.stores.base import Swap
-from tests.fakes.graphs import row_of
+from service.tasks.forecasting import ForecastingModel
+from tests.fakes.graphs import RecordingObserver, row_of
 from tests.fakes.process import Process, outputs
 from tests.fakes.stores import FaultyStore
 
@@ -121,7 +131,7 @@ async def test_a_session_that_keeps_no_inputs_cannot_move(store: FaultyStore) ->
             await process.transitions.migrate("ann", session_id, MigrateRequest(bundle="sum:1"))
         outgrown = await process.create(keep_inputs=True)
         await process.text(outgrown, "x" * 200)
-        with pytest.raises(NotMigratable, match="outgrew"):
+        with pytest.raises(NotMigratable, match="outgrew UNROLLED_MAX_KEPT_INPUT_BYTES"):
             await process.transitions.migrate("ann", outgrown, MigrateRequest(bundle="sum:1"))
         view = await process.sessions.get("ann", outgrown)
         assert (view.step, view.keep_inputs) == (1, False)
@@ -185,6 +195,84 @@ async def test_a_version_that_is_busy_is_no_fault_of_the_inputs(store: FaultySto
         await process.model.engine.stop()
         with pytest.raises(ShuttingDown):
             await process.transitions.migrate("ann", session_id, MigrateRequest())
+
+
+DAYS = np.random.default_rng(0).normal(30, 5, size=(3, 24)).tolist()
+READINGS_AND_QUESTIONS: tuple[dict[str, Any], ...] = (
+    {"values": {"x": DAYS[0]}, "horizon": 48, "quantiles": [0.5]},
+    {"horizon": 48},
+    {"x": DAYS[1:2]},
+    {"values": None, "horizon": 30},
+    {"values": {"x": DAYS[2][:7]}},
+)
+READINGS = [(0, {"values": {"x": DAYS[0]}}), (2, {"x": DAYS[1:2]}), (4, {"values": {"x": DAYS[2][:7]}})]
+
+
+@pytest.fixture(scope="module")
+def forecasting() -> Runtime:
+    """The shipped forecaster."""
+    return Runtime(read_bundle(Path(__file__).parents[3] / "models" / "forecasting"))
+
+
+@pytest.fixture
+async def meters(store: FaultyStore, forecasting: Runtime) -> AsyncIterator[Process]:
+    """A process with the forecaster, and with a later version of it that forecasts a day at most."""
+    bundle = forecasting.bundle
+    task = bundle.manifest.task.model_copy(update={"max_horizon": 24})
+    later = replace(bundle, manifest=bundle.manifest.model_copy(update={"task": task}), version="later")
+    async with Process(store, max_kept_input_bytes=10_000) as process:
+        for each in (later, bundle):
+            process.catalog.add(ForecastingModel(each, Engine(forecasting, RecordingObserver())))
+            process.catalog.make_current(each.tag)
+        yield process
+
+
+async def measured(process: Process, *steps: dict[str, Any]) -> str:
+    """A session that has taken these steps and keeps its inputs."""
+    request = SessionRequest(model="forecasting", keep_inputs=True)
+    session_id = (await process.openings.create("ann", request)).session_id
+    for inputs in steps:
+        await process.steps.take(Ask("ann", session_id, inputs=inputs))
+    return session_id
+
+
+async def body_of(process: Process, session_id: str) -> Body:
+    return (await process.sessions.load("ann", session_id)).body
+
+
+async def test_questions_about_the_future_are_not_kept(meters: Process) -> None:
+    kept_inputs = (await body_of(meters, await measured(meters, *READINGS_AND_QUESTIONS))).inputs
+    assert kept_inputs is not None
+    assert [(each.step, each.inputs) for each in kept_steps(kept_inputs)] == READINGS
+
+
+@pytest.mark.parametrize("wrote", ["this version", "one that kept questions"])
+async def test_questions_that_a_version_does_not_answer_do_not_keep_a_session_from_it(
+    meters: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch, wrote: str
+) -> None:
+    session_id = await measured(meters, *READINGS_AND_QUESTIONS)
+    if wrote != "this version":
+        kept_inputs: bytes | None = b""
+        for step, inputs in enumerate(READINGS_AND_QUESTIONS):
+            kept_inputs = appended(kept_inputs, step, inputs, 10_000)
+        await store.change(session_id, body=encode((await body_of(meters, session_id))._replace(inputs=kept_inputs)))
+    later = meters.catalog.by_tag("forecasting:later")
+    monkeypatch.setattr(later, "_forecast", refuse)
+    await meters.transitions.migrate("ann", session_id, MigrateRequest(bundle=later.bundle.tag))
+    monkeypatch.undo()
+    meters.catalog.make_current(later.bundle.tag)
+    there_all_along = await measured(meters, *(inputs for _, inputs in READINGS))
+    assert (await body_of(meters, session_id)).state == (await body_of(meters, there_all_along)).state
+
+
+async def test_inputs_of_another_task_are_not_taken_for_questions(meters: Process, forecasting: Runtime) -> None:
+    session_id = await meters.create(keep_inputs=True)
+    await meters.text(session_id, "ab")
+    bundle = forecasting.bundle
+    namesake = replace(bundle, manifest=bundle.manifest.model_copy(update={"name": "sum"}))
+    meters.catalog.add(ForecastingModel(namesake, Engine(forecasting, RecordingObserver())))
+    with pytest.raises(NotMigratable, match="cannot read"):
+        await meters.transitions.migrate("ann", session_id, MigrateRequest(bundle=namesake.tag))
 
 
 def refuse(_: object) -> None:

@@ -11,7 +11,7 @@ from service.errors import (
     SessionUnknown,
     StepConflict,
     TooManyCheckpoints,
-    VersionUnknown,
+    VersionLeft,
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
 from service.steps.turn import Answer
@@ -224,14 +224,23 @@ async def test_a_damaged_checkpoint_is_told_and_the_session_goes_on(process: Pro
     assert (await process.text(session_id, "c")).step == 3
 
 
-async def test_a_session_that_left_a_version_cannot_return_to_its_states(store: FaultyStore) -> None:
+async def test_a_session_that_left_a_version_returns_to_its_states_only_once_it_is_back(store: FaultyStore) -> None:
     async with Process(store, versions=["0", "1"]) as process:
         process.catalog.make_current("sum:0")
         session_id = await process.create(keep_inputs=True)
+        await process.text(session_id, "ab")
         await process.transitions.save("ann", session_id, "here")
+        await process.text(session_id, "cde")
         await process.transitions.migrate("ann", session_id, MigrateRequest(bundle="sum:1"))
-        with pytest.raises(VersionUnknown, match="saved on sum:0"):
-            await process.transitions.roll_back("ann", session_id, back("here"))
+        for attempt in (
+            process.transitions.roll_back("ann", session_id, back("here")),
+            process.transfers.fork("ann", session_id, ForkRequest(checkpoint="here")),
+        ):
+            with pytest.raises(VersionLeft, match="which the session has left for sum:1: migrate back to sum:0 first"):
+                await attempt
+        await process.transitions.migrate("ann", session_id, MigrateRequest(bundle="sum:0"))
+        await process.transitions.roll_back("ann", session_id, back("here"))
+        assert await process.count(session_id) == 2
 
 
 async def test_repeated_and_refused_steps_are_counted_as_all_others_are(process: Process) -> None:

@@ -41,6 +41,15 @@ def test_refusals_are_told_once_in_a_while_with_their_number(
     ]
 
 
+def test_one_refused_request_is_told_as_one(outage: Outage, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    outage.fail(GONE)
+    outage.fail(GONE)
+    clock.now += QUIET_SECONDS
+    outage.fail(GONE, is_request=False)
+    line = "the session store cannot be used: it is gone"
+    assert caplog.messages == [line, f"{line} (1 request refused since the last line)"]
+
+
 def test_work_in_the_background_is_told_but_not_counted_as_requests(
     outage: Outage, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -72,14 +81,17 @@ async def test_work_in_the_background_tells_the_beginning_and_the_end_of_an_outa
 
 def test_its_end_is_told_once(outage: Outage, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     outage.answer()
-    outage.fail(GONE)
-    outage.fail(GONE)
-    clock.now += QUIET_SECONDS
-    for _ in range(2):
-        outage.answer()
-    assert caplog.messages[1:] == ["the session store can be used again; 1 more requests were refused"]
-    outage.fail(GONE)
-    assert caplog.messages[2:] == ["the session store cannot be used: it is gone"]
+    for number, told in ((1, ""), (2, "; 1 more request was refused"), (3, "; 2 more requests were refused")):
+        for _ in range(number):
+            outage.fail(GONE)
+        clock.now += QUIET_SECONDS
+        for _ in range(2):
+            outage.answer()
+        assert caplog.messages == [
+            "the session store cannot be used: it is gone",
+            f"the session store can be used again{told}",
+        ]
+        caplog.clear()
 
 
 def test_calls_that_are_answered_beside_others_that_fail_end_nothing(

@@ -1,11 +1,13 @@
 """Stores by their URLs."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from service.settings import SessionSettings
 from service.stores.connect import StoreUnknown, lmdb_directory, open_store
+from service.stores.redis.link import address_of
 
 
 @pytest.mark.parametrize(
@@ -22,11 +24,19 @@ def test_an_unknown_scheme_is_told(url: str) -> None:
         open_store(SessionSettings(store=url))
 
 
-@pytest.mark.parametrize("secret", ["hunter#2", "hunter/2", "hunter?2"])
-def test_a_password_with_a_character_of_urls_is_told_how_to_write_it(secret: str) -> None:
+@pytest.mark.parametrize("user", ["", "ann:", ":"])
+@pytest.mark.parametrize("digits", ["", "97"])
+@pytest.mark.parametrize("rest", ["hunter#2", "hunter/2", "hunter?2", "#hunter", "/hunter", "?hunter"])
+def test_a_password_with_a_character_of_urls_is_told_how_to_write_it(user: str, digits: str, rest: str) -> None:
     with pytest.raises(StoreUnknown, match="write #, /, \\? and @ as %23") as told:
-        open_store(SessionSettings(store=f"redis://:{secret}@host"))
-    assert "hunter" not in str(told.value)
+        open_store(SessionSettings(store=f"redis://{user}{digits}{rest}@host:1"))
+    assert not {"hunter", "97"} & set(re.findall("hunter|97", str(told.value)))
+
+
+@pytest.mark.parametrize("url", ["redis://h:99999", "redis://[::1", "redis://h1:6379,h2:6379", "redis://h:port"])
+def test_a_url_that_has_no_host_and_port_is_told_what_it_should_be(url: str) -> None:
+    with pytest.raises(ValueError, match="form redis://user:password@host:port/db, with one host and"):
+        address_of(url)
 
 
 @pytest.mark.parametrize("url", ["redis://host:port", "redis://host/?max_connections=x"])
@@ -72,7 +82,7 @@ def test_an_option_of_a_redis_url_that_would_fail_later_is_refused(option: str) 
 
 
 @pytest.mark.parametrize(
-    "url", ["rediss://u:p%40@h:1/2?ssl_ca_certs=ca.pem", "redis://h?client_name=a", "redis://h?db=2"]
+    "url", ["rediss://u:12%233%40@h:1/2?ssl_ca_certs=ca.pem", "redis://h?client_name=a%40b", "redis://h?db=2"]
 )
 def test_what_a_redis_url_may_say_is_taken(url: str) -> None:
     open_store(SessionSettings(store=url))

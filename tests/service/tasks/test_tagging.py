@@ -169,6 +169,18 @@ async def test_given_words_are_taken_as_they_are_and_have_no_place(whole: WholeT
     assert set(answer.results[0].tokens[0].model_dump()) == {"token", "tag", "probability"}
 
 
+async def test_words_are_read_as_they_are_seen_and_told_as_they_were_sent(whole: WholeTaggingModel) -> None:
+    text = "\ufeffb\u00adac\u200e a\u0301"
+    (words,) = await whole.split([text], [("text",)])
+    (result,) = (await whole.tag([words])).results
+    assert tags_of(result.tokens) == [("b\u00adac", "bc0"), ("a\u0301", "??1")]
+    assert [text[token.start : token.end] for token in result.tokens] == [token.token for token in result.tokens]
+    assert tags_of((await whole.tag([Words(["c\u00ad", "\u200b"])])).results[0].tokens) == [
+        ("c\u00ad", "cc0"),
+        ("\u200b", "??1"),
+    ]
+
+
 async def test_words_of_all_texts_share_runs_and_are_read_once(whole: WholeTaggingModel) -> None:
     graphs: Any = whole.engine._graphs
     await whole.tag([Words(["ab", "ba", "ab"]), Words(["ba", "ab"])])
@@ -311,6 +323,20 @@ async def test_any_cut_of_a_text_gives_the_tags_of_the_whole(
     assert done == tags_of(whole.tokens)
     assert done[0] == ("ab", "?b0")
     assert (state.position, state.pending) == (5, b"")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+async def test_any_cut_gives_the_tags_of_the_whole_where_not_all_can_be_seen(
+    streaming: StreamingTaggingModel, size: int
+) -> None:
+    text = "\ufeffa\u00adb, \u200b b\u0301\u200e\u2764\ufe0fc \U0001f469\u200d\U0001f4bb"
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    done, _, _ = await steps(streaming, *(TagStep(text=piece) for piece in pieces), TagStep(end=True))
+    (words,) = await streaming.split([text], [("text",)])
+    (whole,) = (await streaming.tag([words])).results
+    assert done == tags_of(whole.tokens)
+    assert [word for word, _ in done] == words.words
+    assert len(done) == 6
 
 
 async def test_what_may_still_grow_is_tagged_for_the_time_being(streaming: StreamingTaggingModel) -> None:

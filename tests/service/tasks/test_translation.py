@@ -172,6 +172,12 @@ async def test_case_of_the_source_does_not_matter(model: TranslationModel) -> No
     assert await translated(model, ["THE Dog"]) == ["The dog"]
 
 
+async def test_what_cannot_be_seen_of_the_source_does_not_matter(model: TranslationModel) -> None:
+    assert await translated(model, ["\ufeffthe d\u00adog\u200e \u200b"]) == ["The dog"]
+    with pytest.raises(InvalidInput, match="nothing to translate"):
+        await translated(model, ["\u200b\u00ad"])
+
+
 @pytest.mark.parametrize("text", ["   ", "\n"])
 async def test_nothing_to_translate_is_refused(model: TranslationModel, text: str) -> None:
     with pytest.raises(InvalidInput, match=r"text\.1: the text holds nothing to translate"):

@@ -31,6 +31,21 @@ def test_a_constant_column_is_refused_with_what_names_the_others(tmp_path: Path)
         read(table(tmp_path, rows), Columns("when", ()))
 
 
+def test_columns_are_named_so_that_the_command_line_takes_them_and_of_many_the_first(tmp_path: Path) -> None:
+    def advice(*names: str) -> str:
+        path = tmp_path / "wide.csv"
+        rows = [f"2020-01-01 {hour:02}:00,7{f',{hour}' * len(names)}" for hour in range(9)]
+        path.write_text("\n".join([",".join(["when", "load", *names]), *rows]))
+        with pytest.raises(DataError, match="every reading of 'load' is 7") as told:
+            read(path, Columns("when", ()))
+        return str(told.value).partition("name the other columns: ")[2]
+
+    assert advice("-b", "c d", "-e f") == "--target=-b --target 'c d' '--target=-e f'"
+    ten = [f"c{number}" for number in range(10)]
+    assert advice(*ten) == " ".join(f"--target {name}" for name in ten)
+    assert advice(*ten, "x", "y") == f"{advice(*ten)} and 2 more"
+
+
 @pytest.mark.parametrize(
     ("rows", "line", "reason"),
     [

@@ -15,6 +15,7 @@ from training.settings import SettingsError
         [],
         ["--csv", "sales.csv", "--time", "month", "--target", "shoes", "--target", "hats", "--horizon", "6"],
         ["--gaps", "interpolate"],
+        ["--target=-b", "--target", "c d"],
     ],
 )
 def test_what_was_typed_is_told_again(words: list[str]) -> None:

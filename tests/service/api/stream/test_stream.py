@@ -1,6 +1,7 @@
 """Many sessions on one WebSocket."""
 
 import asyncio
+import json
 import struct
 from collections.abc import Callable
 
@@ -105,6 +106,25 @@ async def test_a_text_that_was_cut_within_a_character_is_refused_under_its_id(
         refused = await socket.heard()
         assert (refused["id"], refused["session_id"], refused["status"]) == (told, "s", 400)
         assert "half a character" in refused["problem"]["detail"]
+
+
+async def test_pythons_slow_parser_is_only_used_where_half_a_character_may_be_the_cause(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slowly_read: list[str] = []
+    monkeypatch.setattr(json, "loads", slowly_read.append)
+    async with surface.connected() as socket:
+        for text, told in (
+            ('{"id":1,"session_id":"s","step":-1,"inputs":{"text":"\\ud83c\\udf89"}}', 1),
+            ('{"id":2,"session_id":"s","inputs":{"ids":[NaN]}}', 2),
+            ('{"id":3,"session_id":"s"', None),
+        ):
+            socket.say_text(text)
+            assert (await socket.heard())["id"] == told
+        assert slowly_read == []
+        socket.say_text(half := '{"id":4,"session_id":"s","inputs":{"text":"\\ud83c"}}')
+        await socket.heard()
+        assert slowly_read == [half]
 
 
 async def test_a_message_of_more_levels_than_python_reads_is_refused(surface: Surface) -> None:

@@ -1,0 +1,67 @@
+"""Which models the service under load serves, and so which users can ask it."""
+
+import logging
+import sys
+from http.client import HTTPException
+from typing import Any
+from urllib.request import urlopen
+
+from locust.env import Environment
+
+from loadtest.answers import Answer
+from loadtest.question import WrongReply, read_form
+from loadtest.users.checked import CheckedUser
+
+logger = logging.getLogger(__name__)
+TIMEOUT_SECONDS = 10
+
+
+class ServedModel(Answer):
+    """A model. `kind` of its task says what it does."""
+
+    name: str
+    task: dict[str, Any]
+    sessions: bool
+
+
+class ModelList(Answer):
+    """All served models."""
+
+    models: list[ServedModel]
+
+
+def choose_models(environment: Environment, **_: object) -> None:
+    """Let each kind of user ask a served model of its task, and leave out the kinds that have none.
+
+    Without an address, or if its models cannot be listed, all users ask for the models that ship.
+    """
+    if not environment.host:
+        return
+    try:
+        with urlopen(f"{environment.host.rstrip('/')}/models", timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310  the user's
+            served = read_form(ModelList, reply.read()).models
+    except (OSError, HTTPException, ValueError, WrongReply) as error:
+        logger.warning("the service's models cannot be listed, so users ask for those that ship: %s", error)
+        return
+    users = [each for each in environment.user_classes if not issubclass(each, CheckedUser) or _can_ask(each, served)]
+    if not users:
+        sys.exit("no user can ask any of the served models")
+    environment.user_classes = users
+
+
+def _can_ask(user: type[CheckedUser], served: list[ServedModel]) -> bool:
+    """Set which model a kind of user asks. Return False if the service lacks one that it needs."""
+    if missing := set(user.needs).difference(model.name for model in served):
+        logger.warning("%s is left out: %s is not served", user.__name__, ", ".join(sorted(missing)))
+        return False
+    if not user.kind:
+        return True
+    able = [each for each in served if each.task.get("kind") == user.kind and (each.sessions or not user.has_sessions)]
+    if not able:
+        sessions = " with sessions" if user.has_sessions else ""
+        logger.warning("%s is left out: no model for %s%s is served", user.__name__, user.kind, sessions)
+        return False
+    names = [model.name for model in able]
+    user.model = user.model if user.model in names else names[0]
+    user.max_horizon = min(int(model.task.get("max_horizon", user.max_horizon)) for model in able)
+    return True

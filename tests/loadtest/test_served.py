@@ -1,0 +1,96 @@
+"""Which users a service of other models gets, in a process of their own: locust changes the standard library."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+CHOOSE = """
+import sys
+from types import SimpleNamespace
+
+from loadtest import locustfile
+from loadtest.served import choose_models
+
+users = [getattr(locustfile, name) for name in locustfile.__all__]
+environment = SimpleNamespace(host=sys.argv[1], user_classes=users)
+choose_models(environment)
+for user in environment.user_classes:
+    print(user.__name__, user.model, user.max_horizon)
+"""
+
+
+@contextmanager
+def serving(models: object) -> Iterator[str]:
+    """The address of a service with these models."""
+
+    class Models(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/models" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps({"models": models}).encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  http.server's own name
+            """Keep quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Models) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def model(name: str, kind: str, sessions: bool = True, **task: object) -> dict[str, Any]:
+    return {"name": name, "task": {"kind": kind, **task}, "sessions": sessions}
+
+
+def chosen(models: object) -> "subprocess.CompletedProcess[str]":
+    with serving(models) as host:
+        return subprocess.run([sys.executable, "-c", CHOOSE, host], capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_users_ask_the_models_of_their_task_and_those_without_one_are_left_out() -> None:
+    done = chosen(
+        [
+            model("meters", "forecasting", max_horizon=24),
+            model("months", "forecasting", sessions=False, max_horizon=12),
+            model("mood", "sentiment", sessions=False),
+            model("tales", "generation"),
+            model("generation", "generation"),
+            model("tagging", "tagging"),
+        ]
+    )
+    assert done.stdout.splitlines() == [
+        "ForecastUser meters 12",
+        "GenerationUser tales 720",
+        "StreamingReadingsUser meters 24",
+        "StreamingTagsUser tagging 720",
+        "StreamingTextUser generation 720",
+    ], done.stderr
+    for left_out in (
+        "CaptionUser is left out: no model for caption is served",
+        "InvalidRequestUser is left out: forecasting, sentiment is not served",
+        "StreamingReviewUser is left out: no model for sentiment with sessions is served",
+        "TaggingUser is left out: entities is not served",
+    ):
+        assert left_out in done.stderr
+
+
+def test_a_service_whose_models_cannot_be_listed_is_taken_to_serve_those_that_ship() -> None:
+    done = chosen("none of your business")
+    assert "StreamingReadingsUser forecasting 720" in done.stdout.splitlines()
+    assert len(done.stdout.splitlines()) == 12
+    assert "the service's models cannot be listed" in done.stderr
+
+
+def test_a_service_that_no_user_can_ask_ends_the_run() -> None:
+    done = chosen([])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no user can ask any of the served models" in done.stderr

@@ -75,7 +75,8 @@ def export(
         ParityFailed: The graphs do not compute what the model does.
         BundleTooLarge: The bundle exceeds MAX_BYTES.
         DestinationTaken: The destination holds something that is not a bundle.
-        WrongLadder: The requested rungs cannot be served.
+        NoRecipe: The task has no recipe.
+        WrongLadder: The requested rungs cannot be served, or the model's cell has no ladder.
         NotDynamic: The model fixes the number of rows when it is traced.
         NotASeed: One of the others cannot be averaged with the checkpoint.
     """
@@ -88,7 +89,7 @@ def export(
             shutil.copyfile(checkpoint.tokenizer_path, directory / TOKENIZER)
         draft = describe(checkpoint, destination.name, model, stages, checksums(directory))
         rungs = Rungs(Bundle(path=directory, manifest=draft, version="draft"), stages)
-        report = prove(rungs)
+        report = prove(rungs, checkpoint)
         if not report.passed:
             raise ParityFailed(f"the graphs do not match the model; nothing was written to {destination}\n{report}")
         manifest = draft.model_copy(update={"figures": measured(checkpoint, others)})

@@ -11,9 +11,11 @@ python -m export compare                shipped models beside published figures,
 import argparse
 import os
 import re
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -55,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(given[1:]) if parser is not None else _parser().parse_args(given)
         torch.set_num_threads(1)
-        options.run(options)
+        with _ended_by_sigterm():
+            options.run(options)
     except (BundleError, CheckpointError, ExportError, OSError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -63,6 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\ninterrupted: only the files reported above as written were written", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt, so that it leaves no unfinished bundle behind."""
+    inherited = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, inherited)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """Runs a bundle's graphs on whole inputs, in one or both directions, to measure their quality."""
 
+from collections.abc import Callable
 from itertools import count, takewhile
 
 import numpy as np
@@ -44,3 +45,14 @@ def logits(rungs: Rungs, inputs: Arrays) -> Features:
     if ITEM_STAGE in rungs.stages:
         return run_stage(rungs, ITEM_STAGE, inputs, "logits")
     return run_stage(rungs, "head", {"x": run_layers(rungs, inputs)}, "logits")
+
+
+def each_alone(run: Callable[[Arrays], Features], inputs: Arrays, lengths: NDArray[np.int64]) -> Features:
+    """Run the first `lengths` (N,) items of each row of inputs (N, T, ...) alone.
+
+    Returns:
+        The outputs, float32 (N, T, C), with zeros for the other items.
+    """
+    T = inputs["x"].shape[1]
+    rows = [run({name: x[[row], :length] for name, x in inputs.items()})[0] for row, length in enumerate(lengths)]
+    return np.stack([np.pad(row, [(0, T - len(row)), (0, 0)]) for row in rows])

@@ -4,7 +4,8 @@ ExportError
 ├── ParityFailed        the graphs do not give the model's numbers, or not the same bits in every batch and cut
 ├── BundleTooLarge      the bundle is larger than a shipped one may be
 ├── DestinationTaken    the directory to write to holds something that is not a bundle
-├── WrongLadder         the requested rungs cannot be served
+├── NoRecipe            the task has no recipe
+├── WrongLadder         the requested rungs cannot be served, or the model's cell has no ladder
 ├── NotDynamic          the model fixes the number of rows when it is traced
 ├── QualityLost         int8 graphs are worse than the float32 ones by more than is allowed
 ├── NotFloat32          only a float32 bundle can be quantized to int8
@@ -34,8 +35,12 @@ class DestinationTaken(ExportError):
     """The destination holds something that is not a bundle. It is not replaced."""
 
 
+class NoRecipe(ExportError):
+    """The task has no recipe."""
+
+
 class WrongLadder(ExportError):
-    """The ladder has an unknown stage, a rung out of range, or no rung for single items."""
+    """The ladder has an unknown stage, a rung out of range, or no rung for single items, or there is none."""
 
 
 class NotDynamic(ExportError):

@@ -1,6 +1,7 @@
 """The proof that a bundle's graphs are the model: the same numbers, and the same bits in every batch and every cut.
 
-    torch     torch against onnxruntime over five chunks with carried state
+    trained   the pass that training runs, `forward` of the model, against the graphs: see `trained`
+    torch     the pass that is exported, `unroll` in torch, against onnxruntime over five chunks with carried state
     float32   for int8 graphs: the float32 ones that they were made from against them. The error has no limit
     batch     each row alone against the same row in batches of 2, 7, 16 and 64
     nan       rows against the same rows beside one of NaN
@@ -9,8 +10,8 @@
     reading   the state after sampling against the encoder's after reading the same tokens
     horizon   a forecast against the beginning of the longest one
 
-All checks except "torch" and "float32" demand the same bits. The graphs are opened with the options that serve. Rows
-are drawn with a fixed seed and start from states that have read something.
+All checks except "trained", "torch" and "float32" demand the same bits. The graphs are opened with the options that
+serve. Rows are drawn with a fixed seed and, except in "trained", start from states that have read something.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +28,9 @@ from export.recipes.registry import recipe
 from export.report import Check, Report
 from export.rungs import Answer, Rungs, differing_values, take_rows, take_time
 from export.stages import Arrays, StagePlan, as_tensors
+from export.weights import rounded
 from service.bundle.stage import ITEM_STAGE, TensorSpec
+from training.checkpoint import Checkpoint
 from training.models.generation import IMPOSSIBLE_LOGIT
 
 Numbers = NDArray[Any]
@@ -40,25 +43,27 @@ NUM_CUTS = 4
 SEED = 1
 
 
-def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
+def prove(rungs: Rungs, source: Checkpoint | Rungs) -> Report:
     """Run all checks on the graphs of a bundle.
 
     Args:
         rungs: The graphs.
-        float32: If the graphs are int8, the float32 ones that they were made from, which take the place of torch.
+        source: What they were made from: the checkpoint, or the float32 graphs of int8 ones, which take its place.
 
     Returns:
         The result of every check, passed or not.
     """
-    checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage, float32)]
+    checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage, source)]
+    if isinstance(source, Checkpoint):
+        checks.append(partial(trained, rungs, source))
     bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False, disable=None)
     return Report(tuple(check() for check in bar), onnxruntime=ort.__version__, torch=torch.__version__)
 
 
-def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
+def _checks(rungs: Rungs, stage: StagePlan, source: Checkpoint | Rungs) -> list[Callable[[], Check]]:
     """List the checks of a stage. Those that compare rungs need more than one rung."""
     smallest, largest = min(stage.sizes), max(stage.sizes)
-    checks = _comparisons(rungs, stage, float32)
+    checks = _comparisons(rungs, stage, source)
     checks += [partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes]
     if stage.kind == "forecasts":
         return [*checks, *(partial(_horizon, rungs, stage, size) for size in stage.sizes if size < largest)]
@@ -72,11 +77,25 @@ def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Calla
     return checks
 
 
-def _comparisons(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
-    if float32 is None:
+def _comparisons(rungs: Rungs, stage: StagePlan, source: Checkpoint | Rungs) -> list[Callable[[], Check]]:
+    if isinstance(source, Checkpoint):
         return [partial(_torch, rungs, stage, size) for size in stage.sizes]
     # Sampling is not compared: after one different token, everything that follows is a different text.
-    return [partial(_float32, rungs, float32, stage, size) for size in stage.sizes if stage.kind != "samples"]
+    return [partial(_float32, rungs, source, stage, size) for size in stage.sizes if stage.kind != "samples"]
+
+
+def trained(rungs: Rungs, checkpoint: Checkpoint) -> Check:
+    """Compare the graphs of all stages, one after the other on whole inputs, with `forward` of the trained model.
+
+    "torch" proves that the graphs compute what `unroll` does, rung by rung, but training and the checkpoint's figures
+    run `forward`. If `unroll` were another model, only this check would notice it, and the card's figures, which are
+    measured by `forward`, would not be the graphs' own.
+    """
+    model = rounded(checkpoint.model)
+    with torch.inference_mode():
+        found, expected = recipe(checkpoint.task).compare(model, rungs, np.random.default_rng(SEED), ROWS)
+    errors = [_error(found[name], expected[name], 0, np.ones(ROWS)) for name in expected]
+    return Check("trained", "all", 0, float(np.max(errors)), MAX_ERROR)
 
 
 def _torch(rungs: Rungs, stage: StagePlan, size: int) -> Check:

@@ -43,20 +43,26 @@ class GraphTagger:
 
     def _spelt(self, words: set[str]) -> Mapping[str, Features]:
         """Return the character features of each word, float32 (C,)."""
-        stages = [name for name in OVER_CHARACTERS if name in self._rungs.stages]
         ordered = sorted(words)
         ids = [self._characters.ids(word) for word in ordered]
         vectors: dict[str, Features] = {}
         for group in _by_length(ids):
-            inputs: Arrays = {"x": np.stack([ids[i] for i in group])}
-            ends = [self._ends(stage, inputs) for stage in stages]
-            vectors.update(zip((ordered[i] for i in group), np.concatenate(ends, axis=1), strict=True))
+            vectors.update(
+                zip((ordered[i] for i in group), spell(self._rungs, np.stack([ids[i] for i in group])), strict=True)
+            )
         return vectors
 
-    def _ends(self, stage: str, inputs: Arrays) -> Features:
-        """Return the features after the last item that a stage reads, float32 (N, C)."""
-        features = run_stage(self._rungs, stage, inputs, "features")
-        return features[:, 0 if self._rungs.stages[stage].direction == "backward" else -1]
+
+def spell(rungs: Rungs, characters: Ids) -> Features:
+    """Return the features, float32 (N, C), of spellings of K characters, int64 (N, K)."""
+    stages = [name for name in OVER_CHARACTERS if name in rungs.stages]
+    return np.concatenate([_ends(rungs, stage, {"x": characters}) for stage in stages], axis=1)
+
+
+def _ends(rungs: Rungs, stage: str, inputs: Arrays) -> Features:
+    """Return the features after the last item that a stage reads, float32 (N, C)."""
+    features = run_stage(rungs, stage, inputs, "features")
+    return features[:, 0 if rungs.stages[stage].direction == "backward" else -1]
 
 
 def _by_length(rows: Sequence[Sequence[str]] | Sequence[Ids]) -> Iterator[list[int]]:

@@ -79,8 +79,14 @@ class Checkpoint:
 
 
 def training_of(command: str) -> str:
-    """Return NAME from a command line `python -m training NAME ..`."""
+    """Return NAME from a command line `python -m training NAME ..`.
+
+    Raises:
+        ValueError: It is another command line.
+    """
     words = shlex.split(command)
+    if "training" not in words[:-1]:
+        raise ValueError(f"{command!r} does not begin with python -m training NAME")
     return words[words.index("training") + 1]
 
 
@@ -145,6 +151,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     missing = {"task", "settings", "command"} - config.keys()
     if missing or config["task"] not in registry.TASKS:
         raise CheckpointError(f"{path / CONFIG}: missing {sorted(missing)} or unknown task {config.get('task')!r}")
+    try:
+        training_of(str(config["command"]))
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path / CONFIG}: the command must be the one that trained the model, python -m training NAME .., not "
+            f"{config['command']!r}"
+        ) from error
     return config
 
 

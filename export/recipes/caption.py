@@ -4,17 +4,20 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 from torch import nn
 
 from export.graphs import UnrolledGraph
 from export.recipes.language import LanguageRecipe
 from export.recipes.recipe import Stages
+from export.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import CaptionTask
 from training import captions
 from training.data.digits import LARGEST, SIZE
+from training.models.caption import START
 
 
 class CaptionRecipe(LanguageRecipe):
@@ -44,6 +47,18 @@ class CaptionRecipe(LanguageRecipe):
             draw=_draw_images,
         )
         return look, decode
+
+    def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
+        """Compare the logits of the first word, and those after a sentence that the graphs sampled."""
+        look, decode = rungs.stages["look"], rungs.stages["decode"]
+        K = max(decode.sizes)
+        images = look.draw(rng, N, 1)
+        looked = rungs.run(look, 1, images, rungs.initial_state(N))
+        written = rungs.run(decode, K, {**decode.draw(rng, N, K), "remaining": np.full(N, K)}, looked.state)
+        words = np.concatenate([np.full((N, 1), START), written.outputs["tokens"]], axis=1)
+        logits = model(torch.from_numpy(images["x"]), torch.from_numpy(words)).numpy()
+        found = {"first": looked.state["pending_logits"], "last": written.state["pending_logits"]}
+        return found, {"first": logits[:, 0], "last": logits[:, -1]}
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> CaptionTask:
         return CaptionTask(words=captions.vocabulary(), size=SIZE, largest=LARGEST)

@@ -6,6 +6,7 @@ Parameters that a stage fixes come first, so that `partial` turns a function tha
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from export.stages import Array, Arrays, Sizes
@@ -35,6 +36,11 @@ def draw_items(inputs: Iterable[TensorSpec], V: int, rng: np.random.Generator, N
 def draw_features(rng: np.random.Generator, N: int, T: int, C: int) -> Array:
     """Draw hidden states of the layer below, float32 (N, T, C)."""
     return rng.uniform(-1, 1, size=(N, T, C)).astype(np.float32)
+
+
+def draw_lengths(rng: np.random.Generator, N: int, T: int) -> NDArray[np.int64]:
+    """Draw the lengths, int64 (N,), of rows that are padded to T items. The first is T."""
+    return np.concatenate([[T], rng.integers(1, T + 1, size=N - 1)])
 
 
 def draw_sampling(V: int, rng: np.random.Generator, N: int, K: int) -> Arrays:

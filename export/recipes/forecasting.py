@@ -5,18 +5,22 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from export.errors import WrongLadder
 from export.graphs import ForecastGraph, UnrolledGraph
 from export.recipes.recipe import Recipe, Stages, own_files
+from export.rungs import Rungs, cut
 from export.stages import Array, Arrays, Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import ForecastingTask, KnownChannel
-from training.models.forecaster import QUANTILE_LEVELS, Forecaster
+from training.models.forecaster import QUANTILE_LEVELS, Decoded, Forecaster, StaticFeatures
+from training.models.running_statistics import SegmentFeatures
 from training.models.streaming_forecaster import StreamingForecaster
+from training.models.window_forecaster import Window
 
 ENCODE_SIZES: Sizes = (1, 4, 16)
 HORIZON_SIZES: Sizes = (1, 4, 8, 15, 30)
@@ -92,6 +96,33 @@ class ForecastingRecipe(Recipe):
         segment = int(stage.inputs[0].shape[-1])
         return partial(_draw_unfinished if stage.name == "forecast" else _draw_segments, segment)
 
+    def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
+        """Compare the longest forecasts of unknown channels, relative to the latest reading and in units of the scale.
+
+        Their figures are measured by the functions that are exported, which share most of `forward`.
+        """
+        forecaster = cast(Forecaster, model)
+        encode, forecast = rungs.stages["encode"], rungs.stages["forecast"]
+        M, S = max(forecast.sizes), forecaster.segment
+        T = max(sum(encode.sizes), (forecaster.look_back or 0) // S)
+        inputs = encode.draw(rng, N, T)
+        state = rungs.run_cut(encode, inputs, rungs.initial_state(N), cut(encode.sizes, T)).state
+        nothing_pending = {"partial": np.zeros((N, S)), "filled": np.zeros(N, dtype=np.int64)}
+        ahead = rungs.run(forecast, M, nothing_pending, state).outputs
+        decoded, features = self.forward(forecaster, torch.from_numpy(inputs["x"]), torch.arange(M))
+        last, scale = features.last.numpy(), features.scale.numpy()
+        found = {name: (values.reshape(N, -1) - last) / scale for name, values in ahead.items()}
+        return found, {name: values.flatten(1).numpy() for name, values in decoded._asdict().items()}
+
+    def forward(self, model: Forecaster, x: Tensor, ahead: Tensor) -> tuple[Decoded, SegmentFeatures | Window]:
+        """Forecast segments `ahead`, int64 (M,), of fresh channels after segments x, float64 (N, T, S)."""
+        N, T, S = x.shape
+        nothing = torch.zeros(N, 1, dtype=torch.int64)
+        forecasts: tuple[Decoded, SegmentFeatures] = model(
+            x, x.new_zeros(N, 1, S), nothing, torch.full_like(nothing, T), ahead, ahead
+        )
+        return forecasts
+
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
         """Return the scale of each channel: its running one, or that of its window."""
         if "window" in state:
@@ -105,6 +136,13 @@ class WindowRecipe(ForecastingRecipe):
     """A window forecaster: reading segments only shifts its window."""
 
     encode_reads = ("window", "seen")
+
+    def forward(self, model: Forecaster, x: Tensor, ahead: Tensor) -> tuple[Decoded, SegmentFeatures | Window]:
+        readings = x.flatten(1)[:, -cast(int, model.look_back) :]
+        nothing = torch.zeros(len(x), 1, dtype=torch.int64)
+        unknown = StaticFeatures(nothing, nothing.double(), nothing.double())
+        forecasts: tuple[Decoded, Window] = model(readings, unknown, ahead, ahead)
+        return forecasts
 
 
 def _draw_readings(segment: int, rng: np.random.Generator, N: int, T: int) -> Array:

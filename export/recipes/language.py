@@ -7,24 +7,25 @@ from typing import cast
 import numpy as np
 from torch import nn
 
+from export.errors import WrongLadder
 from export.graphs import DecodeGraph, UnrolledGraph
 from export.recipes.draws import TEXT_SIZES, draw_sampling
 from export.recipes.recipe import Recipe, Stages
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
-from training.models.mingru import MinGRUModel
+from training.models.generation import Cell
 
 # By cell. 32 steps of an LSTM have so many nodes that a single row is slower than with 16. A step of minGRU has twice
 # as many nodes, and takes so long that a longer run would save little.
-DECODE_SIZES: dict[str, Sizes] = {"lstm": (8, 16), "mingru": (8,)}
+DECODE_SIZES: dict[Cell, Sizes] = {"lstm": (8, 16), "mingru": (8,)}
 
 
 class LanguageRecipe(Recipe):
     """The common part of the recipes of language models."""
 
-    def cell(self, model: nn.Module) -> str:
-        return "mingru" if isinstance(model, MinGRUModel) else "lstm"
+    def cell(self, model: nn.Module) -> Cell:
+        return cast(Cell, model.cell)
 
     @abstractmethod
     def num_tokens(self, bundle: Bundle) -> int:
@@ -51,7 +52,7 @@ class LanguageRecipe(Recipe):
         )
         decode = StagePlan(
             name="decode",
-            sizes=sizes.get("decode", DECODE_SIZES[self.cell(model)]),
+            sizes=sizes["decode"] if "decode" in sizes else decode_sizes(self.cell(model)),
             inputs=(
                 spec("uniforms", "float32", "N", "T"),
                 spec("temperature", "float32", "N"),
@@ -70,3 +71,17 @@ class LanguageRecipe(Recipe):
 
     def draw(self, bundle: Bundle, stage: Stage) -> Draw:
         return partial(draw_sampling if stage.name == "decode" else self.draw_tokens, self.num_tokens(bundle))
+
+
+def decode_sizes(cell: Cell) -> Sizes:
+    """Return the ladder of a cell's sampling stage.
+
+    Raises:
+        WrongLadder: The cell has none.
+    """
+    if cell not in DECODE_SIZES:
+        raise WrongLadder(
+            f"there is no ladder for a decode stage by {cell}: add it to DECODE_SIZES in export/recipes/language.py, "
+            "or give --rungs decode=8"
+        )
+    return DECODE_SIZES[cell]

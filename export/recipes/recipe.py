@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from export.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan
 from service.bundle.manifest import Bundle, Manifest
-from service.bundle.stage import Stage
+from service.bundle.stage import ITEM_STAGE, Stage
 from service.bundle.tasks import Task
 from training.data.source import is_own
 
@@ -63,6 +65,33 @@ class Recipe(ABC):
     @abstractmethod
     def draw(self, bundle: Bundle, stage: Stage) -> Draw:
         """Return a function that draws realistic inputs for a stage of a finished bundle."""
+
+    def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
+        """Answer the same random inputs by the graphs and by the pass that trains the model, its `forward`.
+
+        By default the inputs are read in pieces, one for each rung of the only stage that reads, and `forward` returns
+        logits and the state that it carries on. Other models override this.
+
+        Args:
+            model: The trained model with rounded weights.
+            rungs: Its graphs.
+            rng: Draws the inputs.
+            N: Number of rows.
+
+        Returns:
+            The graphs' answers and those of `forward`, float (N, ...), by name.
+        """
+        stage = rungs.stages[ITEM_STAGE]
+        state, carried = rungs.initial_state(N), None
+        found: Arrays = {}
+        expected: Arrays = {}
+        for size in stage.sizes:
+            inputs = stage.draw(rng, N, size)
+            answer = rungs.run(stage, size, inputs, state)
+            state, found[f"logits{size}"] = answer.state, answer.outputs["logits"]
+            logits, carried = model(torch.from_numpy(inputs["x"]), carried)
+            expected[f"logits{size}"] = logits.numpy()
+        return found, expected
 
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
         """Return each row's unit for errors of float64 tensors, float64 (N,). 1 by default."""

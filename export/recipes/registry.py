@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from torch import nn
 
-from export.errors import WrongLadder
+from export.errors import NoRecipe, WrongLadder
 from export.recipes.recipe import Recipe
 from export.stages import Sizes, StagePlan
 from service.bundle.manifest import Bundle
@@ -32,20 +32,28 @@ def kind_of(task: str) -> str:
     """Return the kind of a task, under which the service knows it.
 
     Raises:
-        KeyError: There is no such task.
+        NoRecipe: The task has no recipe.
     """
-    return RECIPES[task].partition(":")[0]
+    return _find(task)[0]
 
 
 def recipe(task: str) -> Recipe:
     """Return the recipe of a task.
 
     Raises:
-        KeyError: There is no such task.
+        NoRecipe: The task has no recipe.
     """
-    module, _, name = RECIPES[task].partition(":")
+    module, name = _find(task)
     found: Recipe = getattr(import_module(f"export.recipes.{module}"), name)
     return found
+
+
+def _find(task: str) -> tuple[str, str]:
+    """Return the module and name of a task's recipe."""
+    if task not in RECIPES:
+        raise NoRecipe(f"the task {task} has no recipe: add it to RECIPES in export/recipes/registry.py")
+    module, _, name = RECIPES[task].partition(":")
+    return module, name
 
 
 def plan_of_bundle(bundle: Bundle) -> tuple[StagePlan, ...]:
@@ -84,8 +92,9 @@ def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> 
         sizes: Ladders other than the task's own, by stage.
 
     Raises:
+        NoRecipe: The task has no recipe.
         WrongLadder: The task has no such stage, a rung is not from 1 to MAX_RUNG or exceeds the model's longest
-            forecast, or a stage has no rung for single items.
+            forecast, a stage has no rung for single items, or the model's cell has no ladder.
     """
     stages = recipe(task).stages(model, sizes or {})
     _check_ladders(stages, sizes or {})

@@ -4,12 +4,16 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+import torch
 from torch import nn
 
+from export.directions import each_alone, logits
 from export.graphs import StageGraph, UnrolledGraph
-from export.recipes.draws import TEXT_SIZES, draw_items, num_words
+from export.recipes.draws import TEXT_SIZES, draw_items, draw_lengths, num_words
 from export.recipes.recipe import Recipe, Stages, own_files
-from export.stages import Draw, Sizes, StagePlan, spec, state_names, state_of
+from export.rungs import Rungs
+from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names, state_of
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import SentimentTask
@@ -66,6 +70,14 @@ class BidirectionalSentimentRecipe(SentimentRecipe):
     def stages(self, model: nn.Module, sizes: dict[str, Sizes]) -> Stages:
         classifier = cast(BidirectionalSentimentModel, model)
         return tuple(self._stage(classifier, name, sizes.get(name, TEXT_SIZES)) for name in classifier.stages)
+
+    def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
+        """Compare the logits of padded texts."""
+        first = next(iter(rungs.stages.values()))
+        inputs = first.draw(rng, N, sum(first.sizes))
+        lengths = draw_lengths(rng, N, sum(first.sizes))
+        found = each_alone(partial(logits, rungs), inputs, lengths)[range(N), lengths - 1]
+        return {"logits": found}, {"logits": model(*map(torch.from_numpy, (inputs["x"], lengths))).numpy()}
 
     def _stage(self, model: BidirectionalSentimentModel, name: str, sizes: Sizes) -> StagePlan:
         V, H = model.embedding.num_embeddings, model.settings.hidden_size

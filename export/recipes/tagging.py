@@ -4,17 +4,22 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
+import numpy as np
+import torch
 from torch import nn
 
+from export.directions import each_alone, logits
 from export.graphs import StageGraph, WordStageGraph
-from export.recipes.draws import draw_items, num_words
+from export.recipes.draws import draw_items, draw_lengths, num_words
 from export.recipes.recipe import Recipe, Stages
-from export.stages import Draw, Sizes, StagePlan, spec, state_of
+from export.rungs import Rungs
+from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_of
+from export.tagger import spell
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TaggingTask
 from training.data import ewt, wnut17
-from training.models.tagging import CHARACTERS, ENCODE, HEAD, LONGEST_WORD, OVER_CHARACTERS, TaggingModel
+from training.models.tagging import CHARACTERS, ENCODE, HEAD, LONGEST_WORD, OVER_CHARACTERS, TaggingModel, Words
 
 CHARACTER_SIZES: Sizes = (1, 2, 4, 8)
 WORD_SIZES: Sizes = (1, 2, 4, 8, 16)
@@ -74,6 +79,19 @@ class TaggingRecipe(Recipe):
             draw=partial(draw_items, inputs, num_ids),
             direction=this.direction if this else "forward",
         )
+
+    def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
+        """Compare the logits of padded sentences of padded words."""
+        over_characters, *_, last = rungs.stages.values()
+        K, T = sum(over_characters.sizes), sum(last.sizes)
+        characters, spelling_lengths = over_characters.draw(rng, N * N, K)["x"], draw_lengths(rng, N * N, K)
+        spellings, lengths = rng.integers(N * N, size=(N, T)), draw_lengths(rng, N, T)
+        ids = rng.integers(cast(TaggingModel, model).embedding.num_embeddings, size=(N, T))
+        spelt = np.concatenate([spell(rungs, characters[[i], :k]) for i, k in enumerate(spelling_lengths)])
+        found = each_alone(partial(logits, rungs), {"x": ids, "characters": spelt[spellings]}, lengths)
+        words = Words(*map(torch.from_numpy, (ids, lengths, spellings, characters, spelling_lengths)))
+        is_there = np.arange(T)[:, None] < lengths[:, None, None]
+        return {"logits": found}, {"logits": np.where(is_there, model(words)[0].numpy(), np.float32(0))}
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> TaggingTask:
         return TaggingTask(tags=self._tags, scheme=self._scheme, characters=CHARACTERS, longest_word=LONGEST_WORD)

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from export.directions import each_alone, run_layers
 from export.graphs import StageGraph
-from export.recipes.draws import draw_features, draw_items, num_words
+from export.recipes.draws import draw_features, draw_items, draw_lengths, num_words
 from export.recipes.recipe import Recipe, Stages
+from export.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_of
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
@@ -26,6 +28,7 @@ DIRECTION_SIZES: Sizes = (1, 4, 16)
 SOURCE_SIZES: Sizes = (16, 32, 64)
 # How many of the most probable next pieces a step returns: twice the largest number of beams.
 NUM_NEXT = 16
+PIECES = 8  # of a translation that is compared with the pass that trains
 
 
 class TranslationRecipe(Recipe):
@@ -85,6 +88,22 @@ class TranslationRecipe(Recipe):
             draw=partial(draw_items, (x,), V),
             direction=this.direction,
         )
+
+    def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
+        """Compare the log-probabilities of the next pieces of random translations of padded sources."""
+        read, *_, step = rungs.stages.values()
+        S = max(step.sizes)
+        source, target, lengths = read.draw(rng, N, S)["x"], read.draw(rng, N, PIECES)["x"], draw_lengths(rng, N, S)
+        memory = each_alone(partial(run_layers, rungs), {"x": source}, lengths)
+        log_probs = model(*map(torch.from_numpy, (source, lengths, target))).log_softmax(dim=2).numpy()
+        found: Arrays = {}
+        expected: Arrays = {}
+        state = rungs.initial_state(N)
+        for t in range(PIECES):
+            answer = rungs.run(step, S, {"token": target[:, t], "memory": memory, "length": lengths}, state)
+            state, found[f"log_probs{t}"] = answer.state, answer.outputs["log_probs"]
+            expected[f"log_probs{t}"] = np.take_along_axis(log_probs[:, t], answer.outputs["tokens"], axis=1)
+        return found, expected
 
     def task(self, tokenizer: Path | None, model: nn.Module, stages: Stages) -> TranslationTask:
         translator = cast(TranslationModel, model)

@@ -1,9 +1,10 @@
 """Small models of three tasks with random weights, exported once: tracing a graph takes seconds."""
 
 import contextlib
+import copy
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from export.command import main
+from export.parity import trained
 from export.recipes.registry import plan
 from export.rungs import Rungs
 from export.stages import StagePlan
@@ -86,6 +88,18 @@ def export_small(
     prepared = prepare(source.model)
     bundle = read_bundle(directory / "models" / task)
     return Exported(source, bundle, printed.getvalue(), prepared, plan(task, prepared, dict(rungs)))
+
+
+def assert_every_trained_weight_is_proved(exported: Exported) -> None:
+    """The graphs are those of the trained model, and of no model that differs from it in one of its tensors."""
+    source, rungs = exported.checkpoint, exported.open()
+    assert trained(rungs, source).passed
+    for name, _ in source.model.named_parameters():
+        if not name.startswith("auxiliary."):  # heads that are not served
+            model = copy.deepcopy(source.model).requires_grad_(False)
+            weight = model.get_parameter(name)
+            weight.add_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)), alpha=0.1)
+            assert not trained(rungs, replace(source, model=model)).passed, name
 
 
 @pytest.fixture(autouse=True)

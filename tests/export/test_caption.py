@@ -9,7 +9,7 @@ from export.quality import measure
 from export.recipes.registry import plan_of_bundle
 from export.rungs import Rungs
 from service.bundle.tasks import CaptionTask
-from tests.export.conftest import Exported, export_small
+from tests.export.conftest import Exported, assert_every_trained_weight_is_proved, export_small
 from training import captions
 from training.data import digits
 from training.tasks.caption import MAX_WORDS
@@ -31,7 +31,7 @@ def test_a_bundle_for_captioning_says_its_words_and_takes_whole_images(caption: 
 
 
 def test_it_is_proved_also_without_its_model(caption: Exported) -> None:
-    report = prove(caption.open())
+    report = prove(caption.open(), caption.checkpoint)
     assert report.passed
     assert {(check.name, check.stage) for check in report.checks} >= {("torch", "look"), ("torch", "decode")}
     assert prove(Rungs(caption.bundle, plan_of_bundle(caption.bundle)), caption.open()).passed
@@ -71,3 +71,7 @@ def test_the_figure_of_the_graphs_is_that_of_the_model(caption: Exported, monkey
     assert measure(caption.bundle, caption.open()).value == 1
     monkeypatch.setattr(captions, "attributes_of", lambda placed, _: [captions.Attributes("x", "y", "z")] * len(placed))
     assert measure(caption.bundle, caption.open()).value == 0
+
+
+def test_the_graphs_are_the_model_that_was_trained(caption: Exported) -> None:
+    assert_every_trained_weight_is_proved(caption)

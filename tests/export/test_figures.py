@@ -71,7 +71,7 @@ def test_the_card_shows_both_figures_side_by_side(sentiment: Exported) -> None:
         Figure(metric="accuracy", split="dev", value=0.8475, of="graph"),
     )
     manifest = sentiment.bundle.manifest.model_copy(update={"figures": figures})
-    card = render(manifest, prove(sentiment.open()), sentiment.bundle.path)
+    card = render(manifest, prove(sentiment.open(), sentiment.checkpoint), sentiment.bundle.path)
     assert "| dev | accuracy | 0.8500 | 0.8475 |" in card
     assert "| dev | examples | 872 | not measured |" in card
 
@@ -85,7 +85,7 @@ def test_the_card_says_what_a_figure_was_measured_with(
 ) -> None:
     figures = (Figure(metric="accuracy", split="dev", value=0.85, of="checkpoint"),)
     manifest = sentiment.bundle.manifest.model_copy(update={"figures": figures, "numerics": numerics})
-    card = render(manifest, prove(sentiment.open()), sentiment.bundle.path)
+    card = render(manifest, prove(sentiment.open(), sentiment.checkpoint), sentiment.bundle.path)
     section = card.partition("## Figures")[2].partition("## Data")[0]
     assert f"| split | figure | checkpoint | {column} |" in section
     assert "| dev | accuracy | 0.8500 | not measured |" in section
@@ -99,7 +99,8 @@ def test_the_card_of_a_forecaster_says_that_its_bands_know_the_dev_rows(
         figures = (Figure(metric="coverage_80_h96", split="dev", value=0.8, of="checkpoint"),)
         manifest = exported.bundle.manifest.model_copy(update={"figures": figures})
         assert (
-            "dev coverage is in-sample" in render(manifest, prove(exported.open()), exported.bundle.path)
+            "dev coverage is in-sample"
+            in render(manifest, prove(exported.open(), exported.checkpoint), exported.bundle.path)
         ) == is_said
 
 
@@ -111,7 +112,7 @@ def test_figures_of_several_seeds_are_averaged(sentiment: Exported) -> None:
     assert figures[1:2] == (Figure(metric="rounded", split="dev", value=0.5, of="seeds", deviation=0.5, runs=3),)
     assert [figure.of for figure in figures] == ["checkpoint", "seeds", "graph"]
     manifest = sentiment.bundle.manifest.model_copy(update={"figures": figures})
-    card = render(manifest, prove(sentiment.open()), sentiment.bundle.path)
+    card = render(manifest, prove(sentiment.open(), sentiment.checkpoint), sentiment.bundle.path)
     assert "| dev | rounded | 0.0000 | 0.5000 ± 0.5000 | 1.0000 |" in card
     assert "3 runs" in card
 

@@ -6,11 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
 from export.command import main
+from export.recipes.language import DECODE_SIZES
+from export.recipes.registry import RECIPES
 from service.bundle.manifest import read_bundle
 from tests.export.conftest import Exported
 from training.command import main as train
+from training.exit_status import INTERRUPTED
+from training.recurrence.cells import LSTMCell
 from training.tasks import registry
 
 ROOT = Path(__file__).parents[2]
@@ -133,3 +139,64 @@ def test_an_export_is_imported_into_the_model_store(sentiment: Exported, tmp_pat
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr
     assert f"imported {sentiment.bundle.tag} into the BentoML model store" in done.stdout
+
+
+TERMINATED = """
+import os
+import signal
+import sys
+from pathlib import Path
+from export import command as command_line
+from export.directory import new_directory
+
+def export(source, destination, *_):
+    with new_directory(destination):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+command_line.export = export
+sys.exit(command_line.main([sys.argv[1], "--output", sys.argv[2]]))
+"""
+
+
+def test_an_export_that_is_terminated_leaves_nothing_unfinished(sentiment: Exported, tmp_path: Path) -> None:
+    script = [sys.executable, "-c", TERMINATED, str(sentiment.checkpoint.path), str(tmp_path)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == INTERRUPTED, done.stderr
+    assert "interrupted" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_without_a_recipe_is_an_error_that_says_where_to_add_it(
+    sentiment: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(RECIPES, "sentiment")
+    assert main([str(sentiment.checkpoint.path), "--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        "error: the task sentiment has no recipe: add it to RECIPES in export/recipes/registry.py\n"
+    )
+
+
+def test_a_cell_without_a_ladder_is_an_error_that_says_where_to_add_it(
+    generation: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(DECODE_SIZES, "lstm")
+    assert main([str(generation.checkpoint.path), "--output", str(tmp_path)]) == 1
+    assert "no ladder for a decode stage by lstm: add it to DECODE_SIZES" in capsys.readouterr().err
+
+
+def test_an_unrolled_pass_that_is_not_what_was_trained_is_not_exported(
+    generation: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def with_o_and_g_swapped(
+        cell: LSTMCell, projected_t: Tensor, h_prev: Tensor, c_prev: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        i, f, g, o = (projected_t + h_prev @ cell.Wh).chunk(4, dim=-1)
+        c_t = torch.sigmoid(f) * c_prev + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c_t), c_t
+
+    monkeypatch.setattr(LSTMCell, "advance", with_o_and_g_swapped)
+    given = ["--output", str(tmp_path), "--rungs", "encode=1", "--rungs", "decode=1"]
+    assert main([str(generation.checkpoint.path), *given]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[:2] for line in lines if line.endswith("FAILED")] == [["trained", "all"]]
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import pytest
 
 from export.errors import NotQuantizable
 from export.int8 import quantize
-from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, export_small
+from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, assert_every_trained_weight_is_proved, export_small
 
 K = 3
 
@@ -47,3 +47,7 @@ def test_only_the_recurrence_grows_with_the_rung(mingru: Exported) -> None:
 def test_its_products_have_no_known_range(mingru: Exported, tmp_path: Path) -> None:
     with pytest.raises(NotQuantizable, match="not those for generation by mingru"):
         quantize(mingru.bundle, tmp_path / "int8")
+
+
+def test_the_graphs_are_the_model_that_was_trained(mingru: Exported) -> None:
+    assert_every_trained_weight_is_proved(mingru)

@@ -9,7 +9,7 @@ from export.recipes.registry import plan_of_bundle
 from export.rungs import Rungs
 from export.weights import rounded
 from service.bundle.tasks import MusicTask
-from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, export_small
+from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, assert_every_trained_weight_is_proved, export_small
 from training.data import polyphony
 from training.models.generation import IMPOSSIBLE_LOGIT
 from training.music import END_OF_FRAME, VOCABULARY_SIZE, successors
@@ -27,7 +27,7 @@ def test_a_bundle_for_music_says_its_grid_and_is_proved(chorales: Exported) -> N
     manifest = chorales.bundle.manifest
     assert manifest.task == MusicTask(lowest=21, highest=108, frames_per_beat=1, frames_per_bar=4)
     assert (manifest.name, manifest.cell) == ("chorales", "lstm")
-    assert prove(chorales.open()).passed
+    assert prove(chorales.open(), chorales.checkpoint).passed
 
 
 def test_a_finished_bundle_can_be_tried_without_its_model(chorales: Exported) -> None:
@@ -71,3 +71,7 @@ def test_graphs_are_as_likely_to_write_a_piece_as_the_model(
     found = measure(chorales.bundle, chorales.open())
     assert (found.metric, found.of) == ("nats_per_frame", "graph")
     assert found.value == pytest.approx(expected["nats_per_frame"], rel=1e-4)
+
+
+def test_the_graphs_are_the_model_that_was_trained(chorales: Exported) -> None:
+    assert_every_trained_weight_is_proved(chorales)

@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 
 from export.parity import prove
 from export.report import Report
-from tests.export.conftest import Exported
+from tests.export.conftest import Exported, assert_every_trained_weight_is_proved
 
 
 def failing(report: Report) -> set[tuple[str, str, int]]:
@@ -39,17 +39,19 @@ def add(value: float, output: str) -> list[onnx.NodeProto]:
 
 
 def test_what_was_exported_is_proved(exported: Exported) -> None:
-    report = prove(exported.open())
+    report = prove(exported.open(), exported.checkpoint)
     assert report.passed, str(report)
 
 
 EXPECTED = {
     "sentiment": {
+        ("trained", "all", 0),
         *{(name, "encode", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
         ("steps", "encode", 3),
         ("cuts", "encode", 0),
     },
     "generation": {
+        ("trained", "all", 0),
         *{(name, "encode", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
         ("steps", "encode", 3),
         ("cuts", "encode", 0),
@@ -58,11 +60,13 @@ EXPECTED = {
         ("reading", "decode", 0),
     },
     "forecasting": {
+        ("trained", "all", 0),
         *{(name, "encode", 1) for name in ("torch", "batch", "nan")},
         *{(name, "forecast", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
         ("horizon", "forecast", 1),
     },
     "forecasting-window": {
+        ("trained", "all", 0),
         *{(name, "encode", size) for name in ("torch", "batch", "nan") for size in (1, 3)},
         ("steps", "encode", 3),
         ("cuts", "encode", 0),
@@ -73,14 +77,15 @@ EXPECTED = {
 
 
 def test_every_rung_of_every_stage_is_checked(exported: Exported) -> None:
-    checks = prove(exported.open()).checks
+    checks = prove(exported.open(), exported.checkpoint).checks
     assert {(check.name, check.stage, check.size) for check in checks} == EXPECTED[exported.checkpoint.task]
     assert len(checks) == len(EXPECTED[exported.checkpoint.task])
 
 
 def test_numbers_may_differ_a_little_and_bits_not_at_all(generation: Exported) -> None:
-    limits = {check.limit for check in prove(generation.open()).checks if check.name == "torch"}
-    others = {check.limit for check in prove(generation.open()).checks if check.name != "torch"}
+    checks = prove(generation.open(), generation.checkpoint).checks
+    limits = {check.limit for check in checks if check.name in {"torch", "trained"}}
+    others = {check.limit for check in checks if check.name not in {"torch", "trained"}}
     assert (limits, others) == ({1e-5}, {0.0})
 
 
@@ -99,19 +104,19 @@ def change_recurrent_weight(directory: Path) -> None:
 def test_a_changed_weight_is_noticed(exported: Exported, tmp_path: Path) -> None:
     copy = copy_bundle(exported, tmp_path)
     change_recurrent_weight(copy)
-    assert "torch" in {name for name, _, _ in failing(prove(exported.open(copy)))}
+    assert "torch" in {name for name, _, _ in failing(prove(exported.open(copy), exported.checkpoint))}
 
 
 def test_a_weight_of_nan_is_noticed(sentiment: Exported, tmp_path: Path) -> None:
     copy = copy_bundle(sentiment, tmp_path)
     edit(copy / "encode-3.onnx", *add(float("nan"), "logits"), output="logits")
-    assert ("torch", "encode", 3) in failing(prove(sentiment.open(copy)))
+    assert ("torch", "encode", 3) in failing(prove(sentiment.open(copy), sentiment.checkpoint))
 
 
 def test_a_rung_that_differs_in_its_last_bits_is_noticed(sentiment: Exported, tmp_path: Path) -> None:
     copy = copy_bundle(sentiment, tmp_path)
     edit(copy / "encode-3.onnx", *add(3e-7, "h_next"), output="h_next")
-    assert failing(prove(sentiment.open(copy))) == {("steps", "encode", 3), ("cuts", "encode", 0)}
+    assert failing(prove(sentiment.open(copy), sentiment.checkpoint)) == {("steps", "encode", 3), ("cuts", "encode", 0)}
 
 
 def test_rows_that_see_each_other_are_noticed(sentiment: Exported, tmp_path: Path) -> None:
@@ -127,7 +132,7 @@ def test_rows_that_see_each_other_are_noticed(sentiment: Exported, tmp_path: Pat
             helper.make_node("Add", ["before", "leak"], ["pool_sum_next"]),
             output="pool_sum_next",
         )
-    noticed = failing(prove(sentiment.open(copy)))
+    noticed = failing(prove(sentiment.open(copy), sentiment.checkpoint))
     assert {("nan", "encode", 1), ("nan", "encode", 3)} <= noticed
     assert {("batch", "encode", 1), ("batch", "encode", 3)} <= noticed
 
@@ -150,7 +155,10 @@ def test_one_row_of_a_batch_that_sees_the_others_is_noticed(sentiment: Exported,
             helper.make_node("Add", ["before", "column"], ["pool_sum_next"]),
             output="pool_sum_next",
         )
-    assert failing(prove(sentiment.open(copy))) == {("batch", "encode", 1), ("batch", "encode", 3)}
+    assert failing(prove(sentiment.open(copy), sentiment.checkpoint)) == {
+        ("batch", "encode", 1),
+        ("batch", "encode", 3),
+    }
 
 
 def test_a_forecast_that_depends_on_how_far_was_asked_is_noticed(forecasting: Exported, tmp_path: Path) -> None:
@@ -162,11 +170,15 @@ def test_a_forecast_that_depends_on_how_far_was_asked_is_noticed(forecasting: Ex
         helper.make_node("Mul", ["before", "tiny"], ["mean"]),
         output="mean",
     )
-    assert failing(prove(forecasting.open(copy))) == {("horizon", "forecast", 1)}
+    assert failing(prove(forecasting.open(copy), forecasting.checkpoint)) == {("horizon", "forecast", 1)}
 
 
 def test_sampling_that_leaves_another_state_than_reading_is_noticed(generation: Exported, tmp_path: Path) -> None:
     copy = copy_bundle(generation, tmp_path)
     for size in (2, 5):
         edit(copy / f"decode-{size}.onnx", *add(3e-7, "c_next"), output="c_next")
-    assert ("reading", "decode", 0) in failing(prove(generation.open(copy)))
+    assert ("reading", "decode", 0) in failing(prove(generation.open(copy), generation.checkpoint))
+
+
+def test_the_graphs_are_the_model_that_was_trained(exported: Exported) -> None:
+    assert_every_trained_weight_is_proved(exported)

@@ -10,7 +10,7 @@ from export.tagger import GraphTagger
 from export.weights import rounded
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import TaggingTask
-from tests.export.conftest import Exported, export_small
+from tests.export.conftest import Exported, assert_every_trained_weight_is_proved, export_small
 from training.data import ewt, sst2, wnut17
 from training.data.ewt import Word
 from training.models.bidirectional_sentiment import BidirectionalSentimentModel
@@ -175,3 +175,8 @@ def test_sentiment_of_whole_texts_is_measured_by_its_graphs(
             rounded(sentiment_of_texts.checkpoint.model), "dev"
         )
     assert quality.measure(sentiment_of_texts.bundle, sentiment_of_texts.open()).value == expected["accuracy"]
+
+
+@pytest.mark.parametrize("name", ["tagging", "streaming", "sentiment_of_texts"])
+def test_the_graphs_are_the_model_that_was_trained(name: str, request: pytest.FixtureRequest) -> None:
+    assert_every_trained_weight_is_proved(request.getfixturevalue(name))

@@ -14,7 +14,7 @@ from export.translator import GraphTranslator
 from export.weights import prepare, rounded
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import TranslationTask
-from tests.export.conftest import Exported
+from tests.export.conftest import Exported, assert_every_trained_weight_is_proved
 from training import checkpoint
 from training.beam_search import BeamSettings
 from training.models.translation import TranslationModel, TranslationModelSettings
@@ -137,3 +137,7 @@ def test_search_through_graphs_finds_what_training_finds(exported: Exported) -> 
     found = GraphTranslator(exported.bundle, exported.open()).translate(texts, beams=3)
     assert found == definition.translate(model, texts, BeamSettings(beams=3))
     assert len(set(found)) > 1
+
+
+def test_the_graphs_are_the_model_that_was_trained(exported: Exported) -> None:
+    assert_every_trained_weight_is_proved(exported)

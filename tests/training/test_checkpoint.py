@@ -51,7 +51,7 @@ def test_figures_of_both_splits_are_kept(saved: Path) -> None:
 
 def test_new_weights_have_no_figures_yet(saved: Path, task: GenerationTask) -> None:
     checkpoint.write_figures(saved, "dev", {"accuracy": 0.5})
-    checkpoint.save(saved, task, task.build_model(), "again")
+    checkpoint.save(saved, task, task.build_model(), "python -m training generation")
     assert checkpoint.load(saved).figures == {}
 
 
@@ -60,7 +60,7 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_former_one(
 ) -> None:
     former = (saved / "model.safetensors").read_bytes()
     with full_disk(len(former) - 1), pytest.raises(OSError, match=r"model\.safetensors"):
-        checkpoint.save(saved, task, task.build_model(), "again")
+        checkpoint.save(saved, task, task.build_model(), "python -m training generation")
     assert (saved / "model.safetensors").read_bytes() == former
     assert not list(saved.glob("*.part"))
 
@@ -118,10 +118,18 @@ def test_weights_of_another_size_are_an_error(saved: Path) -> None:
         "[]",
         '{"task": "cooking", "settings": {}, "command": ""}',
         '{"task": "generation"}',
-        '{"task": "generation", "settings": {"rows": 0}, "command": ""}',
+        '{"task": "generation", "settings": {"rows": 0}, "command": "python -m training generation"}',
     ],
 )
 def test_config_that_makes_no_sense_is_an_error_that_names_the_file(saved: Path, content: str) -> None:
     (saved / "config.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"config\.json"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize("command", ["my own notebook", "python -m training", "", 'training "generation', None])
+def test_a_command_that_names_no_training_is_an_error_that_says_so(saved: Path, command: str | None) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "command": command}))
+    with pytest.raises(CheckpointError, match=r"config\.json: the command must be .* python -m training NAME"):
         checkpoint.load(saved)

@@ -52,6 +52,7 @@ class CaptionModel(StatefulModule):
             embedding_size=settings.embedding_size, hidden_size=H, layers=1, dropout=settings.dropout
         )
         self.decoder = GenerationModel(vocabulary_size, sizes)
+        self.cell = self.decoder.cell
         self.state = self.decoder.state
 
     def forward(self, images: Tensor, words: Tensor) -> Tensor:

@@ -19,14 +19,19 @@ from training.settings import Section
 # The logit of a token that cannot follow. Its probability is 0 at every temperature up to 10.
 IMPOSSIBLE_LOGIT = -1e4
 
-
-CELL_SPECIFIC = {"forget_bias": "lstm", "kernel_size": "mingru", "mlp_size": "mingru"}
+Cell = Literal["lstm", "mingru"]
+# The cells that each setting is for. Settings that are not listed are for all cells.
+CELL_SPECIFIC: dict[str, tuple[Cell, ...]] = {
+    "forget_bias": ("lstm",),
+    "kernel_size": ("mingru",),
+    "mlp_size": ("mingru",),
+}
 
 
 class GenerationModelSettings(Section):
     """Cell, sizes and regularisation. Settings of the cell that is not chosen must keep their defaults."""
 
-    cell: Literal["lstm", "mingru"] = "lstm"
+    cell: Cell = "lstm"
     embedding_size: int = Field(default=64, ge=1)
     hidden_size: int = Field(default=256, ge=1)
     layers: int = Field(default=2, ge=1)
@@ -42,9 +47,9 @@ class GenerationModelSettings(Section):
     @model_validator(mode="after")
     def _only_settings_of_the_cell(self) -> Self:
         fields = type(self).model_fields
-        for name, cell in CELL_SPECIFIC.items():
-            if cell != self.cell and getattr(self, name) != fields[name].default:
-                raise ValueError(f"{name} is for cell={cell} and has no effect on {self.cell}")
+        for name, cells in CELL_SPECIFIC.items():
+            if self.cell not in cells and getattr(self, name) != fields[name].default:
+                raise ValueError(f"{name} is for cell={' or '.join(cells)} and has no effect on {self.cell}")
         return self
 
 
@@ -62,6 +67,7 @@ class GenerationModel(StatefulModule):
     ) -> None:
         super().__init__()
         L, H = settings.layers, settings.hidden_size
+        self.cell = settings.cell
         self.vocabulary_size = vocabulary_size
         self.embedding = nn.Embedding(vocabulary_size, settings.embedding_size)
         sizes = [settings.embedding_size] + [H] * (L - 1)

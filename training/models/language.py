@@ -1,5 +1,7 @@
 """Builds language models by the name of their cell. A new cell needs a case here."""
 
+from typing import assert_never
+
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.mingru import MinGRUModel
 
@@ -18,3 +20,5 @@ def language_model(vocabulary_size: int, settings: GenerationModelSettings) -> L
             return GenerationModel(vocabulary_size, settings)
         case "mingru":
             return MinGRUModel(vocabulary_size, settings)
+        case _:
+            assert_never(settings.cell)

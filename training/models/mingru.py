@@ -81,6 +81,7 @@ class MinGRUModel(StatefulModule):
     def __init__(self, vocabulary_size: int, settings: GenerationModelSettings) -> None:
         super().__init__()
         D, L, H, K = settings.embedding_size, settings.layers, settings.hidden_size, settings.kernel_size
+        self.cell = settings.cell
         self.vocabulary_size = vocabulary_size
         self.embedding = nn.Embedding(vocabulary_size, D)
         self.layers = nn.ModuleList(MinGRUBlock(D, settings) for _ in range(L))

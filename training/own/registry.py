@@ -59,7 +59,7 @@ def choose(task: str, given: argparse.Namespace) -> Choice:
 
 
 def next_commands(best: Path) -> str:
-    """Return the commands that export and serve a checkpoint, under a name that no published training has.
+    """Return the commands that export and serve a checkpoint, under a name that no published training has, and a hint.
 
     Args:
         best: The checkpoint, RUN/best.
@@ -67,4 +67,5 @@ def next_commands(best: Path) -> str:
     name = re.sub("[^a-z0-9._-]+", "-", best.parent.name.lower()).strip("._-")[:MAX_NAME]
     name = f"own-{name}".strip("-") if name in {"", *trainings()} else name
     export = shlex.join(["python", "-m", "export", str(best), "--name", name])
-    return f"    {export}\n    UNROLLED_BUNDLES={name}:latest make serve"
+    newer = "# for a newer version of a bundle, --name is that bundle's"
+    return f"    {export}\n    UNROLLED_BUNDLES={name}:latest make serve\n    {newer}"

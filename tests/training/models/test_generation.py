@@ -3,6 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from training.models import generation
 from training.models.generation import GenerationModel, GenerationModelSettings
 from training.models.streaming import StreamingModel
 
@@ -82,3 +83,11 @@ def test_a_setting_of_the_other_cell_is_refused(cell: str, name: str, value: flo
     assert GenerationModelSettings.model_validate(as_ever).cell == cell
     with pytest.raises(ValidationError, match=f"{name} is for cell="):
         GenerationModelSettings.model_validate({**as_ever, name: value})
+
+
+def test_a_setting_may_be_for_several_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(generation.CELL_SPECIFIC, "kernel_size", ("lstm", "mingru"))
+    assert GenerationModelSettings(cell="lstm", kernel_size=3).kernel_size == 3
+    monkeypatch.setitem(generation.CELL_SPECIFIC, "kernel_size", ("mingru", "peephole"))
+    with pytest.raises(ValidationError, match="kernel_size is for cell=mingru or peephole and has no effect on lstm"):
+        GenerationModelSettings(cell="lstm", kernel_size=3)

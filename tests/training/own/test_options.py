@@ -54,9 +54,10 @@ def test_choosing_says_nothing_itself(tmp_path: Path, capsys: pytest.CaptureFixt
     ],
 )
 def test_the_next_commands_name_a_bundle_that_replaces_none_that_ships(run: str, name: str) -> None:
-    export, serve = registry.next_commands(Path("runs") / run / "best").splitlines()
+    export, serve, hint = registry.next_commands(Path("runs") / run / "best").splitlines()
     assert export.endswith(f" --name {name}")
     assert serve.endswith(f"UNROLLED_BUNDLES={name}:latest make serve")
+    assert hint.endswith("# for a newer version of a bundle, --name is that bundle's")
 
 
 def test_an_option_without_its_file_is_refused() -> None:

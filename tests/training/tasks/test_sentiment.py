@@ -123,7 +123,7 @@ def test_trained_model_knows_words_that_it_has_seen(tmp_path: Path) -> None:
 def test_missing_test_split_is_said_plainly(
     tmp_path: Path, task: SentimentTask, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkpoint.save(tmp_path / "best", task, task.build_model(), "command")
+    checkpoint.save(tmp_path / "best", task, task.build_model(), "python -m training sentiment")
     monkeypatch.undo()
     monkeypatch.setenv("UNROLLED_DATA_DIR", str(tmp_path))
     assert main(["evaluate", str(tmp_path / "best"), "--split", "test"]) == 1

@@ -120,7 +120,7 @@ def test_trained_model_translates_what_it_has_seen(tmp_path: Path) -> None:
 
 def test_a_run_may_start_from_the_weights_of_another(task: TranslationTask, tmp_path: Path) -> None:
     first = task.build_model()
-    checkpoint.save(tmp_path / "best", task, first, "command")
+    checkpoint.save(tmp_path / "best", task, first, "python -m training translation")
     again = TranslationTask(SETTINGS.model_copy(update={"warm_start": str(tmp_path / "best")}), task.tokenizer)
     model = again.build_model()
     again.initialise(model)
@@ -131,7 +131,7 @@ def test_weights_that_are_not_there_or_do_not_fit_are_no_start(task: Translation
     other = SETTINGS.model_copy(update={"warm_start": str(tmp_path), "model": TranslationModelSettings()})
     with pytest.raises(DataError, match="no weights to start from"):
         TranslationTask(other, task.tokenizer).initialise(task.build_model())
-    checkpoint.save(tmp_path, task, task.build_model(), "command")
+    checkpoint.save(tmp_path, task, task.build_model(), "python -m training translation")
     again = TranslationTask(other, task.tokenizer)
     with pytest.raises(DataError, match="size mismatch"):
         again.initialise(again.build_model())

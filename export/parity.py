@@ -50,16 +50,26 @@ def prove(rungs: Rungs, float32: Rungs | None = None) -> Report:
     Returns:
         The result of every check, passed or not.
     """
-    checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage, float32)]
+    stages = rungs.stages.values()
+    return _run([each for stage in stages for each in (*_comparisons(rungs, stage, float32), *_checks(rungs, stage))])
+
+
+def prove_alone(rungs: Rungs) -> Report:
+    """Run the checks that need nothing but the graphs: all except "torch" and "float32"."""
+    return _run([check for stage in rungs.stages.values() for check in _checks(rungs, stage)])
+
+
+def _run(checks: Sequence[Callable[[], Check]]) -> Report:
     bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False, disable=None)
     return Report(tuple(check() for check in bar), onnxruntime=ort.__version__, torch=torch.__version__)
 
 
-def _checks(rungs: Rungs, stage: StagePlan, float32: Rungs | None) -> list[Callable[[], Check]]:
-    """List the checks of a stage. Those that compare rungs need more than one rung."""
+def _checks(rungs: Rungs, stage: StagePlan) -> list[Callable[[], Check]]:
+    """List the checks of a stage alone. Those that compare rungs need more than one rung."""
     smallest, largest = min(stage.sizes), max(stage.sizes)
-    checks = _comparisons(rungs, stage, float32)
-    checks += [partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes]
+    checks: list[Callable[[], Check]] = [
+        partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes
+    ]
     if stage.kind == "forecasts":
         return [*checks, *(partial(_horizon, rungs, stage, size) for size in stage.sizes if size < largest)]
     if stage.kind == "steps":

@@ -135,13 +135,14 @@ def load(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     config = _read_config(path)
+    origin = _read_origin(config, path)
     task = _build_task(config, path)
     model = task.build_model()
     try:
         model.load_state_dict(safetensors.torch.load_file(path / WEIGHTS))
     except (FileNotFoundError, RuntimeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path / WEIGHTS}: {error}") from error
-    return Checkpoint(task, model.eval(), read_figures(path), config["command"], path, _read_origin(config, path))
+    return Checkpoint(task, model.eval(), read_figures(path), config["command"], path, origin)
 
 
 def _read_config(path: Path) -> dict[str, Any]:

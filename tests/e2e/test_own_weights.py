@@ -47,8 +47,8 @@ def open_session(client: httpx.Client) -> str:
     return session_id
 
 
-def step(client: httpx.Client, session_id: str, inputs: dict[str, object]) -> dict[str, object]:
-    answer = client.post(f"/sessions/{session_id}/steps", json={"inputs": inputs, "return": "logits"})
+def step(client: httpx.Client, session_id: str, inputs: dict[str, object], **options: str) -> dict[str, object]:
+    answer = client.post(f"/sessions/{session_id}/steps", json={"inputs": inputs, **options})
     outputs: dict[str, object] = answer.raise_for_status().json()["outputs"]
     return outputs
 
@@ -81,7 +81,7 @@ def test_a_session_cut_anywhere_gets_the_bits_of_the_whole_text(client: httpx.Cl
 def test_sessions_in_bulk_get_the_bits_that_each_gets_alone(client: httpx.Client) -> None:
     rng = np.random.default_rng(1)
     inputs = [{"ids": rng.integers(len(WORDS), size=length).tolist()} for length in (1, 3, 5, 5, 5, 16, 21)]
-    alone = [step(client, open_session(client), each) for each in inputs]
+    alone = [step(client, open_session(client), each, **{"return": "logits"}) for each in inputs]
     items = [{"session_id": open_session(client), "inputs": each, "return": "logits"} for each in inputs]
     answers = client.post("/steps", json={"items": items}).raise_for_status().json()["items"]
     assert [answer["outputs"] for answer in answers] == alone

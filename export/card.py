@@ -56,7 +56,7 @@ def render(manifest: Manifest, report: Report, directory: Path) -> str:
         f"An Unrolled bundle: a trained {manifest.cell.upper()} as unrolled ONNX graphs with explicit state, "
         f"{size / 1e6:.1f} MB. `manifest.json` says all of this to machines.",
         "## Figures\n\n" + _figures(manifest),
-        "## Data\n\n" + "\n".join(map(_data, manifest.data)),
+        "## Data\n\n" + ("\n".join(map(_data, manifest.data)) or "Not stated."),
         f"Licence of the weights: {manifest.licence}.",
         f"## How it was made\n\n```\n{manifest.command}\n{export_command(manifest)}\n```",
         "## Graphs\n\n" + "\n".join(map(_stage, manifest.stages)),
@@ -69,12 +69,13 @@ def render(manifest: Manifest, report: Report, directory: Path) -> str:
 def export_command(manifest: Manifest) -> str:
     """Return the command that exports the bundle again, from the run that its training command writes.
 
-    The training command must not set another output. Omits --rungs, since the card lists the ladders, and --seed,
-    --output and --replace-shipped.
+    The training command must not set another output; for weights that were trained elsewhere, the run is CHECKPOINT.
+    Omits --rungs, since the card lists the ladders, and --seed, --output and --replace-shipped.
     """
     training = training_of(manifest.command)
     learned_from_own = any(is_own(data.address) for data in manifest.data)
-    words = ["python", "-m", "export", str(run_directory(training, learned_from_own) / "best")]
+    run = str(run_directory(training, learned_from_own) / "best") if training else "CHECKPOINT"
+    words = ["python", "-m", "export", run]
     if learned_from_own or manifest.name != training:
         words += ["--name", manifest.name]
     if manifest.numerics == "int8":
@@ -125,7 +126,9 @@ def number(value: float) -> str:
 
 def _data(data: TrainingData) -> str:
     citation = f" {data.citation}" if data.citation else ""
-    return f"* {data.name}: <{data.address}>, sha256 `{data.sha256[:16]}…`. Licence: {data.licence}.{citation}"
+    address = f": <{data.address}>" if data.address else ""
+    sha256 = f", sha256 `{data.sha256[:16]}…`" if data.sha256 else ""
+    return f"* {data.name}{address}{sha256}. Licence: {data.licence}.{citation}"
 
 
 def _stage(stage: Stage) -> str:

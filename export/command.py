@@ -4,6 +4,8 @@ python -m export CHECKPOINT             the float32 bundle of a checkpoint
 python -m export CHECKPOINT --int8      its int8 bundle
 python -m export quantize BUNDLE        the int8 bundle of a float32 bundle
 python -m export seeds BUNDLE CHECKPOINT ..   figures over several seeds, for an existing bundle
+python -m export verify BUNDLE          checks a bundle whose graphs were made elsewhere
+python -m export import BUNDLE          checks it and imports it
 python -m export overview               the page of all shipped models, docs/models.md, and their cards
 python -m export compare                shipped models beside published figures, and a check of their cards
 """
@@ -24,15 +26,17 @@ from export import comparison, overview
 from export.bundle import CARD, Export, export
 from export.card import number
 from export.directory import check_destination
-from export.errors import ExportError, NameMissing, NameReserved
+from export.errors import ExportError, NameMissing, NameReserved, OriginMissing
 from export.int8 import check_kind, quantize
 from export.recipes.registry import kind_of, recipe
 from export.rewriting import rendered, rewritten
 from export.seeds import add_seeds
+from export.verification import check_passed, verify
 from service.bundle.errors import BundleError
-from service.bundle.manifest import NAME, read_bundle
+from service.bundle.manifest import NAME, Bundle, read_bundle
 from training import checkpoint, published
-from training.checkpoint import Checkpoint, CheckpointError
+from training.checkpoint import Checkpoint, CheckpointError, training_of
+from training.data.source import is_own
 from training.exit_status import INTERRUPTED
 from training.settings import SettingsError
 from training.tasks import registry
@@ -50,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsers = {
         "quantize": _quantize_parser,
         "seeds": _seeds_parser,
+        "verify": _verify_parser,
+        "import": _import_parser,
         "overview": _overview_parser,
         "compare": _compare_parser,
     }
@@ -84,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Export a checkpoint as a bundle, verify that its graphs match the model, and import it into the "
         "BentoML model store.",
         epilog="`python -m export quantize BUNDLE` makes an int8 bundle of a float32 one; `seeds BUNDLE CHECKPOINT ..` "
-        "adds figures over several seeds to a bundle; `overview` writes the page of the shipped models and their "
+        "adds figures over several seeds to a bundle; `verify BUNDLE` checks one whose graphs were made elsewhere, and "
+        "`import BUNDLE` imports it, too; `overview` writes the page of the shipped models and their "
         "cards; `compare` prints their figures beside published ones and checks them. Each has its own --help.",
     )
     parser.add_argument(
@@ -96,13 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--name",
         type=_parse_name,
-        help="name of the bundle; default: the name of the training; required if it learned from your own file",
+        help="name of the bundle; default: the name of the training; required if it learned from your own file, or "
+        "was trained elsewhere",
     )
-    parser.add_argument(
-        "--replace-shipped",
-        action="store_true",
-        help="allow a bundle of your own data to take the name of a shipped one and be served instead",
-    )
+    _add_replace_shipped(parser)
     parser.add_argument(
         "--seed",
         type=Path,
@@ -168,6 +172,47 @@ def _add_seeds(options: argparse.Namespace) -> None:
     print(f"wrote {bundle.path}")
 
 
+def _verify_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export verify",
+        description="Check a bundle whose graphs were made elsewhere: its manifest and checksums, and that a row gets "
+        "the same bits in any batch, beside a row of NaN, and in any cut. The bundle is not changed.",
+    )
+    parser.add_argument("bundle", type=Path, help="directory of the bundle")
+    parser.set_defaults(run=_verify)
+    return parser
+
+
+def _import_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export import",
+        description="Check a bundle as `python -m export verify` does, then import it into the BentoML model store. A "
+        "bundle that fails a check is refused.",
+    )
+    parser.add_argument("bundle", type=Path, help="directory of the bundle")
+    _add_replace_shipped(parser)
+    parser.set_defaults(run=_import)
+    return parser
+
+
+def _verify(options: argparse.Namespace) -> Bundle:
+    bundle = read_bundle(options.bundle)
+    report = verify(bundle)
+    print(report)
+    check_passed(bundle, report)
+    print(f"{bundle.path}: all {len(report.checks)} checks passed")
+    return bundle
+
+
+def _import(options: argparse.Namespace) -> None:
+    manifest = read_bundle(options.bundle).manifest
+    own = any(is_own(data.address) for data in manifest.data) or not training_of(manifest.command)
+    if own and not options.replace_shipped:
+        _check_reserved(manifest.name, f"{options.bundle} is not shipped", 'give another "name" in its manifest')
+    _import_into_store(_verify(options).path)
+    print(f"next:\n    UNROLLED_BUNDLES={manifest.name}:latest make serve")
+
+
 def _overview_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export overview",
@@ -211,6 +256,14 @@ def _write_overview(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}")
 
 
+def _add_replace_shipped(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--replace-shipped",
+        action="store_true",
+        help="allow a bundle of your own data or weights to take the name of a shipped one and be served instead",
+    )
+
+
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-import", action="store_true", help="do not import the bundle into the BentoML model store"
@@ -236,6 +289,7 @@ def _parse_rungs(text: str) -> tuple[str, tuple[int, ...]]:
 def _export(options: argparse.Namespace) -> Export:
     source = checkpoint.load(options.checkpoint)
     others = [checkpoint.load(path) for path in options.others]
+    _check_origin(source)
     _check_name(source, options)
     destination = options.output / (options.name or source.training)
     if not options.int8:
@@ -248,14 +302,32 @@ def _export(options: argparse.Namespace) -> Export:
 
 
 def _check_name(source: Checkpoint, options: argparse.Namespace) -> None:
-    """Check that a bundle of a user's own data does not replace a shipped one unasked."""
-    own = [data.name for data in source.sources if data.is_own]
-    if own and not options.name:
-        raise NameMissing(f"the model learned from {own[0]}: give its bundle its own name with --name")
-    if own and options.name in registry.trainings() and not options.replace_shipped:
+    """Check that a bundle of a user's own data or weights does not replace a shipped one unasked."""
+    if source.origin is not None:
+        why = "the model was trained elsewhere"
+    elif own := [data.name for data in source.sources if data.is_own]:
+        why = f"the model learned from {own[0]}"
+    else:
+        return
+    if not options.name:
+        raise NameMissing(f"{why}: give its bundle its own name with --name")
+    if not options.replace_shipped:
+        _check_reserved(options.name, why, "give another --name")
+
+
+def _check_reserved(name: str, why: str, advice: str) -> None:
+    if name in registry.trainings():
         raise NameReserved(
-            f"the model learned from {own[0]}, and {options.name} is the name of a model that is trained on published "
-            "data: give another --name, or add --replace-shipped to serve yours instead"
+            f"{why}, and {name} is the name of a model that is trained on published data: {advice}, or add "
+            "--replace-shipped to serve yours instead"
+        )
+
+
+def _check_origin(source: Checkpoint) -> None:
+    if source.origin is None and not source.training:
+        raise OriginMissing(
+            f"{source.path} was not trained by `python -m training`: say where its weights come from, as "
+            "docs/own-weights.md shows"
         )
 
 
@@ -272,6 +344,10 @@ def _finish(exported: Export, options: argparse.Namespace) -> None:
         print("\n".join(f"{NUMERICS[f.of]:9} {f.split} {f.metric} {f.value:.4f}" for f in compared))
     print(f"wrote {exported.bundle.path}")
     if not options.no_import:
-        from service.bundle.store import import_bundle
+        _import_into_store(exported.bundle.path)
 
-        print(f"imported {import_bundle(exported.bundle.path).tag} into the BentoML model store")
+
+def _import_into_store(path: Path) -> None:
+    from service.bundle.store import import_bundle
+
+    print(f"imported {import_bundle(path).tag} into the BentoML model store")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from export.errors import BundleTooLarge, DestinationTaken
 from service.bundle.manifest import MANIFEST_FILE, Manifest, read_bundle, sha256_of
+from training.checkpoint import training_of
 from training.data.source import is_own
 
 MAX_BYTES = 8 * 2**20
@@ -47,13 +48,14 @@ def write_manifest(directory: Path, draft: Manifest) -> None:
         draft: Its manifest, whose checksums are replaced.
 
     Raises:
-        BundleTooLarge: The bundle was trained on published data, so it may ship, but exceeds MAX_BYTES.
+        BundleTooLarge: The bundle was trained here on published data, so it may ship, but exceeds MAX_BYTES.
     """
     manifest = draft.model_copy(update={"files": checksums(directory)})
     (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     read_bundle(directory)
     size = sum(path.stat().st_size for path in directory.iterdir())
-    if size > MAX_BYTES and not any(is_own(data.address) for data in manifest.data):
+    may_ship = training_of(manifest.command) and not any(is_own(data.address) for data in manifest.data)
+    if size > MAX_BYTES and may_ship:
         raise BundleTooLarge(
             f"the bundle has {size} bytes, but {MAX_BYTES} are allowed: train a smaller model, or give fewer --rungs"
         )

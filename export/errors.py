@@ -14,8 +14,10 @@ ExportError
 ├── NotMeasured         a run whose figures are needed has none
 ├── NotASeed            figures are averaged only over runs that differ in nothing but their seed
 ├── NoBundles           a directory that should hold bundles holds none
-├── NameMissing         a bundle of a user's own data must be named
-└── NameReserved        a bundle of a user's own data would take the place of a shipped one
+├── OriginMissing       weights that were not trained here do not say where they come from
+├── NotServable         a bundle's manifest contradicts itself, or its graphs do not run
+├── NameMissing         a bundle of a user's own data or weights must be named
+└── NameReserved        a bundle of a user's own data or weights would take the place of a shipped one
 """
 
 
@@ -75,9 +77,17 @@ class NoBundles(ExportError):
     """A directory that should hold bundles holds none."""
 
 
+class OriginMissing(ExportError):
+    """Weights that were not trained here do not say where they come from."""
+
+
+class NotServable(ExportError):
+    """The manifest of a bundle contradicts itself, or a graph does not run on what its task reads."""
+
+
 class NameMissing(ExportError):
-    """A bundle of a user's own data has no name of its own, and would take the place of a shipped one."""
+    """A bundle of a user's own data or weights has no name of its own, and would take the place of a shipped one."""
 
 
 class NameReserved(ExportError):
-    """A bundle of a user's own data has the name of a shipped one, and would take its place."""
+    """A bundle of a user's own data or weights has the name of a shipped one, and would take its place."""

@@ -33,7 +33,6 @@ def describe(
         files: Checksum of each existing file.
     """
     task = recipe(checkpoint.task)
-    licences = sorted({source.licence for source in checkpoint.sources})
     return Manifest(
         format_version=FORMAT_VERSION,
         name=name,
@@ -42,11 +41,18 @@ def describe(
         stages=tuple(_stage(stage) for stage in stages),
         state=tuple(_state(tensor) for tensor in cast(StreamingModel, model).state),
         data=tuple(TrainingData(**asdict(source)) for source in checkpoint.sources),
-        licence=f"that of Unrolled; trained on data under: {'; '.join(licences)}",
+        licence=_licence(checkpoint),
         command=checkpoint.command,
         chosen_on=CHOSEN_ON,
         files=files,
     )
+
+
+def _licence(checkpoint: Checkpoint) -> str:
+    if checkpoint.origin is not None:
+        return checkpoint.origin.licence
+    licences = sorted({source.licence for source in checkpoint.sources})
+    return f"that of Unrolled; trained on data under: {'; '.join(licences)}"
 
 
 def graph_file(stage: str, size: int) -> str:

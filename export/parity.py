@@ -53,18 +53,29 @@ def prove(rungs: Rungs, source: Checkpoint | Rungs) -> Report:
     Returns:
         The result of every check, passed or not.
     """
-    checks = [check for stage in rungs.stages.values() for check in _checks(rungs, stage, source)]
+    stages = rungs.stages.values()
+    checks = [check for stage in stages for check in (*_comparisons(rungs, stage, source), *_checks(rungs, stage))]
     if isinstance(source, Checkpoint):
         checks.append(partial(trained, rungs, source))
+    return _run(checks)
+
+
+def prove_alone(rungs: Rungs) -> Report:
+    """Run the checks that need nothing but the graphs: all except "torch", "float32" and "trained"."""
+    return _run([check for stage in rungs.stages.values() for check in _checks(rungs, stage)])
+
+
+def _run(checks: Sequence[Callable[[], Check]]) -> Report:
     bar = tqdm(checks, desc="proving parity", unit=" checks", leave=False, disable=None)
     return Report(tuple(check() for check in bar), onnxruntime=ort.__version__, torch=torch.__version__)
 
 
-def _checks(rungs: Rungs, stage: StagePlan, source: Checkpoint | Rungs) -> list[Callable[[], Check]]:
-    """List the checks of a stage. Those that compare rungs need more than one rung."""
+def _checks(rungs: Rungs, stage: StagePlan) -> list[Callable[[], Check]]:
+    """List the checks of a stage alone. Those that compare rungs need more than one rung."""
     smallest, largest = min(stage.sizes), max(stage.sizes)
-    checks = _comparisons(rungs, stage, source)
-    checks += [partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes]
+    checks: list[Callable[[], Check]] = [
+        partial(check, rungs, stage, size) for check in (_batch, _nan) for size in stage.sizes
+    ]
     if stage.kind == "forecasts":
         return [*checks, *(partial(_horizon, rungs, stage, size) for size in stage.sizes if size < largest)]
     if stage.kind == "steps":

@@ -1,13 +1,12 @@
 """A trained model on disk: weights, settings, tokenizer and measured figures in one directory.
 
 model.safetensors   weights
-config.json         task, settings, seed, the command that trained it
+config.json         task, settings, seed, the command that trained it; the origin of weights that were trained elsewhere
 tokenizer.json      text tasks only, Hugging Face `tokenizers`
 figures.json        {"dev": {"accuracy": ..}, ..}, written by `python -m training evaluate`
 """
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +19,14 @@ from torch import nn
 
 from training import settings as settings_files
 from training.data.source import DataSource
+from training.origin import Origin
 from training.settings import Settings, SettingsError
 from training.tasks import registry
 from training.tasks.task import Task, TextTask
 
 WEIGHTS, CONFIG, TOKENIZER, FIGURES = "model.safetensors", "config.json", "tokenizer.json", "figures.json"
+COMMAND = "python -m training "
+HAS_ORIGIN = "generation"  # the task whose checkpoints may come from elsewhere
 
 Figures = dict[str, dict[str, float]]
 
@@ -43,6 +45,7 @@ class Checkpoint:
         figures: Measured figures by split and name. Empty before the first evaluation.
         command: The command line that trained it.
         path: The directory.
+        origin: Where weights come from that were trained elsewhere.
     """
 
     definition: Task[Any] = field(repr=False)
@@ -50,6 +53,7 @@ class Checkpoint:
     figures: Figures
     command: str
     path: Path
+    origin: Origin | None = None
 
     @property
     def task(self) -> str:
@@ -58,7 +62,7 @@ class Checkpoint:
 
     @property
     def training(self) -> str:
-        """Name of the training: that of its task, or of a settings file that overrides the task's."""
+        """Name of the training: that of its task, or of a settings file that overrides the task's. Empty if none."""
         return training_of(self.command)
 
     @property
@@ -70,7 +74,19 @@ class Checkpoint:
     @property
     def sources(self) -> tuple[DataSource, ...]:
         """The data sets that it was trained on."""
-        return self.definition.sources
+        return self.definition.sources if self.origin is None else self.origin.data
+
+    def check_measurable(self) -> None:
+        """Check that figures would be of data that the weights are for.
+
+        Raises:
+            CheckpointError: The weights were trained elsewhere, and the settings name no text of the user's own.
+        """
+        if self.origin is not None and not any(source.is_own for source in self.definition.sources):
+            raise CheckpointError(
+                f"{self.path / CONFIG} names no text to measure these weights on: name one as settings.text, with its "
+                "path and sha256"
+            )
 
     @property
     def tokenizer_path(self) -> Path | None:
@@ -79,15 +95,9 @@ class Checkpoint:
 
 
 def training_of(command: str) -> str:
-    """Return NAME from a command line `python -m training NAME ..`.
-
-    Raises:
-        ValueError: It is another command line.
-    """
-    words = shlex.split(command)
-    if "training" not in words[:-1]:
-        raise ValueError(f"{command!r} does not begin with python -m training NAME")
-    return words[words.index("training") + 1]
+    """Return NAME from a command line `python -m training NAME ..`. Empty if it is another: it trained elsewhere."""
+    name = command.removeprefix(COMMAND).partition(" ")[0]
+    return name if command.startswith(COMMAND) and name in registry.trainings() else ""
 
 
 def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> None:
@@ -125,13 +135,14 @@ def load(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     config = _read_config(path)
+    origin = _read_origin(config, path)
     task = _build_task(config, path)
     model = task.build_model()
     try:
         model.load_state_dict(safetensors.torch.load_file(path / WEIGHTS))
     except (FileNotFoundError, RuntimeError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path / WEIGHTS}: {error}") from error
-    return Checkpoint(task, model.eval(), read_figures(path), config["command"], path)
+    return Checkpoint(task, model.eval(), read_figures(path), config["command"], path, origin)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -151,14 +162,22 @@ def _read_config(path: Path) -> dict[str, Any]:
     missing = {"task", "settings", "command"} - config.keys()
     if missing or config["task"] not in registry.TASKS:
         raise CheckpointError(f"{path / CONFIG}: missing {sorted(missing)} or unknown task {config.get('task')!r}")
-    try:
-        training_of(str(config["command"]))
-    except ValueError as error:
-        raise CheckpointError(
-            f"{path / CONFIG}: the command must be the one that trained the model, python -m training NAME .., not "
-            f"{config['command']!r}"
-        ) from error
+    if not isinstance(config["command"], str):
+        raise CheckpointError(f"{path / CONFIG}: the command must be the line that trained the model")
     return config
+
+
+def _read_origin(config: Mapping[str, Any], path: Path) -> Origin | None:
+    if "origin" not in config:
+        return None
+    if config["task"] != HAS_ORIGIN:
+        raise CheckpointError(f"{path / CONFIG}: only checkpoints of {HAS_ORIGIN} can have an origin")
+    if training_of(config["command"]):
+        raise CheckpointError(f"{path / CONFIG}: weights that {config['command']!r} trained have no other origin")
+    try:
+        return settings_files.validate(Origin, config["origin"])
+    except SettingsError as error:
+        raise CheckpointError(f"{path / CONFIG}, origin: {error}") from error
 
 
 def _build_task(config: Mapping[str, Any], path: Path) -> Task[Any]:

@@ -166,6 +166,7 @@ def _measure(path: Path, split: str) -> int:
         The exit status.
     """
     loaded = checkpoint.load(path)
+    loaded.check_measurable()
     torch.set_num_threads(loaded.settings.loop.threads)
     with torch.no_grad():
         figures = loaded.definition.evaluate(loaded.model, split)

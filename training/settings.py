@@ -58,6 +58,7 @@ class Settings(Section):
     loop: LoopSettings = LoopSettings()
 
 
+AnySection = TypeVar("AnySection", bound=Section)
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
@@ -90,7 +91,7 @@ def load(
     return validate(settings_type, values)
 
 
-def validate(settings_type: type[AnySettings], values: Mapping[str, Any]) -> AnySettings:
+def validate(settings_type: type[AnySection], values: Mapping[str, Any]) -> AnySection:
     """Check values against their model.
 
     Raises:

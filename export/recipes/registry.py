@@ -97,14 +97,19 @@ def plan(task: str, model: nn.Module, sizes: dict[str, Sizes] | None = None) -> 
             forecast, a stage has no rung for single items, or the model's cell has no ladder.
     """
     stages = recipe(task).stages(model, sizes or {})
-    _check_ladders(stages, sizes or {})
+    unknown = (sizes or {}).keys() - {stage.name for stage in stages}
+    if unknown:
+        raise WrongLadder(f"no stage {sorted(unknown)}; there are {[stage.name for stage in stages]}")
+    check_ladders(stages)
     return stages
 
 
-def _check_ladders(stages: tuple[StagePlan, ...], sizes: dict[str, Sizes]) -> None:
-    unknown = sizes.keys() - {stage.name for stage in stages}
-    if unknown:
-        raise WrongLadder(f"no stage {sorted(unknown)}; there are {[stage.name for stage in stages]}")
+def check_ladders(stages: tuple[StagePlan, ...]) -> None:
+    """Check that a service can cut any length into the rungs of each stage.
+
+    Raises:
+        WrongLadder: A rung is not from 1 to MAX_RUNG, or a stage has no rung for single items.
+    """
     for stage in stages:
         if not stage.sizes or not all(1 <= size <= MAX_RUNG for size in stage.sizes):
             raise WrongLadder(f"rungs of {stage.name} must be 1 to {MAX_RUNG}, not {list(stage.sizes)}")

@@ -46,8 +46,8 @@ class TrainingData(ManifestModel):
     """A data set that the weights were trained on."""
 
     name: str = Field(description="Name of the data set")
-    address: str = Field(description="Address that the data was downloaded from")
-    sha256: str = Field(description="SHA-256 of the downloaded file")
+    address: str = Field(description="Address that the data was downloaded from; empty if unknown")
+    sha256: str = Field(description="SHA-256 of the downloaded file; empty if unknown")
     licence: str = Field(description="Licence of the data")
     citation: str = Field("", description="Paper to cite for the data")
 

@@ -118,6 +118,7 @@ def test_weights_of_another_size_are_an_error(saved: Path) -> None:
         "[]",
         '{"task": "cooking", "settings": {}, "command": ""}',
         '{"task": "generation"}',
+        '{"task": "generation", "settings": {}, "command": null}',
         '{"task": "generation", "settings": {"rows": 0}, "command": "python -m training generation"}',
     ],
 )
@@ -127,9 +128,8 @@ def test_config_that_makes_no_sense_is_an_error_that_names_the_file(saved: Path,
         checkpoint.load(saved)
 
 
-@pytest.mark.parametrize("command", ["my own notebook", "python -m training", "", 'training "generation', None])
-def test_a_command_that_names_no_training_is_an_error_that_says_so(saved: Path, command: str | None) -> None:
+@pytest.mark.parametrize("command", ["my own notebook", "python -m training", "", "python -m training cooking"])
+def test_a_command_that_names_no_training_is_of_weights_that_were_trained_elsewhere(saved: Path, command: str) -> None:
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**config, "command": command}))
-    with pytest.raises(CheckpointError, match=r"config\.json: the command must be .* python -m training NAME"):
-        checkpoint.load(saved)
+    assert checkpoint.load(saved).training == ""

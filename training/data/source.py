@@ -67,7 +67,7 @@ class DataSource:
     address: str
     sha256: str
     licence: str
-    citation: str
+    citation: str = ""
 
     @property
     def is_own(self) -> bool:

@@ -38,7 +38,9 @@ def _check_alike(source: Bundle, others: Sequence[Checkpoint]) -> None:
     training = training_of(source.manifest.command)
     for each in others:
         if each.training != training:
-            raise NotASeed(f"{each.path} is a checkpoint of the training {each.training}, not of {training}")
+            raise NotASeed(
+                f"{each.path} was trained by {each.command!r}, and the bundle by {source.manifest.command!r}"
+            )
         check_alike(each.path, each.settings, others[0].settings)
 
 

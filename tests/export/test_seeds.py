@@ -85,7 +85,9 @@ def test_runs_of_another_training_or_of_other_settings_are_no_seeds(bundle: Bund
     with pytest.raises(NotASeed, match=r"differs in more than its seed, for example in model\.dropout$"):
         add_seeds(bundle, [two, three])
     change(two, lambda config: config.update(command="python -m training sentiment-of-mine --set seed=2"))
-    with pytest.raises(NotASeed, match="the training sentiment-of-mine, not of sentiment"):
+    with pytest.raises(
+        NotASeed, match="was trained by 'python -m training sentiment-of-mine --set seed=2', and the bundle by"
+    ):
         add_seeds(bundle, [two])
 
 

@@ -9,7 +9,7 @@ current everywhere, and a restart finds every version that sessions live on.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Any, Protocol
@@ -50,8 +50,8 @@ class ModelStore(Protocol):
     def newest_tag(self, name: str) -> str:
         """Return the tag of a bundle's newest version, or raise BentoMLException or BundleError."""
 
-    def stored_tags(self, name: str) -> list[str]:
-        """Return the tags of a bundle's newest version and all older ones, or raise BentoMLException or BundleError."""
+    def stored_tags(self, tag: str) -> list[str]:
+        """Return the tags of all versions beside one that are not younger than the newest, or raise the same errors."""
 
 
 class Reloader:
@@ -184,12 +184,13 @@ class Reloader:
         Raises:
             ModelUnknown: The model store has no such version.
             InvalidInput: The version is damaged, cannot be served, or is the bundle of another model.
-            DeadlineExceeded: Some worker did not load it in the time that a question may take.
+            DeadlineExceeded: Some worker has not loaded it in the time that a question may take.
             Unavailable: The store cannot be reached.
         """
         deadline = asyncio.get_running_loop().time() + self._answer_seconds
         try:
             bundle = await asyncio.to_thread(self._model_store.stored_bundle, f"{name}:{version}")
+            note = await self._note_of(bundle)
         except BentoMLException as error:
             raise ModelUnknown(f"the model store has no {name}:{version}") from error
         except BundleError as error:
@@ -199,31 +200,25 @@ class Reloader:
         async with self._lock:
             if not await self._ensure_loaded(bundle.tag):
                 raise InvalidInput(f"{bundle.tag} cannot be served; the service's log says why")
-        await self._note(bundle)
+        await self._write_note(name, note)
         await self.follow()
-        try:
-            async with asyncio.timeout_at(deadline):
-                while not await self._is_current_everywhere(name, bundle.tag):
-                    await asyncio.sleep(AWAIT_SECONDS)
-                    await self.follow()
-        except TimeoutError:
-            raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; the others keep trying") from None
+        while not await self._is_current_everywhere(name, bundle.tag):
+            if asyncio.get_running_loop().time() >= deadline:
+                raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; the others keep trying")
+            await asyncio.sleep(AWAIT_SECONDS)
+            await self.follow()
         return bundle.tag
 
-    async def _note(self, bundle: Bundle) -> None:
+    async def _note_of(self, bundle: Bundle) -> dict[str, Any]:
+        """Return the note that makes a version current; see `_noted`."""
         name = bundle.manifest.name
         note: dict[str, Any] = {"tag": bundle.tag, "over": self._configured_tag(name)}
         if name in self._followed:
-            note["stored"] = await self._stored_tags(name)
-        await self._store.note(f"{_SERVED}{name}", orjson.dumps(note))
+            note["stored"] = await asyncio.to_thread(self._model_store.stored_tags, bundle.tag)
+        return note
 
-    async def _stored_tags(self, name: str) -> list[str]:
-        """Return what the model store has, or nothing if its newest version cannot be read: an older one may load."""
-        try:
-            return await asyncio.to_thread(self._model_store.stored_tags, name)
-        except (BentoMLException, BundleError) as error:
-            self._log_once_unservable(f"{name}:latest", error)
-            return []
+    async def _write_note(self, name: str, note: Mapping[str, Any]) -> None:
+        await self._store.note(f"{_SERVED}{name}", orjson.dumps(note))
 
     async def _noted(self) -> dict[str, dict[str, Any]]:
         """Return what was loaded last, by model.
@@ -272,16 +267,17 @@ class Reloader:
         note = noted or {"tag": configured, "over": configured}
         known = {note["tag"], note["over"], *note.get("stored", ())}
         if note["tag"] == self._newest.get(name):
-            stored = await asyncio.to_thread(self._model_store.stored_tags, name)
+            stored = await asyncio.to_thread(self._model_store.stored_tags, newest)
             if note["tag"] not in stored:  # it was the newest and is deleted, so the one before is wanted again
                 known.clear()
         if newest not in known:
             bundle = await asyncio.to_thread(self._model_store.stored_bundle, newest)
             if bundle.tag not in known:  # a manifest's own tag, not the store's
+                new = await self._note_of(bundle)
                 if (await self._noted()).get(name) != noted:
                     return False
                 logger.info("found new version %s in the model store", newest)
-                await self._note(bundle)
+                await self._write_note(name, new)
         return True
 
     async def _ensure_loaded(self, tag: str) -> bool:

@@ -1,7 +1,6 @@
 """Bundles in the BentoML model store, where `bentoml models list` shows them."""
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 import bentoml
@@ -49,21 +48,31 @@ def newest_tag(name: str) -> str:
     return str(_model(f"{name}:latest").tag)
 
 
-def stored_tags(name: str) -> list[str]:
-    """Return the tags of a bundle's newest version and all older ones, so not of one whose import is under way.
+def stored_tags(tag: str) -> list[str]:
+    """Return the tags of all versions beside one, except those whose import is under way.
+
+    Those are younger than the newest. If that cannot be read, no age counts.
 
     Raises:
-        bentoml.exceptions.NotFound: The store has no version of it.
-        BundleError: The newest cannot be read.
+        bentoml.exceptions.NotFound: The store has no model with that tag.
+        BundleError: It cannot be read.
     """
-    newest = _model(f"{name}:latest")
-    tags = set()
-    for version in Path(newest.path).parent.iterdir():
-        with suppress(BentoMLException, BundleError):  # half a copy, a damaged one, or some file
-            model = _model(f"{name}:{version.name}")
-            if model.creation_time <= newest.creation_time:
-                tags.add(str(model.tag))
-    return sorted(tags)
+    model = _model(tag)
+    tags = sorted(f"{model.tag.name}:{version.name}" for version in Path(model.path).parent.iterdir())
+    try:
+        newest = _model(f"{model.tag.name}:latest")
+    except (BentoMLException, BundleError):
+        return tags
+    return [each for each in tags if _is_as_old_as(newest, each)]
+
+
+def _is_as_old_as(newest: bentoml.Model, tag: str) -> bool:
+    """Whether the store has a version that is not younger. Half a copy, a damaged one, or some file is none."""
+    try:
+        model = _model(tag)
+    except (BentoMLException, BundleError):
+        return False
+    return str(model.tag) == tag and model.creation_time.timestamp() <= newest.creation_time.timestamp()
 
 
 def _model(tag: str) -> bentoml.Model:

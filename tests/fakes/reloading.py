@@ -28,8 +28,8 @@ class ModelStore:
     def newest_tag(self, name: str) -> str:
         return f"{name}:{self.versions[-1]}"
 
-    def stored_tags(self, name: str) -> list[str]:
-        return [f"{name}:{version}" for version in self.versions]
+    def stored_tags(self, tag: str) -> list[str]:
+        return [f"{tag.partition(':')[0]}:{version}" for version in self.versions]
 
     def stored_bundle(self, tag: str) -> Bundle:
         self.reads.append(tag)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,6 @@ import orjson
 import pytest
 from bentoml.exceptions import NotFound
 
-from service.bundle.errors import BundleDamaged
 from service.bundle.manifest import Bundle
 from service.concurrency.background import BackgroundTasks
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
@@ -222,24 +222,25 @@ async def test_a_version_that_a_worker_sees_late_does_not_undo_a_load() -> None:
     assert late.current == (await prompt).current == "sum:1"
 
 
-async def test_a_load_between_the_look_at_a_new_version_and_its_note_is_not_undone(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("step", ["stored_bundle", "stored_tags"])
+async def test_a_load_while_another_worker_reads_a_new_version_is_not_undone(
+    step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Service("1")
     slow, quick = await service.following("a"), await service.following("b")
     service.models.versions.append("2")
-    verifying, go_on = asyncio.Event(), threading.Event()
-    loop, stored_bundle = asyncio.get_running_loop(), service.models.stored_bundle
+    reading, go_on = asyncio.Event(), threading.Event()
+    loop, read = asyncio.get_running_loop(), getattr(service.models, step)
 
-    def verify(tag: str) -> Bundle:
-        loop.call_soon_threadsafe(verifying.set)
+    def read_slowly(tag: str) -> object:
+        loop.call_soon_threadsafe(reading.set)
         go_on.wait(5)
-        return stored_bundle(tag)
+        return read(tag)
 
-    monkeypatch.setattr(service.models, "stored_bundle", verify)
+    monkeypatch.setattr(service.models, step, read_slowly)
     async with looking(slow):
-        await verifying.wait()
-        monkeypatch.setattr(service.models, "stored_bundle", stored_bundle)
+        await reading.wait()
+        monkeypatch.setattr(service.models, step, read)
         loading = asyncio.create_task(quick.reloader.load("sum", "1"))
         await until(lambda: loading.done())
         go_on.set()
@@ -247,22 +248,19 @@ async def test_a_load_between_the_look_at_a_new_version_and_its_note_is_not_undo
     assert (await loading, slow.current, (await service.following("c")).current) == ("sum:1", "sum:1", "sum:1")
 
 
-async def test_an_older_version_can_be_loaded_although_the_newest_is_damaged(
+async def test_a_load_that_takes_longer_than_a_question_may_is_answered_if_all_workers_have_it_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    service = Service("1")
-    worker = await service.following("a")
-    service.models.versions.append("2")
+    service = Service("1", "2")
+    worker = await service.worker("a", answer_seconds=0.01)
+    load = worker.catalog.load
 
-    def damaged(_: str) -> list[str]:
-        raise BundleDamaged("sum:latest cannot be read")
+    def load_slowly(bundle: Bundle) -> SumModel:
+        time.sleep(0.05)  # of which the deadline is over before anything is awaited
+        return load(bundle)
 
-    async with looking(worker):
-        await until(lambda: worker.current == "sum:2")
-        monkeypatch.setattr(service.models, "stored_tags", damaged)
-        assert await worker.reloader.load("sum", "1") == "sum:1"
-        await asyncio.sleep(0.02)
-    assert worker.current == "sum:1"
+    monkeypatch.setattr(worker.catalog, "load", load_slowly)
+    assert await worker.reloader.load("sum") == "sum:2"
 
 
 async def test_a_machine_whose_model_store_lags_behind_leaves_the_others_on_what_they_serve() -> None:

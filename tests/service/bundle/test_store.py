@@ -25,21 +25,27 @@ Path(model.path).with_name("notes.txt").write_text("of somebody")
 for damage, size in enumerate((0, 10, 100, 200)):
     damaged = shutil.copytree(model.path, Path(model.path).with_name(f"damaged{damage}"))
     (damaged / "model.yaml").write_bytes((damaged / "model.yaml").read_bytes()[:size])
-assert stored_tags("sum") == [first.tag]
+naive = shutil.copytree(model.path, Path(model.path).with_name("naive"))
+written = (naive / "model.yaml").read_text().replace(first.version, "naive").replace("+00:00", "")
+(naive / "model.yaml").write_text(written)
+assert set(stored_tags(first.tag)) - {"sum:naive"} == {first.tag}
+shutil.rmtree(naive)
+assert stored_tags(first.tag) == [first.tag]
 copy = shutil.copytree(sys.argv[1], sys.argv[1] + "-2")
 manifest = Path(copy, "manifest.json")
 manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "command": "another"}))
 second = import_bundle(Path(copy))
 assert newest_tag("sum") == second.tag
-assert stored_tags("sum") == sorted([first.tag, second.tag])
+assert stored_tags(first.tag) == stored_tags(second.tag) == sorted([first.tag, second.tag])
 Path(model.path).with_name("latest").write_text(first.version)  # as before an import ends
-assert stored_tags("sum") == [first.tag]
+assert stored_tags(first.tag) == [first.tag]
 Path(model.path).with_name("latest").write_text("damaged1")
-for read in (newest_tag, stored_tags, lambda name: stored_bundle(f"{name}:latest")):
+for read in (lambda: newest_tag("sum"), lambda: stored_bundle("sum:latest"), lambda: stored_tags("sum:damaged1")):
     try:
-        raise AssertionError(read("sum"))
+        raise AssertionError(read())
     except BundleDamaged as error:
         assert "cannot be read" in str(error)
+assert {first.tag, second.tag, "sum:damaged1"} <= set(stored_tags(first.tag))
 """
 
 

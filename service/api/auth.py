@@ -87,12 +87,13 @@ class AuthMiddleware:
     async def _connect(self, keys: Keys, scope: Scope, receive: Receive, send: Send) -> None:
         offered = scope.get("subprotocols", ())
         offered_tokens = [name for name in offered if name.startswith(_BEARER_SUBPROTOCOL)]
-        if offered_tokens and SUBPROTOCOL not in offered:
+        token = bearer_token(scope["headers"])
+        if offered_tokens and SUBPROTOCOL not in offered and not token:
             error = Malformed(f"offer the subprotocol {SUBPROTOCOL} too: the one with the key is never accepted")
             self._tally.add(label_of(scope["path"]), error.status, 0.0)
             await refuse(refusal_response(scope["path"], error), str(error), scope, receive, send)
             return
-        token = bearer_token(scope["headers"]) or _token_in(offered_tokens)
+        token = token or _token_in(offered_tokens)
         key = keys.find(token)
         if key is None:
             self._tally.add(label_of(scope["path"]), Unauthenticated.status, 0.0)

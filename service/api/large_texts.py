@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import hashlib
+import re
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -11,10 +12,12 @@ from starlette.responses import Response
 
 LEVEL = 6
 
+_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))", re.IGNORECASE)  # not with q=0
+
 
 def takes_gzip(headers: Headers) -> bool:
     """Whether a client takes a compressed answer."""
-    return "gzip" in headers.get("accept-encoding", "")
+    return _GZIP.search(",".join(headers.getlist("accept-encoding"))) is not None
 
 
 async def compressed(request: Request, response: Response) -> Response:
@@ -31,7 +34,7 @@ def revalidated(request: Request, content: bytes, media_type: str) -> Response:
     """Return content with an ETag, or a 304 if the client has the same content."""
     etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'  # weak: compressed or not, it is the same
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    known = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-    if etag in known:
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if "*" in known or etag.removeprefix("W/") in known:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(content, media_type=media_type, headers=headers)

@@ -47,7 +47,7 @@ class TranslatedText(Form):
     unknown_characters: int = Field(
         0,
         exclude_if=lambda value: not value,
-        description="Number of characters of the text that the model does not know; left out if it knows all",
+        description="Number of code points of the text that the model does not know; left out if it knows all",
     )
     attention: AttentionMap | None = Field(
         None, exclude_if=lambda value: value is None, description="Attention map; left out unless requested"

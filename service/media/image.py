@@ -7,6 +7,7 @@ allows, so that left is still left.
 
 import base64
 import re
+import struct
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -72,8 +73,7 @@ def read_image(content: bytes, size: int, largest: float) -> Pixels:
 def _ink(content: bytes) -> Pixels:
     """Return how much each pixel differs from paper, from 0 to 1."""
     for shades in _shades(content):
-        border = np.concatenate([shades[0], shades[-1], shades[:, 0], shades[:, -1]])
-        contrast = np.abs(shades - np.median(border))
+        contrast = np.abs(shades - _paper(shades))
         darkest = contrast.max()
         if darkest >= LEAST_CONTRAST:
             return np.asarray(contrast / darkest, dtype=np.float32)
@@ -81,7 +81,7 @@ def _ink(content: bytes) -> Pixels:
 
 
 def _shades(content: bytes) -> Iterator[Pixels]:
-    """Yield the brightness on white paper, from 0 to 255, then the opacity, which shows white ink on no paper."""
+    """Yield the brightness on white paper, from 0 to 255, and where there is no paper the opacity, to show white ink."""
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             if max(image.size) > MAX_SIDE:
@@ -99,7 +99,14 @@ def _shades(content: bytes) -> Iterator[Pixels]:
         raise NoImage(f"the image cannot be read: {error}") from None
     opaque = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
     yield np.asarray(opaque.convert("L"), dtype=np.float32)
-    yield np.asarray(colours.getchannel("A"), dtype=np.float32)
+    opacity = np.asarray(colours.getchannel("A"), dtype=np.float32)
+    if _paper(opacity) == 0:
+        yield opacity
+
+
+def _paper(shades: Pixels) -> float:
+    """Return the shade of most of the border."""
+    return float(np.median(np.concatenate([shades[0], shades[-1], shades[:, 0], shades[:, -1]])))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -107,7 +114,7 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()  # in a PNG file, EXIF data may follow the pixels
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, struct.error):
         return image
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 

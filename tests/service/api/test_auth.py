@@ -208,6 +208,12 @@ async def test_the_application_hears_nothing_of_a_connection_without_a_valid_key
     assert metrics.registry.get_sample_value("rnn_requests_total", labels) == 1
 
 
+def test_a_client_whose_header_has_its_key_may_offer_it_besides(door: Door) -> None:
+    offered = [f"bearer.{door.token}"]
+    with door.client.websocket_connect("/stream", headers=door.bearer, subprotocols=offered) as socket:
+        assert socket.receive_json() == ["ada", []]
+
+
 def test_a_key_is_not_offered_alone(door: Door) -> None:
     with (
         pytest.raises(WebSocketDenialResponse) as refusal,

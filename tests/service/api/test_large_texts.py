@@ -37,11 +37,29 @@ async def test_who_takes_gzip_is_sent_less() -> None:
     assert len(small.body) < len(TEXT) / 100
 
 
+@pytest.mark.parametrize(
+    ("accepted", "is_taken"),
+    [
+        ("br, GZIP", True),
+        ("gzip;q=0.5", True),
+        ("identity,gzip ; q=1.0, br", True),
+        ("gzip;q=0, identity", False),
+        ("gzip; q=0.000", False),
+        ("x-gzip, identity", False),
+        ("", False),
+    ],
+)
+async def test_who_refuses_gzip_is_not_sent_it(accepted: str, is_taken: bool) -> None:
+    assert ("content-encoding" in (await answered(accept_encoding=accepted)).headers) is is_taken
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 async def test_who_has_the_text_is_not_sent_it_again(encoding: str) -> None:
     tag = (await answered()).headers["etag"]
     same = await answered(accept_encoding=encoding, if_none_match=tag)
     assert (same.status, same.body, same.headers["etag"]) == (304, b"", tag)
+    for known in ("*", tag.removeprefix("W/"), f'"another", {tag}'):
+        assert (await answered(if_none_match=known)).status == 304
     assert "content-encoding" not in same.headers
     assert (await answered(if_none_match='W/"another"')).body == TEXT
 

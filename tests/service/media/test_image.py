@@ -116,9 +116,11 @@ def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> N
     assert np.array_equal(read_image(oriented(drawing, orientation, "PNG"), 8, 16), read_image(file_of(drawing), 8, 16))
 
 
-def test_damaged_exif_data_turns_nothing() -> None:
+@pytest.mark.parametrize("damaged", [b"nonsense", b"II*\0", b"MM\0*\0", b"II*\0\x08\0", b"II+\0"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_exif_data_turns_nothing(damaged: bytes) -> None:
     drawing = bar(40, 40, 5, 35, 12, 20)
-    content = with_chunk(file_of(drawing), b"eXIf" + b"nonsense")
+    content = with_chunk(file_of(drawing), b"eXIf" + damaged)
     assert np.array_equal(read_image(content, 8, 16), read_image(file_of(drawing), 8, 16))
 
 
@@ -182,6 +184,15 @@ def with_text_of(num_bytes: int) -> bytes:
     return with_chunk(file_of(bar(9, 9, 1, 8, 4, 5)), b"zTXtk\0\0" + zlib.compress(bytes(num_bytes)))
 
 
+def with_transparent_corners(side: int) -> NDArray[np.generic]:
+    """A white page without ink, RGBA."""
+    page = np.full((side, side, 4), 255)
+    for row in (slice(0, 4), slice(-4, None)):
+        for column in (slice(0, 4), slice(-4, None)):
+            page[row, column, 3] = 0
+    return page
+
+
 def of_size(width: int, height: int) -> bytes:
     """A PNG file that says it is of that size."""
     content = file_of(bar(9, 9, 1, 8, 4, 5))
@@ -207,6 +218,7 @@ def with_broken_second_part() -> bytes:
         (of_size(20_000, 20_000), "cannot be read"),
         (file_of(np.full((9, 9), 120)), "blank"),
         (file_of(np.full((9, 9, 4), [255, 255, 255, 99]), "RGBA"), "blank"),
+        (file_of(with_transparent_corners(40), "RGBA"), "blank"),
         (sixteen_bits(bar(9, 9, 1, 8, 4, 5) // 16), "blank"),
         (file_of(np.zeros((4097, 9))), "4096 pixels wide and high, not 9 x 4097"),
         (with_text_of(5 * 2**20), "cannot be read: Decompressed data too large"),

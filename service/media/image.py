@@ -81,7 +81,7 @@ def _ink(content: bytes) -> Pixels:
 
 
 def _shades(content: bytes) -> Iterator[Pixels]:
-    """Yield the brightness on white paper, from 0 to 255, and where there is no paper the opacity, to show white ink."""
+    """Yield the brightness on white paper, from 0 to 255, and without paper the opacity, which shows white ink."""
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             if max(image.size) > MAX_SIDE:

@@ -11,6 +11,7 @@ python -m service restore SOURCE        put such a copy where there is no store
 
 import argparse
 import os
+import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -105,12 +106,18 @@ def backup(options: argparse.Namespace) -> None:
 
 def restore(options: argparse.Namespace) -> None:
     """Put a copy where the configured store should be."""
+    import lmdb
+
     from service.stores.backup import count_sessions, restore
 
     num_bytes = _with_store(lambda url: restore(options.source, url))
     _tell(f"restored the session store from {options.source}, {num_bytes} bytes")
-    sessions = _with_store(lambda url: count_sessions(url, int(time.time())))
-    _tell(f"{sessions.num_expired} of its {sessions.num_live} sessions have expired by now")
+    try:
+        sessions = _with_store(lambda url: count_sessions(url, int(time.time())))
+    except (lmdb.Error, struct.error) as error:
+        _tell(f"its sessions could not be counted: {error}")
+    else:
+        _tell(f"{sessions.num_expired} of its {sessions.num_live} sessions have expired by now")
 
 
 def _with_store(act: Callable[[str], Result]) -> Result:

@@ -23,6 +23,7 @@ PREFIX = b"unr_"
 OWNER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _LINE = re.compile(rf"({OWNER.pattern}):([a-z0-9]{{1,32}}):([0-9a-f]{{64}})")
 _HEADER = "# owner:key-id:sha256-of-secret\n"
+_VERSION = re.compile(r"# version (\d+)\n")
 _KEY_ID_BYTES = 6
 _SECRET_BYTES = 32
 
@@ -102,16 +103,33 @@ def remove_key(path: Path, key_id: str) -> Key:
     return key
 
 
-def copy_keys(keys: Iterable[Key], path: Path) -> None:
-    """Write keys to another file, which need not outlive the machine.
+def copy_keys(keys: Iterable[Key], path: Path, version: int) -> None:
+    """Write keys to another file, which need not outlive the machine, unless that has a later version.
 
     If it cannot be written, there is none: an older copy may hold removed keys.
     """
+    lines = (f"{key.owner}:{key.key_id}:{key.digest.hex()}\n" for key in keys)
+    with suppress(KeysUnusable):
+        if read_copy(path)[0] > version:
+            return
     try:
-        _replace(path, "".join(f"{key.owner}:{key.key_id}:{key.digest.hex()}\n" for key in keys), is_durable=False)
+        _replace(path, f"# version {version}\n{''.join(lines)}", is_durable=False)
     except OSError:
         with suppress(OSError):
             path.unlink()
+
+
+def read_copy(path: Path) -> tuple[int, dict[bytes, Key]]:
+    """Read what `copy_keys` has written: the version, and the keys by their ids.
+
+    Raises:
+        KeysUnusable: It is missing, unreadable or malformed.
+    """
+    text = _text(path)
+    version = _VERSION.match(text)
+    if version is None:
+        raise KeysUnusable(f"{path} has no version")
+    return int(version[1]), _parsed(path, text)
 
 
 def _text(path: Path) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from service.keys.key_file import PREFIX, Key, KeysUnread, KeysUnusable, copy_keys, read_keys
+from service.keys.key_file import PREFIX, Key, KeysUnread, KeysUnusable, copy_keys, read_copy, read_keys
 from service.settings import KeySettings
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,10 @@ _NOBODY = Key("", "", secrets.token_bytes(hashlib.sha256().digest_size))  # no s
 
 
 class _Stamp(NamedTuple):
-    """Changes with the file's contents, and with permissions that may have made it unreadable."""
+    """Changes with the file's contents, and with permissions that may have made it unreadable.
+
+    `changed_ns` also counts a link's change, so it grows with every new version of the file.
+    """
 
     modified_ns: int
     changed_ns: int
@@ -55,7 +58,9 @@ class Keys:
         self._copy = copy
         self._stamp: _Stamp | None = None
         self._refused: _Stamp | None = None
+        self._is_refused = False
         self._keys: dict[bytes, Key] = {}
+        self._version = 0  # of these keys: when their file was changed, in nanoseconds since 1970
         self._next_check = clock() + CHECK_SECONDS
         stamp = _stamp(path)
         try:
@@ -63,7 +68,7 @@ class Keys:
         except KeysUnusable as error:
             if not self._take_copy():
                 raise
-            self._refuse(error, stamp, is_news=True)
+            self._refuse(error, stamp)
 
     def find(self, token: bytes) -> Key | None:
         """Return the key that a token proves, or None. Takes as long for an unknown id as for a wrong secret."""
@@ -88,41 +93,49 @@ class Keys:
     def _reload(self) -> None:
         stamp = _stamp(self._path)
         if stamp == self._stamp:
+            if self._is_refused:
+                self._take_copy()
             return
         try:
             keys = read_keys(self._path)
         except KeysUnusable as error:
             self._take_copy()
-            self._refuse(error, stamp, is_news=stamp != self._refused)  # one change, one line in the log
+            self._refuse(error, stamp)
             return
         self._accept(keys, stamp)
         logger.info("read %d API keys from %s", len(keys), self._path)
 
     def _accept(self, keys: dict[bytes, Key], stamp: _Stamp | None) -> None:
-        self._keys = keys
-        self._stamp = self._refused = stamp
+        self._keys, self._version = keys, 0 if stamp is None else stamp.changed_ns
+        self._stamp = stamp
+        self._is_refused = False
         if self._copy is not None:
-            copy_keys(keys.values(), self._copy)
+            copy_keys(keys.values(), self._copy, self._version)
         if not keys:
             logger.warning("%s holds no API key any more, so every caller is refused", self._path)
         _warn_of_readers(self._path, stamp)
 
     def _take_copy(self) -> bool:
-        """Take the keys that any worker has read last, in which those of this one may be revoked, if they are there."""
+        """Take the keys that any worker has read last, in which those of this one may be revoked, if they are there.
+
+        An older copy, which a worker could not replace, may hold keys that are revoked here.
+        """
         if self._copy is None:
             return False
         try:
-            self._keys = read_keys(self._copy)
+            version, keys = read_copy(self._copy)
         except KeysUnusable:
             return False
+        if version >= self._version:
+            self._keys, self._version = keys, version
         return True
 
-    def _refuse(self, error: KeysUnusable, stamp: _Stamp | None, *, is_news: bool) -> None:
-        if is_news:
+    def _refuse(self, error: KeysUnusable, stamp: _Stamp | None) -> None:
+        if not self._is_refused or stamp != self._refused:  # one change, one line in the log
             logger.error("%s; the API keys that were read before stay valid", error)
-        self._refused = stamp
-        if not isinstance(error, KeysUnread):  # the file stays unusable until it changes again
-            self._stamp = stamp
+        self._is_refused, self._refused = True, stamp
+        # A file that was read stays unusable until it changes again.
+        self._stamp = None if isinstance(error, KeysUnread) else stamp
 
 
 def open_keys(settings: KeySettings, directory: Path | None) -> Keys | None:
@@ -142,10 +155,10 @@ def open_keys(settings: KeySettings, directory: Path | None) -> Keys | None:
 
 def _stamp(path: Path) -> _Stamp | None:
     try:
-        now = path.stat()
+        now, link = path.stat(), path.lstat()
     except OSError:
         return None
-    return _Stamp(now.st_mtime_ns, now.st_ctime_ns, now.st_size, now.st_ino, now.st_mode)
+    return _Stamp(now.st_mtime_ns, max(now.st_ctime_ns, link.st_ctime_ns), now.st_size, now.st_ino, now.st_mode)
 
 
 def _warn_of_readers(path: Path, stamp: _Stamp | None) -> None:

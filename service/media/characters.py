@@ -1,12 +1,13 @@
 """What is seen of a text: characters on the screen, which may be several code points or none. Pure."""
 
-from unicodedata import category
+from unicodedata import category, combining, normalize
 
 FORMAT = "Cf"  # Unicode's category of soft hyphens, zero-width spaces and joiners, marks of direction and byte order
 JOINER = "\u200d"
 ZERO_WIDTH_SPACE = "\u200b"  # a format character, but one that parts words
 EMOJI_MODIFIERS = "\U0001f3fb", "\U0001f3ff"
 REGIONAL_INDICATORS = "\U0001f1e6", "\U0001f1ff"  # two are a flag
+MAX_MARKS = 30  # as in Unicode's stream-safe text format (UAX #15, section 13); no script has that many on a letter
 
 
 def without_format_characters(text: str) -> str:
@@ -14,6 +15,23 @@ def without_format_characters(text: str) -> str:
     if text.isascii():
         return text
     return "".join(each for each in text.replace(ZERO_WIDTH_SPACE, " ") if category(each) != FORMAT)
+
+
+def composed(text: str) -> str:
+    """Return a text composed (NFC). Of a run of more than 30 combining marks, each 30 are composed on their own.
+
+    Sorting a run takes the square of its length.
+    """
+    if len(text) <= MAX_MARKS:
+        return normalize("NFC", text)
+    pieces: list[str] = []
+    start = num_marks = 0
+    for place, character in enumerate(text):
+        num_marks = num_marks + 1 if combining(character) else 0
+        if num_marks > MAX_MARKS:
+            pieces.append(text[start:place])
+            start, num_marks = place, 1
+    return "".join(normalize("NFC", piece) for piece in [*pieces, text[start:]])
 
 
 def seen_characters(text: str) -> list[tuple[int, int]]:

@@ -4,7 +4,6 @@ Pure. A bundle's tokenizer splits texts and knows the frequent words; its manife
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from service.media.characters import ZERO_WIDTH_SPACE, seen_characters, without_format_characters
+from service.media.characters import ZERO_WIDTH_SPACE, composed, seen_characters, without_format_characters
 
 UNKNOWN_ID = 0
 OUTSIDE = "O"
@@ -54,7 +53,7 @@ class WordReader:
 def _first_composed(character: str) -> str:
     if character == ZERO_WIDTH_SPACE:
         return " "
-    return character if len(character) == 1 else unicodedata.normalize("NFC", character)[0]
+    return character if len(character) == 1 else composed(character)[0]
 
 
 def spelling(word: str) -> str:
@@ -64,7 +63,7 @@ def spelling(word: str) -> str:
     """
     if word.isascii():
         return word
-    return unicodedata.normalize("NFC", _VARIATION_SELECTOR.sub("", without_format_characters(word))).strip() or word
+    return composed(_VARIATION_SELECTOR.sub("", without_format_characters(word))).strip() or word
 
 
 class CharacterVocabulary:

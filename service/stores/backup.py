@@ -93,6 +93,9 @@ def count_sessions(url: str, now: int) -> Sessions:
     Args:
         url: The store's URL, `lmdb://...`.
         now: Wall-clock seconds since 1970.
+
+    Raises:
+        lmdb.Error, struct.error: The store cannot be opened, or is damaged.
     """
     with _opened(_directory(url), max_dbs=NUM_TABLES) as environment:
         tables = Tables(environment, Limits())

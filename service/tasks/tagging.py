@@ -4,6 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -101,9 +102,10 @@ class TaggingModel(ServedModel):
     async def _tag(self, texts: Sequence[Words]) -> list[Tagged]:
         self.engine.check_rows(len(texts) * self.num_rows_of_text)
         # All texts at once, or each would have its own words waiting in the engine.
-        vectors = await self._characters.vectors(spelling(word) for text in texts for word in text.words)
+        spelt = await _spelt([text.words for text in texts])
+        vectors = await self._characters.vectors(chain.from_iterable(spelt))
         size = WORK_OF_WORD * sum(len(text.words) for text in texts)
-        inputs = await off_loop(size, lambda: [self._inputs(text.words, vectors) for text in texts])
+        inputs = await off_loop(size, lambda: [self._inputs(spellings, vectors) for spellings in spelt])
         logits = await together(self._logits(each, len(text.words)) for each, text in zip(inputs, texts, strict=True))
         return await off_loop(size, lambda: list(map(self._tagged, texts, logits)))
 
@@ -124,9 +126,8 @@ class TaggingModel(ServedModel):
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
         """Return the logits of each word of a whole text, float32 (T, tags)."""
 
-    def _inputs(self, words: Sequence[str], vectors: Vectors) -> Inputs:
+    def _inputs(self, spellings: Sequence[str], vectors: Vectors) -> Inputs:
         """Return words as the first stage over words reads them."""
-        spellings = list(map(spelling, words))
         return {"x": self._reader.ids(spellings), "characters": np.stack([vectors[word] for word in spellings])}
 
     def _tagged(self, text: Words, logits: Features) -> Tagged:
@@ -217,8 +218,9 @@ class StreamingTaggingModel(TaggingModel, SequenceModel[TagStep]):
         """Tag the next words of a sequence."""
         if not words:
             return state, []
-        vectors = await self._characters.vectors(map(spelling, words))
-        inputs = await off_loop(WORK_OF_WORD * len(words), lambda: self._inputs(words, vectors))
+        (spellings,) = await _spelt([words])
+        vectors = await self._characters.vectors(spellings)
+        inputs = await off_loop(WORK_OF_WORD * len(words), lambda: self._inputs(spellings, vectors))
         advance = await self.engine.advance(ITEM_STAGE, state.row, inputs, len(words), keep=["logits"])
         tagged = await off_loop(WORK_OF_WORD * len(words), lambda: self._judge(Words(words), advance.outputs["logits"]))
         return state.advanced(advance.row, len(words)), tagged
@@ -247,6 +249,12 @@ class WholeTaggingModel(TaggingModel):
 
     async def _logits(self, inputs: Inputs, num_words: int) -> Features:
         return await self._encoder.logits(inputs, num_words)
+
+
+async def _spelt(texts: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the words of texts as they are looked up."""
+    num_characters = sum(len(word) for words in texts for word in words)
+    return await off_loop(num_characters, lambda: [list(map(spelling, words)) for words in texts])
 
 
 def _entities(tokens: Sequence[TaggedToken]) -> list[TaggedEntity]:

@@ -3,11 +3,12 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from service.__main__ import main
@@ -61,6 +62,40 @@ async def test_a_restore_says_how_many_sessions_have_expired_since(
     (tmp_path / "store").rename(tmp_path / "lost")
     main(["restore", str(tmp_path / "copy")])
     assert "\n150 of its 153 sessions have expired by now\n" in capsys.readouterr().err
+
+
+def cut_counts(environment: lmdb.Environment) -> None:
+    counts = environment.open_db(b"counts")
+    with environment.begin(write=True) as txn:
+        for name, content in list(txn.cursor(counts)):
+            txn.put(name, content[:-1], db=counts)
+
+
+def lose_table(environment: lmdb.Environment) -> None:
+    table = environment.open_db(b"by_expiry", dupsort=True, dupfixed=True)
+    with environment.begin(write=True) as txn:
+        txn.drop(table)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("damage", [cut_counts, lose_table])
+async def test_a_restored_store_whose_sessions_cannot_be_counted_is_restored(
+    settings: SessionSettings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[lmdb.Environment], None],
+) -> None:
+    store = open_store(settings)
+    assert await store.swap([Swap(RECORD, None)]) == [True]
+    await store.close()
+    main(["backup", str(tmp_path / "copy")])
+    with lmdb.open(str(tmp_path / "copy"), max_dbs=9) as environment:
+        damage(environment)
+    (tmp_path / "store").rename(tmp_path / "lost")
+    main(["restore", str(tmp_path / "copy")])
+    said = capsys.readouterr().err
+    assert f"restored the session store from {tmp_path / 'copy'}" in said
+    assert "\nits sessions could not be counted: " in said
 
 
 @pytest.mark.usefixtures("settings")

@@ -54,14 +54,15 @@ def swept(tables: Tables, txn: Transaction[bytes], now: int, limit: int, after: 
 
 
 def count_overdue(tables: Tables, txn: Transaction[bytes], now: int) -> int:
-    """Count the live records that are overdue."""
-    num_overdue, last = 0, None
-    while True:
-        sweep = swept(tables, txn, now, SWEPT_ENTRIES, last)
-        num_overdue += sum(not record.ended for record in sweep.overdue)
-        last = sweep.last
-        if last is None:
-            return num_overdue
+    """Count the live records that are overdue, by their heads."""
+    num_overdue, last_minute = 0, last_due_minute(now)
+    entries = _entries(tables, txn, last_minute, None)
+    while keys := [entry.key for entry in islice(entries, SWEPT_ENTRIES)]:
+        num_overdue += sum(
+            is_intact(key, head) and indexed_of(head).bundle is not None and expiry_of(head) <= last_minute
+            for key, head in tables.heads(txn, keys).items()
+        )
+    return num_overdue
 
 
 def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, limit: int) -> list[Record]:

@@ -10,7 +10,7 @@ from typing import Never
 
 import pytest
 
-from service.keys.key_file import KeysUnusable, add_key, read_keys, remove_key
+from service.keys.key_file import Key, KeysUnusable, add_key, read_keys, remove_key
 from service.keys.keys import COPY, Keys, open_keys
 from service.settings import KeySettings
 from tests.fakes.clock import Clock
@@ -105,6 +105,91 @@ def test_a_worker_that_slept_while_a_key_was_removed_does_not_know_it_when_the_f
     clock.now = 2.0
     assert not spare.is_valid(key)
     assert [owner_of(spare, token) for token in (kept, gone)] == ["ada", None]
+
+
+def change_later(file: Path, than: int) -> None:
+    """Touch a file until the file system tells the time of its change from another."""
+    while file.stat().st_ctime_ns == than:
+        file.touch()
+
+
+def remove_later(file: Path, token: str) -> None:
+    before = file.stat().st_ctime_ns
+    remove_key(file, token.split("_")[1])
+    change_later(file, before)
+
+
+def test_a_copy_that_could_be_neither_replaced_nor_removed_does_not_bring_a_removed_key_back(
+    file: Path, tmp_path: Path, clock: Clock
+) -> None:
+    kept, gone = add_key(file, "ada"), add_key(file, "eve")
+    copy = tmp_path / "copy"
+    keys = Keys(file, clock, copy)
+    stale = copy.read_text()
+    remove_later(file, gone)
+    clock.now = 1.0
+    assert owner_of(keys, gone) is None
+    copy.write_text(stale)
+    file.write_text("half a li")
+    for clock.now in (2.0, 3.0):
+        assert [owner_of(keys, token) for token in (kept, gone)] == ["ada", None]
+
+
+def test_a_worker_that_has_read_an_older_file_does_not_replace_the_copy_of_a_newer_one(
+    file: Path, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone = add_key(file, "ada"), add_key(file, "eve")
+    copy = tmp_path / "copy"
+    serving = Keys(file, clock, copy)
+
+    def read_slowly(path: Path) -> dict[bytes, Key]:
+        monkeypatch.undo()
+        old = read_keys(path)
+        remove_later(file, gone)
+        clock.now = 1.0
+        assert owner_of(serving, gone) is None
+        return old
+
+    monkeypatch.setattr("service.keys.keys.read_keys", read_slowly)
+    slow = Keys(file, clock, copy)
+    file.write_text("half a li")
+    clock.now = 2.0
+    for keys in (serving, slow, Keys(file, clock, copy)):
+        assert [owner_of(keys, token) for token in (kept, gone)] == ["ada", None]
+
+
+@pytest.mark.parametrize("break_it", [lambda file: file.write_text("half a li"), lambda file: file.unlink()])
+def test_a_copy_that_is_written_after_the_file_was_refused_takes_effect(
+    file: Path, tmp_path: Path, clock: Clock, break_it: Callable[[Path], None]
+) -> None:
+    kept, gone = add_key(file, "ada"), add_key(file, "eve")
+    copy = tmp_path / "copy"
+    serving, late = (Keys(file, clock, copy) for _ in range(2))
+    before = copy.read_text()
+    remove_later(file, gone)
+    clock.now = 1.0
+    assert owner_of(serving, gone) is None
+    after = copy.read_text()
+    copy.write_text(before)
+    break_it(file)
+    assert owner_of(late, gone) == "eve"
+    copy.write_text(after)
+    clock.now = 2.0
+    assert [owner_of(late, token) for token in (kept, gone)] == ["ada", None]
+
+
+def test_a_link_to_a_file_that_was_there_before_is_a_newer_version(file: Path, tmp_path: Path, clock: Clock) -> None:
+    before = tmp_path / "before"
+    kept = add_key(before, "ada")
+    file.symlink_to(tmp_path / "after")
+    gone = add_key(tmp_path / "after", "eve")
+    change_later(tmp_path / "after", before.stat().st_ctime_ns)
+    keys = Keys(file, clock, tmp_path / "copy")
+    file.unlink()
+    file.symlink_to(before)
+    clock.now = 1.0
+    assert [owner_of(keys, token) for token in (kept, gone)] == ["ada", None]
+    assert read_keys(tmp_path / "copy") == read_keys(before)
 
 
 @pytest.mark.parametrize("lose", [lambda copy: copy.write_text("half a li"), lambda copy: copy.unlink()])

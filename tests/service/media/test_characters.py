@@ -1,6 +1,10 @@
-import pytest
+import unicodedata
 
-from service.media.characters import seen_characters, without_format_characters
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.media.characters import MAX_MARKS, composed, seen_characters, without_format_characters
 
 
 @pytest.mark.parametrize(
@@ -23,3 +27,18 @@ def test_what_is_one_character_on_the_screen_is_one(text: str, seen: list[str]) 
 
 def test_of_a_text_without_format_characters_all_the_rest_stays() -> None:
     assert without_format_characters("\ufeffa\u00ad\u200d \u0301\n\t\u00a0b\u200bc") == "a \u0301\n\t\u00a0b c"
+
+
+ACUTE, DOT_BELOW = "\u0301", "\u0323"
+
+
+@given(st.lists(st.text(st.sampled_from(f"ae\u00e9\u1100\u1161{ACUTE}{DOT_BELOW}"), max_size=MAX_MARKS)).map("b".join))
+def test_a_text_is_composed_as_unicode_says(text: str) -> None:
+    assert composed(text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_letter_is_composed_with_no_more_than_30_marks() -> None:
+    dots = DOT_BELOW * (MAX_MARKS - 1)
+    assert composed(f"x{dots}{ACUTE}a{dots}{ACUTE}") == f"x{dots}{ACUTE}\u1ea1{dots[1:]}{ACUTE}"
+    assert composed(f"a{ACUTE}{dots}") == f"\u1ea1{dots[1:]}{ACUTE}"
+    assert composed(f"a{dots}{DOT_BELOW}{ACUTE}{dots}e{ACUTE}") == f"\u1ea1{dots}{dots}{ACUTE}\u00e9"

@@ -1,6 +1,6 @@
 from itertools import pairwise
 from pathlib import Path
-from unicodedata import category
+from unicodedata import category, normalize
 
 import numpy as np
 import pytest
@@ -85,6 +85,23 @@ def test_words_are_of_what_is_seen(reader: WordReader, text: str, words: list[st
 )
 def test_words_are_looked_up_composed_and_as_they_are_seen(word: str, looked_up: str) -> None:
     assert spelling(word) == looked_up
+
+
+def test_no_long_run_of_marks_is_composed_at_once(reader: WordReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That takes the square of its length."""
+    lengths: list[int] = []
+
+    def normalize_here(form: str, text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)
+
+    monkeypatch.setattr("unicodedata.normalize", normalize_here)
+    monkeypatch.setattr("service.media.characters.normalize", normalize_here)
+    word = "a" + "\u0301\u0323" * 499
+    assert len(spelling(word)) == len(word) - 1
+    assert reader.word_spans(f"{word} b") == [(0, len(word)), (len(word) + 1, len(word) + 2)]
+    assert sum(lengths) == 2 * len(word)
+    assert max(lengths) == 31
 
 
 MIXED = st.text(

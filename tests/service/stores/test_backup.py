@@ -5,16 +5,19 @@ import stat
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from service.record.ids import new_session_id
-from service.stores.backup import BackupRefused, backup, restore
+from service.stores.backup import BackupRefused, Sessions, backup, count_sessions, restore
 from service.stores.base import Record, Swap
 from service.stores.connect import StoreUnknown
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import Users
 from service.stores.lmdb.check import StoreDamaged
+from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import LmdbStore
+from service.stores.lmdb.tables import NUM_TABLES
 from tests.service.stores.lmdb.test_store import scanned
 from tests.service.stores.processes import Worker
 from tests.service.stores.worker import body_of
@@ -190,3 +193,13 @@ async def test_a_damaged_copy_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(StoreDamaged):
         restore(tmp_path / "copy", f"lmdb://{tmp_path / 'new'}")
     assert not (tmp_path / "new" / "data.mdb").exists()
+
+
+async def test_expired_sessions_are_counted_without_their_bodies(tmp_path: Path, url: str) -> None:
+    with lmdb.open(str(tmp_path / "store"), max_dbs=NUM_TABLES) as environment:
+        records = environment.open_db(b"records")
+        with environment.begin(write=True) as txn:
+            for each in IDS:
+                assert txn.delete(key_of(each) + TAIL, db=records)
+    assert count_sessions(url, 6540) == Sessions(num_live=50, num_expired=0)
+    assert count_sessions(url, 6660) == Sessions(num_live=50, num_expired=50)

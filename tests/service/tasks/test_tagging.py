@@ -21,6 +21,7 @@ from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.forms.tagging import MAX_TAGGED_TOKENS, MAX_TEXT_WORDS, MAX_WORDS_TOGETHER, TagRequest, TagStep
 from service.media.text import MAX_WORD_CHARACTERS
+from service.media.words import spelling
 from service.metrics import Metrics
 from service.questions import Questions
 from service.settings import BundleSettings, EngineSettings
@@ -237,6 +238,25 @@ async def test_long_texts_are_prepared_and_judged_where_they_keep_nobody_waiting
     assert threading.main_thread() not in threads
     await whole.tag([Words(["ab"])])
     assert threads[-1] is threading.main_thread()
+
+
+async def test_words_are_spelt_once_and_many_where_they_keep_nobody_waiting(
+    whole: WholeTaggingModel, streaming: StreamingTaggingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = list[threading.Thread]()
+
+    def spell_here(word: str) -> str:
+        threads.append(threading.current_thread())
+        return spelling(word)
+
+    monkeypatch.setattr("service.tasks.tagging.spelling", spell_here)
+    words = ["\u00e9" * 500] * 10
+    await whole.tag([Words(words[:5]), Words(words[5:])])
+    await streaming.step(streaming.initial_state(), TagStep(tokens=words), 0)
+    assert len(threads) == 20
+    assert threading.main_thread() not in threads
+    await whole.tag([Words(["ab"])])
+    assert threads[20:] == [threading.main_thread()]
 
 
 async def test_a_text_without_words_or_with_an_endless_one_is_refused(whole: WholeTaggingModel) -> None:

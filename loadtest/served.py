@@ -30,8 +30,20 @@ class ModelList(Answer):
     models: list[ServedModel]
 
 
+def leave_out_users(environment: Environment, **_: object) -> None:
+    """Choose models as locust starts, and leave out the kinds of users that have none: locust starts others instead."""
+    choose_models(environment)
+    users = [each for each in environment.user_classes if not issubclass(each, CheckedUser) or each.has_model]
+    if not users:
+        sys.exit("no user can ask any of the served models")
+    environment.user_classes = users
+
+
 def choose_models(environment: Environment, **_: object) -> None:
-    """Let each kind of user ask a served model of its task, and leave out the kinds that have none.
+    """Let each kind of user ask a served model of its task.
+
+    Also called at the start of each run, as the address may come from the web UI, or to a worker from its master. It is
+    then too late to leave users out, so those without a model end at once.
 
     Without an address, or if its models cannot be listed, all users ask for the models that ship.
     """
@@ -43,10 +55,9 @@ def choose_models(environment: Environment, **_: object) -> None:
     except (OSError, HTTPException, ValueError, WrongReply) as error:
         logger.warning("the service's models cannot be listed, so users ask for those that ship: %s", error)
         return
-    users = [each for each in environment.user_classes if not issubclass(each, CheckedUser) or _can_ask(each, served)]
-    if not users:
-        sys.exit("no user can ask any of the served models")
-    environment.user_classes = users
+    for user in environment.user_classes:
+        if issubclass(user, CheckedUser):
+            user.has_model = _can_ask(user, served)
 
 
 def _can_ask(user: type[CheckedUser], served: list[ServedModel]) -> bool:

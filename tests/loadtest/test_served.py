@@ -6,22 +6,50 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from socket import socket
+from subprocess import DEVNULL, Popen
 from threading import Thread
 from typing import Any
+
+from tests.loadtest.test_locustfile import LOCUSTFILE
 
 CHOOSE = """
 import sys
 from types import SimpleNamespace
 
 from loadtest import locustfile
-from loadtest.served import choose_models
+from loadtest.served import leave_out_users
 
 users = [getattr(locustfile, name) for name in locustfile.__all__]
 environment = SimpleNamespace(host=sys.argv[1], user_classes=users)
-choose_models(environment)
+leave_out_users(environment)
 for user in environment.user_classes:
     print(user.__name__, user.model, user.max_horizon)
 """
+
+RUN = """
+import sys
+
+import gevent
+from locust import events
+from locust.env import Environment
+
+from loadtest.locustfile import SentimentUser, StreamingReadingsUser
+
+environment = Environment(user_classes=[SentimentUser, StreamingReadingsUser], events=events)
+runner = environment.create_local_runner()
+events.init.fire(environment=environment, runner=runner, web_ui=None)
+for host in sys.argv[1:]:
+    environment.host = host  # as the web UI sets it
+    environment.stats.clear_all()
+    runner.start(2, spawn_rate=2)
+    with gevent.Timeout(20):
+        while environment.stats.total.num_requests < 3:
+            gevent.sleep(0.05)
+    print(runner.user_count, *sorted(name for name, _ in environment.stats.entries))
+    runner.stop()
+"""
+LOCUST = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--only-summary"]
 
 
 @contextmanager
@@ -94,3 +122,24 @@ def test_a_service_that_no_user_can_ask_ends_the_run() -> None:
     done = chosen([])
     assert (done.returncode, done.stdout) == (1, "")
     assert "no user can ask any of the served models" in done.stderr
+
+
+def test_an_address_from_the_web_ui_is_asked_for_its_models_at_the_start_of_each_run() -> None:
+    with serving([model("meters", "forecasting")]) as readings, serving([model("mood", "sentiment")]) as reviews:
+        command = [sys.executable, "-c", RUN, readings, reviews]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    assert done.stdout.splitlines() == ["1 /sessions (meters)", "1 /sentiment"], done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_workers_ask_the_models_of_the_address_that_their_master_has() -> None:
+    with socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = str(unused.getsockname()[1])
+    with serving([model("meters", "forecasting")]) as host:
+        run = ["--headless", "--host", host, "--users", "1", "--run-time", "3s", "StreamingReadingsUser"]
+        master = [*LOCUST, "--master", "--master-bind-port", port, "--expect-workers", "1", *run]
+        with Popen([*LOCUST, "--worker", "--master-port", port], stderr=DEVNULL):  # noqa: S603
+            done = subprocess.run(master, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    assert "/sessions (meters)" in done.stderr
+    assert "/sessions (forecasting)" not in done.stderr

@@ -1,7 +1,8 @@
 """Load that checks its answers: `locust -f loadtest/locustfile.py --host http://127.0.0.1:3000`.
 
 Locust's own table counts failures by kind. The exit code is 1 if there was a failure or no request at all. To run only
-some kinds of users, name their classes after the options. Users whose models the service lacks are left out.
+some kinds of users, name their classes after the options. Users whose models the service lacks are left out, as are
+those that cannot check the models it serves.
 """
 
 from locust import events

@@ -61,18 +61,26 @@ def choose_models(environment: Environment, **_: object) -> None:
 
 
 def _can_ask(user: type[CheckedUser], served: list[ServedModel]) -> bool:
-    """Set which model a kind of user asks. Return False if the service lacks one that it needs."""
+    """Set which model a kind of user asks. Return False if the service lacks one that it needs and can check.
+
+    A user that names no model may be answered by any of its task, so it must be able to check all of them.
+    """
     if missing := set(user.needs).difference(model.name for model in served):
         logger.warning("%s is left out: %s is not served", user.__name__, ", ".join(sorted(missing)))
         return False
-    if not user.kind:
-        return True
-    able = [each for each in served if each.task.get("kind") == user.kind and (each.sessions or not user.has_sessions)]
-    if not able:
+    asked = [each for each in served if each.name in user.needs or each.task.get("kind") == user.kind]
+    able = [each for each in asked if each.sessions or not user.has_sessions]
+    if user.kind and not able:
         sessions = " with sessions" if user.has_sessions else ""
         logger.warning("%s is left out: no model for %s%s is served", user.__name__, user.kind, sessions)
         return False
-    names = [model.name for model in able]
-    user.model = user.model if user.model in names else names[0]
-    user.max_horizon = min(int(model.task.get("max_horizon", user.max_horizon)) for model in able)
+    unsuited = [each.name for each in asked if not user.suits(each.task)]
+    names = [each.name for each in able if each.name not in unsuited]
+    if unsuited and not (user.model and names):
+        logger.warning("%s is left out: it cannot check models of other data: %s", user.__name__, ", ".join(unsuited))
+        return False
+    if user.model and user.model not in names:
+        user.model = names[0]
+    horizons = [int(each.task.get("max_horizon", user.max_horizon)) for each in able]
+    user.max_horizon = min(horizons, default=user.max_horizon)
     return True

@@ -22,7 +22,8 @@ class CheckedUser(FastHttpUser):
 
     Attributes:
         kind: The task of the model that it asks. Empty if it asks several.
-        model: The model's name: of the one that ships, unless the service serves only others for that task.
+        model: The model's name: of the one that ships, unless the service serves only others for that task. Empty if
+            the service chooses it.
         has_sessions: Whether the model needs sessions.
         needs: Names of models that must be served.
         has_model: Whether the service has all models that it asks. Without, the user ends at once.
@@ -48,6 +49,11 @@ class CheckedUser(FastHttpUser):
         self.tasks = [CheckedUser._act]
         # Refusals are checked like any answer. Without this, the client would drop their bodies unread.
         self.client.client.valid_response_codes = frozenset(range(200, 600))  # type: ignore[misc]  # no other way in
+
+    @staticmethod
+    def suits(task: dict[str, Any]) -> bool:  # noqa: ARG004  of those that override it
+        """Return whether the user's questions and checks suit a model of this task."""
+        return True
 
     def ask(self, question: Question[A], *checks: Callable[[A], str | None]) -> A:
         """Ask a question and check its answer. A failure is counted under its kind and ends the task."""

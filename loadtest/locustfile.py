@@ -1,14 +1,15 @@
 """Load that checks its answers: `locust -f loadtest/locustfile.py --host http://127.0.0.1:3000`.
 
 Locust's own table counts failures by kind. The exit code is 1 if there was a failure or no request at all. To run only
-some kinds of users, name their classes after the options. Users whose models the service lacks are left out.
+some kinds of users, name their classes after the options. Users whose models the service lacks are left out, as are
+those that cannot check the models it serves.
 """
 
 from locust import events
 
 from loadtest.run import fail_without_requests, normalise_host
 from loadtest.seed import add_seed_option
-from loadtest.served import choose_models
+from loadtest.served import choose_models, leave_out_users
 from loadtest.users.caption import CaptionUser
 from loadtest.users.forecast import ForecastUser
 from loadtest.users.generation import GenerationUser
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 events.init_command_line_parser.add_listener(add_seed_option)  # type: ignore[no-untyped-call]  # locust's own
-events.init.add_listener(choose_models)  # type: ignore[no-untyped-call]
+events.init.add_listener(leave_out_users)  # type: ignore[no-untyped-call]
 events.test_start.add_listener(normalise_host)  # type: ignore[no-untyped-call]
+events.test_start.add_listener(choose_models)  # type: ignore[no-untyped-call]
 events.quitting.add_listener(fail_without_requests)  # type: ignore[no-untyped-call]

@@ -30,8 +30,20 @@ class ModelList(Answer):
     models: list[ServedModel]
 
 
+def leave_out_users(environment: Environment, **_: object) -> None:
+    """Choose models as locust starts, and leave out the kinds of users that have none: locust starts others instead."""
+    choose_models(environment)
+    users = [each for each in environment.user_classes if not issubclass(each, CheckedUser) or each.has_model]
+    if not users:
+        sys.exit("no user can ask any of the served models")
+    environment.user_classes = users
+
+
 def choose_models(environment: Environment, **_: object) -> None:
-    """Let each kind of user ask a served model of its task, and leave out the kinds that have none.
+    """Let each kind of user ask a served model of its task.
+
+    Also called at the start of each run, as the address may come from the web UI, or to a worker from its master. It is
+    then too late to leave users out, so those without a model end at once.
 
     Without an address, or if its models cannot be listed, all users ask for the models that ship.
     """
@@ -43,25 +55,32 @@ def choose_models(environment: Environment, **_: object) -> None:
     except (OSError, HTTPException, ValueError, WrongReply) as error:
         logger.warning("the service's models cannot be listed, so users ask for those that ship: %s", error)
         return
-    users = [each for each in environment.user_classes if not issubclass(each, CheckedUser) or _can_ask(each, served)]
-    if not users:
-        sys.exit("no user can ask any of the served models")
-    environment.user_classes = users
+    for user in environment.user_classes:
+        if issubclass(user, CheckedUser):
+            user.has_model = _can_ask(user, served)
 
 
 def _can_ask(user: type[CheckedUser], served: list[ServedModel]) -> bool:
-    """Set which model a kind of user asks. Return False if the service lacks one that it needs."""
+    """Set which model a kind of user asks. Return False if the service lacks one that it needs and can check.
+
+    A user that names no model may be answered by any of its task, so it must be able to check all of them.
+    """
     if missing := set(user.needs).difference(model.name for model in served):
         logger.warning("%s is left out: %s is not served", user.__name__, ", ".join(sorted(missing)))
         return False
-    if not user.kind:
-        return True
-    able = [each for each in served if each.task.get("kind") == user.kind and (each.sessions or not user.has_sessions)]
-    if not able:
+    asked = [each for each in served if each.name in user.needs or each.task.get("kind") == user.kind]
+    able = [each for each in asked if each.sessions or not user.has_sessions]
+    if user.kind and not able:
         sessions = " with sessions" if user.has_sessions else ""
         logger.warning("%s is left out: no model for %s%s is served", user.__name__, user.kind, sessions)
         return False
-    names = [model.name for model in able]
-    user.model = user.model if user.model in names else names[0]
-    user.max_horizon = min(int(model.task.get("max_horizon", user.max_horizon)) for model in able)
+    unsuited = [each.name for each in asked if not user.suits(each.task)]
+    names = [each.name for each in able if each.name not in unsuited]
+    if unsuited and not (user.model and names):
+        logger.warning("%s is left out: it cannot check models of other data: %s", user.__name__, ", ".join(unsuited))
+        return False
+    if user.model and user.model not in names:
+        user.model = names[0]
+    horizons = [int(each.task.get("max_horizon", user.max_horizon)) for each in able]
+    user.max_horizon = min(horizons, default=user.max_horizon)
     return True

@@ -1,12 +1,18 @@
 """Checks of judgements."""
 
 import math
+from typing import Any
 
 from loadtest.answers import Judgement, SentimentAnswer
 
 LABELS = frozenset({"negative", "positive"})
 TOLERANCE = 1e-6
 ZERO_WIDTH_SPACE = "\u200b"
+
+
+def has_labels(task: dict[str, Any]) -> bool:
+    """Return whether a model of this task judges by the labels that are checked."""
+    return set(task.get("labels", ())) == LABELS
 
 
 def check_judgement(judgement: Judgement) -> str | None:

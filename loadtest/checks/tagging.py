@@ -1,6 +1,7 @@
 """Checks of tags."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from loadtest.answers import TagAnswer, Tagged, TaggedPiece, TaggedToken
 from loadtest.checks.sentiment import without_blanks
@@ -9,6 +10,16 @@ PARTS_OF_SPEECH = frozenset({
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
     "VERB", "X",
 })  # fmt: skip
+
+
+def has_parts_of_speech(task: dict[str, Any]) -> bool:
+    """Return whether a model of this task tags words by their parts of speech."""
+    return PARTS_OF_SPEECH.issuperset(task.get("tags", ()))
+
+
+def has_tags(task: dict[str, Any]) -> bool:
+    """Return whether a model of this task tags parts of speech or entities."""
+    return task.get("scheme") == "bio" or has_parts_of_speech(task)
 
 
 def check_tagged(answer: TagAnswer, texts: Sequence[str]) -> str | None:

@@ -1,7 +1,7 @@
-"""Prompts like lines of a play, in the 65 characters that the text model knows, and ways to continue them."""
+"""Prompts like lines of a play, in characters that the text model knows, and ways to continue them."""
 
 from random import Random
-from typing import TypedDict
+from typing import Any, TypedDict
 
 SPEAKERS = ("ROMEO", "First Citizen", "QUEEN MARGARET", "Nurse", "The Watch", "OLD SHEPHERD")
 LINES = (
@@ -18,6 +18,7 @@ LINES = (
     "Three men & 3 horses, and no king among them.",
     "Away, away! the ship is under sail.",
 )
+CHARACTERS = frozenset(":\n").union(*SPEAKERS, *LINES)
 STOPS = ("\n", "\n\n", "the", ".", "zzz")
 MAX_SEED = 2**63
 
@@ -31,6 +32,11 @@ class Sampling(TypedDict, total=False):
     top_p: float
     seed: int
     stop: list[str]
+
+
+def has_characters(task: dict[str, Any]) -> bool:
+    """Return whether a model of this task knows all characters of the prompts."""
+    return CHARACTERS.issubset(task.get("characters", ()))
 
 
 def prompt(rng: Random, max_lines: int = 3) -> str:

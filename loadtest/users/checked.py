@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from locust import FastHttpUser, between
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, ResponseContextManager
-from locust.exception import RescheduleTask
+from locust.exception import RescheduleTask, StopUser
 
 from loadtest.answers import Answer
 from loadtest.inputs.readings import HORIZONS
@@ -22,9 +22,11 @@ class CheckedUser(FastHttpUser):
 
     Attributes:
         kind: The task of the model that it asks. Empty if it asks several.
-        model: The model's name: of the one that ships, unless the service serves only others for that task.
+        model: The model's name: of the one that ships, unless the service serves only others for that task. Empty if
+            the service chooses it.
         has_sessions: Whether the model needs sessions.
         needs: Names of models that must be served.
+        has_model: Whether the service has all models that it asks. Without, the user ends at once.
         max_horizon: How far ahead all served forecasters see.
         rng: This user's own random generator: the same seed gives the same questions in the same order.
     """
@@ -33,6 +35,7 @@ class CheckedUser(FastHttpUser):
     model: ClassVar[str] = ""
     has_sessions: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    has_model: ClassVar[bool] = True
     max_horizon: ClassVar[int] = max(HORIZONS)
     abstract = True
     wait_time = between(0.05, 0.5)
@@ -46,6 +49,11 @@ class CheckedUser(FastHttpUser):
         self.tasks = [CheckedUser._act]
         # Refusals are checked like any answer. Without this, the client would drop their bodies unread.
         self.client.client.valid_response_codes = frozenset(range(200, 600))  # type: ignore[misc]  # no other way in
+
+    @staticmethod
+    def suits(task: dict[str, Any]) -> bool:  # noqa: ARG004  of those that override it
+        """Return whether the user's questions and checks suit a model of this task."""
+        return True
 
     def ask(self, question: Question[A], *checks: Callable[[A], str | None]) -> A:
         """Ask a question and check its answer. A failure is counted under its kind and ends the task."""
@@ -65,6 +73,8 @@ class CheckedUser(FastHttpUser):
 
     def _act(self) -> None:
         """Do one of the user's tasks, drawn by its own generator, since locust's is shared by all users."""
+        if not self.has_model:
+            raise StopUser
         self.rng.choice(type(self).tasks)(self)  # type: ignore[operator]  # all of them are functions
 
     def _send(self, question: Question[Any]) -> ResponseContextManager:

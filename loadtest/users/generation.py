@@ -7,7 +7,7 @@ from locust import task
 from loadtest.answers import GenerateAnswer
 from loadtest.checks.generation import check_continuation, check_stream
 from loadtest.checks.same import check_same
-from loadtest.inputs.prompts import MAX_SEED, Sampling, prompt, sampling
+from loadtest.inputs.prompts import MAX_SEED, Sampling, has_characters, prompt, sampling
 from loadtest.question import Question, post
 from loadtest.text_stream import stream
 from loadtest.users.checked import CheckedUser
@@ -18,6 +18,7 @@ class GenerationUser(CheckedUser):
 
     kind: ClassVar[str] = "generation"
     weight = 2
+    suits = staticmethod(has_characters)
 
     @task(4)
     def seeded(self) -> None:

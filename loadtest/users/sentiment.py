@@ -6,7 +6,7 @@ from locust import task
 
 from loadtest.answers import SentimentAnswer
 from loadtest.checks.same import check_same
-from loadtest.checks.sentiment import check_results, check_trajectory
+from loadtest.checks.sentiment import check_results, check_trajectory, has_labels
 from loadtest.inputs.reviews import review, reviews
 from loadtest.question import Question, post
 from loadtest.users.checked import CheckedUser
@@ -22,6 +22,7 @@ class SentimentUser(CheckedUser):
     kind: ClassVar[str] = "sentiment"
     has_sessions: ClassVar[bool] = True
     weight = 2
+    suits = staticmethod(has_labels)
 
     @task(6)
     def one(self) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from locust import task
 
 from loadtest.answers import Judgement, SentimentAnswer, StepAnswer
-from loadtest.checks.sentiment import check_judgement_so_far, check_results
+from loadtest.checks.sentiment import check_judgement_so_far, check_results, has_labels
 from loadtest.checks.session import check_continuity
 from loadtest.inputs.cuts import cut_text
 from loadtest.inputs.reviews import review
@@ -26,6 +26,7 @@ class StreamingReviewUser(CheckedUser):
     model: ClassVar[str] = "sentiment"
     has_sessions: ClassVar[bool] = True
     weight = 3
+    suits = staticmethod(has_labels)
 
     @task
     def write(self) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from locust import task
 
 from loadtest.answers import StepAnswer, TaggedPiece
-from loadtest.checks.tagging import TaggedSoFar, check_tagged
+from loadtest.checks.tagging import TaggedSoFar, check_tagged, has_parts_of_speech
 from loadtest.inputs.cuts import cut_text
 from loadtest.inputs.reviews import review
 from loadtest.users.checked import CheckedUser
@@ -21,6 +21,7 @@ class StreamingTagsUser(CheckedUser):
     kind: ClassVar[str] = "tagging"
     model: ClassVar[str] = "tagging-streaming"
     has_sessions: ClassVar[bool] = True
+    suits = staticmethod(has_parts_of_speech)
 
     @task
     def write(self) -> None:

@@ -10,7 +10,7 @@ from loadtest.answers import Continuation, GenerateAnswer, NextCharacters, StepA
 from loadtest.checks.generation import check_continuation, check_expected, check_goes_on, check_next
 from loadtest.checks.session import check_continuity
 from loadtest.inputs.cuts import cut_count, cut_text
-from loadtest.inputs.prompts import Sampling, prompt, sampling
+from loadtest.inputs.prompts import Sampling, has_characters, prompt, sampling
 from loadtest.question import post
 from loadtest.users.checked import CheckedUser
 from loadtest.users.session import Session
@@ -28,6 +28,7 @@ class StreamingTextUser(CheckedUser):
     model: ClassVar[str] = "generation"
     has_sessions: ClassVar[bool] = True
     weight = 3
+    suits = staticmethod(has_characters)
 
     @task(2)
     def dictate(self) -> None:

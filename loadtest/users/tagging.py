@@ -6,7 +6,7 @@ from locust import task
 
 from loadtest.answers import TagAnswer
 from loadtest.checks.same import check_same
-from loadtest.checks.tagging import check_entities, check_tagged
+from loadtest.checks.tagging import check_entities, check_tagged, has_tags
 from loadtest.inputs.reviews import review, reviews
 from loadtest.question import Question, post
 from loadtest.users.checked import CheckedUser
@@ -21,6 +21,7 @@ class TaggingUser(CheckedUser):
     """Has texts tagged, one by one or many at once."""
 
     needs: ClassVar[tuple[str, ...]] = (WORDS, ENTITIES)
+    suits = staticmethod(has_tags)
 
     @task(4)
     def one(self) -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from loadtest.inputs.cuts import cut_count, cut_series, cut_text
 from loadtest.inputs.images import INK, SIZE, image
-from loadtest.inputs.prompts import prompt, sampling
+from loadtest.inputs.prompts import CHARACTERS as PROMPT_CHARACTERS
+from loadtest.inputs.prompts import has_characters, prompt, sampling
 from loadtest.inputs.readings import asked, series, shuffled
 from loadtest.inputs.reviews import review, reviews
 
@@ -32,7 +33,9 @@ def test_the_same_seed_asks_the_same() -> None:
 
 def test_prompts_hold_only_characters_that_the_model_knows() -> None:
     assert len(CHARACTERS) == 65
-    assert set().union(*(prompt(chance(seed)) for seed in SEEDS)) <= CHARACTERS
+    assert set().union(*(prompt(chance(seed)) for seed in SEEDS)) == PROMPT_CHARACTERS
+    assert has_characters({"characters": sorted(CHARACTERS)})
+    assert not has_characters({"characters": sorted(CHARACTERS - {":"})})
 
 
 def test_images_have_ink_on_paper() -> None:

@@ -12,7 +12,7 @@ export class TextCard {
   #uncommitted = "";
   #promptLength;
   #checkpoint = null;
-  #pendingInputs = null;
+  #pending = null;
   #writing = null;
   #parts = {};
 
@@ -27,13 +27,13 @@ export class TextCard {
   static of(cards, { session, text, prompt, mark, asked }) {
     const card = new TextCard(cards, new Session(session), text, prompt);
     card.#checkpoint = mark;
-    card.#pendingInputs = asked;
+    card.#pending = asked;
     return card;
   }
 
   get kept() {
     const { view: session } = this.session;
-    return { session, text: this.#text, prompt: this.#promptLength, mark: this.#checkpoint, asked: this.#pendingInputs };
+    return { session, text: this.#text, prompt: this.#promptLength, mark: this.#checkpoint, asked: this.#pending };
   }
 
   /** Read a prompt, and save a checkpoint after it. */
@@ -45,21 +45,23 @@ export class TextCard {
   }
 
   /** Continue the text. What arrives before the end is not committed, and is dropped if the end does not come. */
-  async write(inputs = this.#pendingInputs ?? { generate: this.#cards.sampling }) {
+  async write() {
+    if (this.#pending && !this.#pending.generate) await this.#settle();
+    const inputs = this.#pending ?? { generate: this.#cards.sampling };
     this.#writing = new AbortController();
-    this.#pendingInputs = inputs;
+    this.#pending = inputs;
     this.#cards.save();
     this.show();
     try {
       const onPiece = (piece) => this.#append(piece);
       const { text, seed } = await this.session.write(inputs, onPiece, this.#writing.signal);
       this.#text += text;
-      this.#pendingInputs = null;
+      this.#pending = null;
       say(this.#parts.notice, `Drawn with seed ${seed}.`);
     } catch (error) {
-      if (!isPassing(error)) this.#pendingInputs = null;
-      if (error.name !== "AbortError") throw error;
-      await this.#stopped(inputs);
+      if (error.name === "AbortError") return await this.#stopped();
+      if (!isPassing(error)) this.#pending = null;
+      throw error;
     } finally {
       this.#writing = null;
       this.#uncommitted = "";
@@ -69,23 +71,22 @@ export class TextCard {
   }
 
   /** Say what became of a stopped step: it is not committed, unless it had ended before. */
-  async #stopped(inputs) {
-    const { step } = await this.session.look();
-    if (step === this.session.step) {
-      say(this.#parts.notice, "Stopped before its end, so nothing of it was committed. Continue, and the same text comes again.");
-      return;
-    }
-    this.#text += (await this.session.take(inputs)).text;
-    say(this.#parts.notice, "It had ended before it could be stopped.");
+  async #stopped() {
+    const wasTaken = await this.#settle();
+    say(this.#parts.notice, wasTaken
+      ? "It had ended before it could be stopped."
+      : "Stopped before its end, so nothing of it was committed. Continue, and the same text comes again.");
   }
 
   /** Whether the service still has the session where this card left it. Shows a problem if not. */
   async resume() {
     try {
       const { step } = await this.session.look();
-      if (this.#pendingInputs && step === this.session.step + 1) await this.write(this.#pendingInputs); // its answer is replayed, not written twice
+      if (this.#pending && step === this.session.step + 1) await this.#repeat();
       else if (step !== this.session.step) throw new Problem({ title: "Moved on", status: 409, detail: `This session has gone on elsewhere, to step ${step}.` });
-      this.#pendingInputs = null;
+      this.#pending = null;
+      this.#cards.save();
+      this.show();
       return true;
     } catch (error) {
       showProblem(this.#parts.notice, error);
@@ -127,18 +128,56 @@ export class TextCard {
   }
 
   async #saveCheckpoint() {
-    await this.session.save(CHECKPOINT);
-    this.#checkpoint = this.#text.length;
+    await this.#settle();
+    await this.#change({ checkpoint: CHECKPOINT });
   }
 
   async #goBack() {
-    await this.session.rollBack(CHECKPOINT);
-    this.#text = this.#text.slice(0, this.#checkpoint);
+    await this.#settle();
+    await this.#change({ rollback: CHECKPOINT });
     say(this.#parts.notice, "Rolled back. That is a step too: the number never goes back.");
+  }
+
+  /** Save the checkpoint, or roll back to it. Pending until it is answered. */
+  async #change(pending) {
+    this.#pending = pending;
+    this.#cards.save();
+    try {
+      if (pending.rollback) {
+        await this.session.rollBack(pending.rollback);
+        this.#text = this.#text.slice(0, this.#checkpoint);
+      } else {
+        await this.session.save(pending.checkpoint);
+        this.#checkpoint = this.#text.length;
+      }
+      this.#pending = null;
+    } catch (error) {
+      if (!isPassing(error)) this.#pending = null;
+      throw error;
+    }
+  }
+
+  /** Learn what became of the pending step before another one. Returns whether the service had taken it. */
+  async #settle() {
+    if (!this.#pending) return false;
+    const { step } = await this.session.look();
+    const wasTaken = step !== this.session.step;
+    if (wasTaken) await this.#repeat();
+    this.#pending = null;
+    return wasTaken;
+  }
+
+  /** Send the pending step again, which was taken: its answer is replayed. */
+  async #repeat() {
+    if (!this.#pending.generate) return this.#change(this.#pending);
+    const { text, seed } = await this.session.take(this.#pending);
+    this.#text += text;
+    say(this.#parts.notice, `Drawn with seed ${seed}.`);
   }
 
   /** Write two continuations of one text, side by side. */
   async #fork() {
+    await this.#settle();
     const session = await this.session.fork();
     const other = new TextCard(this.#cards, session, this.#text, this.#promptLength);
     this.#cards.add(other);

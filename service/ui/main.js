@@ -15,7 +15,7 @@ import { startTagging } from "./tagging.js";
 import { startTranslation } from "./translation.js";
 
 const byId = (id) => document.getElementById(id);
-const RETRY_MS = 2000;
+const RETRY_MS = 1000;
 const ASKS_AT_ONCE = new Set(["music", "forecast", "translation", "tagging"]);
 
 let retry = 0;

@@ -23,6 +23,7 @@ export class Reading {
   #notice;
   #judgement;
   #stream = new Stream();
+  #opening = null;
   #session = null;
   #state = initialState();
   #isBusy = false;
@@ -104,6 +105,7 @@ export class Reading {
       this.#retry = setTimeout(() => this.follow(), RETRY_MS);
       return true;
     }
+    this.#opening = null;
     const { wanted } = this.#state;
     const isOver = isSessionLost(error);
     const hasRead = this.#session?.step > 1; // else a new session would end the same way
@@ -125,8 +127,9 @@ export class Reading {
   }
 
   async #open() {
-    const session = await Session.open(MODEL);
+    const session = (this.#opening ??= await Session.open(MODEL)); // until its checkpoint is saved
     await session.save(START);
+    this.#opening = null;
     this.#session = session;
     this.#state.cells = [{ step: 0, read: "⚑", share: null }];
     this.#remember();
@@ -172,6 +175,7 @@ export class Reading {
   }
 
   #forget() {
+    this.#opening = null;
     this.#session = null;
     this.#state = initialState();
     this.#refused = null;

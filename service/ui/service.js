@@ -1,12 +1,11 @@
 /** Calls the service over HTTP. A refusal is thrown as a Problem, no answer as an Unreachable. */
 import { authorization } from "./key.js";
+import { doublePatience, forUpload, patienceWith, resetPatience } from "./patience.js";
 import { Wait } from "./wait.js";
 
 /** The service itself gives a question up after 60 seconds, unless it is set otherwise. */
 const QUESTION_PATIENCE_MS = 75_000;
 const PIECE_PATIENCE_MS = 20_000;
-/** For everything else, which takes milliseconds and is safe to send again. */
-export const PATIENCE_MS = 8000;
 
 const BASE = new URL("../", document.baseURI);
 
@@ -46,7 +45,7 @@ export const isEnded = (error) => error instanceof Problem && ENDED.has(error.st
 /** The service does not answer. */
 export class Unreachable extends Error {
   constructor() {
-    super("Is it running? Try again: a step that was sent counts once, however often it is sent.");
+    super("Is it running? Try again: no session takes a step twice.");
     this.title = "The service does not answer";
   }
 }
@@ -62,15 +61,20 @@ export const address = (path) => new URL(path, BASE);
  * Ask for JSON.
  * @param {string} path
  * @param {object} [body] Posted if given.
- * @param {{method?: string, patience?: number}} [options] `patience` in milliseconds.
+ * @param {{method?: string, headers?: object, patience?: number}} [options] `patience` in milliseconds, without the upload.
  * @returns {Promise<any>} The answer, null if it is empty.
  */
-export async function ask(path, body, { method, patience = PATIENCE_MS } = {}) {
-  const deadline = new Deadline(patience);
+export async function ask(path, body, { method, headers, patience = patienceWith(path) } = {}) {
+  const content = body && encode(body);
+  const deadline = new Deadline(patience + forUpload(content));
   try {
-    const response = await respond(path, body, { method, signal: deadline.signal });
+    const response = await respond(path, content, { method, headers, signal: deadline.signal });
     const text = await arrived(response.text());
+    resetPatience(path);
     return text ? decode(text) : null;
+  } catch (error) {
+    if (deadline.signal.aborted) doublePatience(path);
+    throw error;
   } finally {
     deadline.end();
   }
@@ -94,9 +98,9 @@ export const askQuestion = (path, body) => ask(path, body, { patience: QUESTION_
 export async function* events(path, body, signal) {
   const deadline = new Deadline(PIECE_PATIENCE_MS);
   try {
-    const response = await respond(path, body, { signal: AbortSignal.any([signal, deadline.signal]) });
+    const response = await respond(path, encode(body), { signal: AbortSignal.any([signal, deadline.signal]), stop: signal });
     let unread = "";
-    for await (const piece of pieces(response.body.pipeThrough(new TextDecoderStream()))) {
+    for await (const piece of pieces(response.body.pipeThrough(new TextDecoderStream()), signal)) {
       deadline.restart();
       const parts = (unread + piece).split("\n\n");
       unread = parts.pop();
@@ -111,7 +115,7 @@ export async function* events(path, body, signal) {
 class Deadline extends Wait {
   constructor(patience) {
     const controller = new AbortController();
-    super(patience, () => controller.abort(new Unreachable()));
+    super(patience, () => controller.abort());
     this.signal = controller.signal;
   }
 }
@@ -120,19 +124,19 @@ class Deadline extends Wait {
 const encode = (body) => JSON.stringify(body).replace(/"seed":"0*(\d+)"/g, '"seed":$1');
 const decode = (text) => JSON.parse(text.replace(/"seed":(\d+)/g, '"seed":"$1"'));
 
-async function respond(path, body, { method = body ? "POST" : "GET", signal } = {}) {
-  const headers = { ...authorization(), ...(body && { "Content-Type": "application/json" }) };
-  const response = await arrived(fetch(address(path), { method, headers, body: body && encode(body), signal }));
+async function respond(path, body, { method = body ? "POST" : "GET", headers, signal, stop }) {
+  const all = { ...authorization(), ...(body && { "Content-Type": "application/json" }), ...headers };
+  const response = await arrived(fetch(address(path), { method, headers: all, body, signal }), stop);
   if (!response.ok) throw await refusal(response);
   return response;
 }
 
-/** What is awaited, or Unreachable if it does not come, unless somebody stopped it. */
-async function arrived(awaited) {
+/** What is awaited, or Unreachable if it does not come, unless the caller stopped it. Not every browser throws the reason of an abort. */
+async function arrived(awaited, stop) {
   try {
     return await awaited;
-  } catch (error) {
-    throw error.name === "AbortError" ? error : new Unreachable();
+  } catch {
+    throw stop?.aborted ? stop.reason : new Unreachable();
   }
 }
 
@@ -142,11 +146,11 @@ async function refusal(response) {
   return new Problem({ title: response.statusText, detail: "Nothing more was said.", status: response.status, ...answer });
 }
 
-async function* pieces(stream) {
+async function* pieces(stream, stop) {
   const reader = stream.getReader();
   try {
     for (;;) {
-      const { done, value } = await arrived(reader.read());
+      const { done, value } = await arrived(reader.read(), stop);
       if (done) return;
       yield value;
     }

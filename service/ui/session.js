@@ -1,8 +1,11 @@
 /** A session of the service: its id, its model and the number of its next step. Its state never leaves the service. */
 import { noteEnded, noteOpened } from "./memory.js";
-import { Unreachable, ask, events } from "./service.js";
+import { Unreachable, ask, events, isPassing } from "./service.js";
 
 const A_DAY_SECONDS = 86_400;
+
+/** Idempotency keys of requests for sessions that are not answered yet: sent again, each opens one session. */
+const keys = new Map();
 
 export class Session {
   /** @param {{session_id: string, model: string, step: number}} view */
@@ -13,22 +16,31 @@ export class Session {
   }
 
   /**
-   * Open a session. No Idempotency-Key is needed: a session whose answer was lost expires.
+   * Open a session. If its answer is lost, opening one for the same model again finds it.
    * @param {string} model
    * @returns {Promise<Session>}
    */
   static async open(model) {
     try {
-      return Session.#noted(await ask("sessions", { model, ttl_seconds: A_DAY_SECONDS }));
+      return await Session.#opened("sessions", { model, ttl_seconds: A_DAY_SECONDS });
     } catch (error) {
       if (!error.message.startsWith("ttl_seconds")) throw error;
-      return Session.#noted(await ask("sessions", { model })); // this service does not let sessions idle for a day
+      return Session.#opened("sessions", { model }); // this service does not let sessions idle for a day
     }
   }
 
-  static #noted(view) {
-    noteOpened(view.session_id);
-    return new Session(view);
+  static async #opened(path, body) {
+    const request = path + JSON.stringify(body);
+    if (!keys.has(request)) keys.set(request, crypto.getRandomValues(new Uint32Array(4)).join("-"));
+    try {
+      const view = await ask(path, body, { headers: { "Idempotency-Key": keys.get(request) } });
+      keys.delete(request);
+      noteOpened(view.session_id);
+      return new Session(view);
+    } catch (error) {
+      if (!isPassing(error)) keys.delete(request);
+      throw error;
+    }
   }
 
   /** @returns {object} What to keep of it in the browser. */
@@ -88,7 +100,7 @@ export class Session {
 
   /** @returns {Promise<Session>} A new session that continues from this one's state. */
   async fork() {
-    return Session.#noted(await ask(`sessions/${this.id}/fork`, { step: this.step }));
+    return Session.#opened(`sessions/${this.id}/fork`, { step: this.step });
   }
 
   /** End this session. */

@@ -1,6 +1,7 @@
 /** `WS /stream`: a message for each step, answers as they come. Falls back to HTTP while there is no connection. */
 import { subprotocols } from "./key.js";
-import { PATIENCE_MS, Problem, address, ask } from "./service.js";
+import { doublePatience, forUpload, patienceWith, resetPatience } from "./patience.js";
+import { Problem, address, ask } from "./service.js";
 import { Wait } from "./wait.js";
 
 const PAUSE_MS = 3000;
@@ -24,22 +25,28 @@ export class Stream {
    * @returns {Promise<{step: number, outputs: any}>}
    */
   async step(item) {
+    const path = `sessions/${item.session_id}/steps`;
     try {
-      const answer = await this.#inTime(item);
+      const answer = await this.#inTime(item, path);
       this.transport = "WebSocket";
       return answer;
     } catch (error) {
       if (!(error instanceof Disconnected)) throw error;
       this.transport = "HTTP";
-      return ask(`sessions/${item.session_id}/steps`, { step: item.step, inputs: item.inputs });
+      return ask(path, { step: item.step, inputs: item.inputs });
     }
   }
 
   /** Send a step, and give up the connection if the answer is late: a gateway may have dropped it without a sign. */
-  async #inTime(item) {
-    const wait = new Wait(PATIENCE_MS, () => this.#giveUp());
+  async #inTime(item, path) {
+    const wait = new Wait(patienceWith(path) + forUpload(JSON.stringify(item)), () => {
+      doublePatience(path);
+      this.#giveUp();
+    });
     try {
-      return await this.#send(await this.#connect(), item);
+      const answer = await this.#send(await this.#connect(), item);
+      resetPatience(path);
+      return answer;
     } finally {
       wait.end();
     }

@@ -1,6 +1,9 @@
 /** How long an answer is waited for. While one is late, the page says so; a network may have dropped it without a sign. */
 const LATE_MS = 2000;
+/** Longer than a retry takes to be late, so that one outage is told of once. */
+const CLEAR_MS = 3500;
 const late = new Set();
+let clearing = 0;
 
 export class Wait {
   #patience;
@@ -27,15 +30,17 @@ export class Wait {
   /** Wait no longer. */
   end() {
     for (const timer of this.#timers) clearTimeout(timer);
-    if (late.delete(this)) show();
+    if (late.delete(this) && !late.size) clearing = setTimeout(() => show(""), CLEAR_MS);
   }
 
   #isLate() {
     late.add(this);
-    show();
+    clearTimeout(clearing);
+    show("Waiting for the service …");
   }
 }
 
-const show = () => {
-  document.getElementById("waiting").textContent = late.size ? "Waiting for the service …" : "";
-};
+function show(text) {
+  const place = document.getElementById("waiting");
+  if (place.textContent !== text) place.textContent = text; // else screen readers would read it out again
+}

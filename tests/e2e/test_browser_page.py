@@ -45,6 +45,14 @@ def test_a_question_is_answered_and_a_refusal_tells_its_status(
     assert (refused["status"], refused["title"]) == (422, "Invalid input")
 
 
+def test_an_answer_without_content_is_null(page: Page, server: Server) -> None:
+    work = """
+        const { session_id } = await Session.open("sentiment");
+        return ask(`/sessions/${session_id}`, undefined, { method: "DELETE" });
+    """
+    assert run(page, server.fast_url, work) is None
+
+
 def test_a_text_arrives_in_pieces_and_can_be_stopped(page: Page, server: Server) -> None:
     asked = '"/generate", { prompt: "ROMEO:", max_tokens: 200, seed: 7 }'
     pieces = run(page, server.fast_url, f"return Array.fromAsync(events({asked}))")
@@ -61,6 +69,30 @@ def test_a_text_arrives_in_pieces_and_can_be_stopped(page: Page, server: Server)
         }
     """
     assert run(page, server.fast_url, stopped) == ["AbortError", 0]
+
+
+IMPATIENT = "const setTimeout = (work, ms) => window.setTimeout(work, ms / 10);"  # 2 s for 20
+
+
+def test_a_caller_may_take_long_over_a_piece(page: Page, server: Server) -> None:
+    work = """
+        const names = [];
+        for await (const [name] of events("/generate", { prompt: "ROMEO:", max_tokens: 200, seed: 7 })) {
+          if (names.push(name) === 1) await new Promise((resolve) => window.setTimeout(resolve, 2500));
+        }
+        return names;
+    """
+    assert run(page, server.fast_url, IMPATIENT + work)[-1] == "done"
+
+
+def test_a_text_that_stops_coming_is_not_taken_for_a_stopped_one(page: Page, server: Server) -> None:
+    work = """
+        const fetch = async (url, { signal }) => new Response(new ReadableStream({
+          start: (stream) => signal.addEventListener("abort", () => stream.error(new DOMException("", "AbortError"))),
+        }));
+        return Array.fromAsync(events("/generate", {})).catch((error) => [error.name, error.message]);
+    """
+    assert run(page, server.fast_url, IMPATIENT + work) == ["Error", "nothing came for 20 seconds: ask again"]
 
 
 def test_a_step_is_sent_again_until_it_is_answered_and_counts_once(
@@ -101,6 +133,19 @@ def test_a_text_is_read_as_it_is_typed_and_deleted(page: Page, server: Server, c
     outputs, steps = run(page, server.fast_url, work)
     assert outputs == last_step(client, "sentiment", [{"text": "dull"}])
     assert steps == 1 + 5 + 2  # the checkpoint, what was read, and two rollbacks
+
+
+def test_typing_begins_anew_if_the_session_ends_before_its_checkpoint(
+    page: Page, server: Server, client: httpx.Client
+) -> None:
+    gone = {"Access-Control-Allow-Origin": "*"}
+    page.route("**/checkpoints/**", lambda route: route.fulfill(status=410, body="{}", headers=gone), times=1)
+    work = """
+        const typing = new Typing();
+        const { status } = await typing.follow("dull").catch(told);
+        return [status, await typing.follow("dull")];
+    """
+    assert run(page, server.fast_url, work) == [410, last_step(client, "sentiment", [{"text": "dull"}])]
 
 
 CONNECTED = """

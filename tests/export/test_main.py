@@ -205,8 +205,8 @@ def test_weights_from_elsewhere_of_a_task_that_takes_none_are_refused(
     source = with_command(sentiment, tmp_path, "my own notebook")
     assert main([str(source), "--output", str(tmp_path), "--name", "mine"]) == 1
     assert (
-        f"{source} was not trained by `python -m training`: only checkpoints of generation can come from elsewhere; make "
-        "a bundle of its graphs, as docs/own-weights.md shows. Its command is 'my own notebook'"
+        f"{source} was not trained by `python -m training`: only checkpoints of generation can come from elsewhere; "
+        "make a bundle of its graphs, as docs/own-weights.md shows. Its command is 'my own notebook'"
     ) in capsys.readouterr().err
 
 

@@ -189,7 +189,7 @@ def with_external_weights(mails: Path, directory: Path) -> Path:
     copy = Path(shutil.copytree(mails, directory))
     graph = onnx.load(copy / "encode-4.onnx")
     (copy / "encode-4.onnx").unlink()
-    onnx.save(graph, copy / "encode-4.onnx", save_as_external_data=True, location="w4.data", size_threshold=0)
+    onnx.save(graph, copy / "encode-4.onnx", save_as_external_data=True, location="w4.data", size_threshold=100)
     return copy
 
 
@@ -207,9 +207,8 @@ def test_external_weights_that_the_manifest_does_not_list_are_an_error(
 
 def test_external_weights_that_the_manifest_lists_are_verified(mails: Path, tmp_path: Path) -> None:
     copy = with_external_weights(mails, tmp_path / "external")
-    assert (
-        main(["verify", str(edited(copy, tmp_path, lambda manifest: manifest["files"].update({"w4.data": ""})))]) == 0
-    )
+    copy = edited(copy, tmp_path, lambda manifest: manifest["files"].update({"w4.data": ""}))
+    assert main(["verify", str(copy)]) == 0
 
 
 def test_the_stages_of_each_kind_are_those_that_the_service_needs() -> None:

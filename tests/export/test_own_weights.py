@@ -58,7 +58,7 @@ def test_a_bundle_of_foreign_weights_computes_what_their_network_does_and_tells_
 def test_characters_that_are_not_those_of_the_embedding_are_told(tmp_path: Path) -> None:
     saved(Recurrent(len(CHARACTERS), outputs=len(CHARACTERS), layers=1), tmp_path)
     (tmp_path / "characters.txt").write_bytes(f"{CHARACTERS}\n".encode())
-    with pytest.raises(AssertionError, match="has 12 characters, 11 of them different, but the embedding has 11"):
+    with pytest.raises(AssertionError, match="has 13 characters, 12 of them different, but the embedding has 12"):
         run_script(blocks("python")[0], tmp_path)
     assert not (tmp_path / "runs").exists()
 

@@ -31,7 +31,7 @@ def num_words(bundle: Bundle) -> int:
     try:
         return int(Tokenizer.from_file(str(file)).get_vocab_size())
     except Exception as error:  # the library raises nothing narrower
-        raise NotServable(f"{file} is not a tokenizer: {error}") from error
+        raise NotServable(f"{bundle.tag}: {file.name} is not a tokenizer: {error}") from error
 
 
 def draw_items(inputs: Iterable[TensorSpec], V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:

@@ -16,9 +16,12 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import torch
 
@@ -35,9 +38,9 @@ from export.verification import check_passed, verify
 from service.bundle.errors import BundleError
 from service.bundle.manifest import NAME, Bundle, read_bundle
 from training import checkpoint, published
-from training.checkpoint import Checkpoint, CheckpointError, training_of
+from training.checkpoint import HAS_ORIGIN, Checkpoint, CheckpointError, training_of
 from training.data.source import is_own
-from training.exit_status import INTERRUPTED
+from training.exit_status import INTERRUPTED, TERMINATED
 from training.settings import SettingsError
 from training.tasks import registry
 
@@ -68,20 +71,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BundleError, CheckpointError, ExportError, OSError, SettingsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         print("\ninterrupted: only the files reported above as written were written", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(interruption, _Terminated) else INTERRUPTED
     return 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM has arrived."""
 
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM raise KeyboardInterrupt, so that it leaves no unfinished bundle behind."""
-    inherited = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let SIGTERM raise an exception, so that it leaves no unfinished bundle behind.
+
+    Where SIGTERM is ignored, or handled by whoever calls `main`, that stays as it is.
+    """
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, inherited)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(_: int, __: FrameType | None) -> NoReturn:
+    raise _Terminated
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -325,9 +343,14 @@ def _check_reserved(name: str, why: str, advice: str) -> None:
 
 def _check_origin(source: Checkpoint) -> None:
     if source.origin is None and not source.training:
+        advice = (
+            "say where its weights come from"
+            if source.task == HAS_ORIGIN
+            else f"only checkpoints of {HAS_ORIGIN} can come from elsewhere; make a bundle of its graphs"
+        )
         raise OriginMissing(
-            f"{source.path} was not trained by `python -m training`: say where its weights come from, as "
-            "docs/own-weights.md shows"
+            f"{source.path} was not trained by `python -m training`: {advice}, as docs/own-weights.md shows. Its "
+            f"command is {source.command!r}"
         )
 
 

@@ -43,7 +43,7 @@ def describe(
         data=tuple(TrainingData(**asdict(source)) for source in checkpoint.sources),
         licence=_licence(checkpoint),
         command=checkpoint.command,
-        chosen_on=CHOSEN_ON,
+        chosen_on=CHOSEN_ON if checkpoint.origin is None else None,
         files=files,
     )
 

@@ -105,7 +105,7 @@ def trained(rungs: Rungs, checkpoint: Checkpoint) -> Check:
     model = rounded(checkpoint.model)
     with torch.inference_mode():
         found, expected = recipe(checkpoint.task).compare(model, rungs, np.random.default_rng(SEED), ROWS)
-    errors = [_error(found[name], expected[name], 0, np.ones(ROWS)) for name in expected]
+    errors = [_error(found[name], expected[name], 0, np.ones(len(expected[name]))) for name in expected]
     return Check("trained", "all", 0, float(np.max(errors)), MAX_ERROR)
 
 
@@ -269,8 +269,9 @@ def _error(found: Numbers, expected: Numbers, batch_axis: int, units: Numbers) -
     """
     if np.issubdtype(expected.dtype, np.integer):
         return 0.0 if np.array_equal(found, expected) else np.inf
-    by_row = np.moveaxis(expected, batch_axis, 0).reshape(ROWS, -1).astype(np.float64)
-    errors = np.abs(np.moveaxis(found, batch_axis, 0).reshape(ROWS, -1).astype(np.float64) - by_row)
+    N = expected.shape[batch_axis]
+    by_row = np.moveaxis(expected, batch_axis, 0).reshape(N, -1).astype(np.float64)
+    errors = np.abs(np.moveaxis(found, batch_axis, 0).reshape(N, -1).astype(np.float64) - by_row)
     if expected.dtype != np.float64:
         sizes = np.where(by_row == IMPOSSIBLE_LOGIT, 0.0, np.abs(by_row))
         units = np.maximum(sizes.max(axis=1, initial=0.0), 1.0)

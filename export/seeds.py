@@ -34,10 +34,13 @@ def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
 
 
 def _check_alike(source: Bundle, others: Sequence[Checkpoint]) -> None:
-    """Check that the runs are of the bundle's training and have the same settings. A bundle stores no settings."""
-    training = training_of(source.manifest.command)
+    """Check that the runs are of the bundle's training and have the same settings. A bundle stores no settings.
+
+    Runs that were trained elsewhere must be of the same command.
+    """
+    training = training_of(source.manifest.command) or source.manifest.command
     for each in others:
-        if each.training != training:
+        if (each.training or each.command) != training:
             raise NotASeed(
                 f"{each.path} was trained by {each.command!r}, and the bundle by {source.manifest.command!r}"
             )

@@ -7,6 +7,7 @@ figures.json        {"dev": {"accuracy": ..}, ..}, written by `python -m trainin
 """
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,6 @@ from training.tasks import registry
 from training.tasks.task import Task, TextTask
 
 WEIGHTS, CONFIG, TOKENIZER, FIGURES = "model.safetensors", "config.json", "tokenizer.json", "figures.json"
-COMMAND = "python -m training "
 HAS_ORIGIN = "generation"  # the task whose checkpoints may come from elsewhere
 
 Figures = dict[str, dict[str, float]]
@@ -95,9 +95,19 @@ class Checkpoint:
 
 
 def training_of(command: str) -> str:
-    """Return NAME from a command line `python -m training NAME ..`. Empty if it is another: it trained elsewhere."""
-    name = command.removeprefix(COMMAND).partition(" ")[0]
-    return name if command.startswith(COMMAND) and name in registry.trainings() else ""
+    """Return NAME from a command line `.. -m training NAME ..`. Empty if it is another: it trained elsewhere.
+
+    NAME is a task, or TASK-name, whether or not a settings file has that name now.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation that does not end
+        return ""
+    follows = zip(words, words[1:], words[2:], strict=False)
+    names = (name for option, module, name in follows if (option, module) == ("-m", "training"))
+    name = next(names, "")
+    is_training = any(name == task or name.startswith(f"{task}-") for task in registry.TASKS)
+    return name if is_training and "/" not in name else ""
 
 
 def save(directory: Path, task: Task[Any], model: nn.Module, command: str) -> None:

@@ -4,14 +4,17 @@ Parameters that a stage fixes come first, so that `partial` turns a function tha
 """
 
 from collections.abc import Iterable
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from export.errors import NotServable
 from export.stages import Array, Arrays, Sizes
 from service.bundle.manifest import Bundle
 from service.bundle.stage import TensorSpec
+from service.bundle.tasks import SentimentTask, TaggingTask, TranslationTask
 
 # Each call costs a hop to the engine's thread, which takes longer than the graph itself if there are few rows. With
 # every power of two, 13 words are 3 calls, not 6 (docs/log.md).
@@ -19,8 +22,16 @@ TEXT_SIZES: Sizes = (1, 2, 4, 8, 16, 32)
 
 
 def num_words(bundle: Bundle) -> int:
-    """Return V, the number of words or subwords that a bundle's tokenizer knows."""
-    return int(Tokenizer.from_file(str(bundle.file("tokenizer.json"))).get_vocab_size())
+    """Return V, the number of words or subwords that a bundle's tokenizer knows.
+
+    Raises:
+        NotServable: The file is not a tokenizer.
+    """
+    file = bundle.file(cast(SentimentTask | TaggingTask | TranslationTask, bundle.manifest.task).tokenizer)
+    try:
+        return int(Tokenizer.from_file(str(file)).get_vocab_size())
+    except Exception as error:  # the library raises nothing narrower
+        raise NotServable(f"{bundle.tag}: {file.name} is not a tokenizer: {error}") from error
 
 
 def draw_items(inputs: Iterable[TensorSpec], V: int, rng: np.random.Generator, N: int, T: int) -> Arrays:

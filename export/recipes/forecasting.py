@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from export.errors import WrongLadder
 from export.graphs import ForecastGraph, UnrolledGraph
-from export.recipes.recipe import Recipe, Stages, own_files
+from export.recipes.recipe import MIN_ITEMS, Recipe, Stages, own_files
 from export.rungs import Rungs, cut
 from export.stages import Array, Arrays, Draw, Sizes, StagePlan, spec, state_names
 from service.bundle.manifest import Bundle, Manifest
@@ -93,35 +93,47 @@ class ForecastingRecipe(Recipe):
         )
 
     def draw(self, bundle: Bundle, stage: Stage) -> Draw:
-        segment = int(stage.inputs[0].shape[-1])
+        segment = cast(ForecastingTask, bundle.manifest.task).segment
         return partial(_draw_unfinished if stage.name == "forecast" else _draw_segments, segment)
 
     def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
-        """Compare the longest forecasts of unknown channels, relative to the latest reading and in units of the scale.
+        """Compare the longest forecasts, relative to the latest reading and in units of the scale.
 
+        Rows are an unknown channel and all known ones, at least N. Each ends with another number of pending readings.
         Their figures are measured by the functions that are exported, which share most of `forward`.
         """
         forecaster = cast(Forecaster, model)
         encode, forecast = rungs.stages["encode"], rungs.stages["forecast"]
-        M, S = max(forecast.sizes), forecaster.segment
-        T = max(sum(encode.sizes), (forecaster.look_back or 0) // S)
-        inputs = encode.draw(rng, N, T)
-        state = rungs.run_cut(encode, inputs, rungs.initial_state(N), cut(encode.sizes, T)).state
-        nothing_pending = {"partial": np.zeros((N, S)), "filled": np.zeros(N, dtype=np.int64)}
-        ahead = rungs.run(forecast, M, nothing_pending, state).outputs
-        decoded, features = self.forward(forecaster, torch.from_numpy(inputs["x"]), torch.arange(M))
+        M, S, C = max(forecast.sizes), forecaster.segment, len(forecaster.channels)
+        T = max(sum(encode.sizes), (forecaster.look_back or 0) // S, MIN_ITEMS)
+        N = max(N, 1 + C)
+        channels = [("", *forecaster.channels)[row % (1 + C)] for row in range(N)]
+        known = StaticFeatures(*map(torch.cat, zip(*map(forecaster.static_features, channels), strict=True)))
+        x = _at_level(torch.from_numpy(encode.draw(rng, N, T + 1)["x"]), known)
+        filled = torch.arange(N) % S
+        state = {
+            name: values if name not in NEVER_CHANGES else known._asdict()[name].numpy()
+            for name, values in rungs.initial_state(N).items()
+        }
+        state = rungs.run_cut(encode, {"x": x[:, :T].numpy()}, state, cut(encode.sizes, T)).state
+        ahead = rungs.run(forecast, M, {"partial": x[:, T].numpy(), "filled": filled.numpy()}, state).outputs
+        decoded, features = self.forward(forecaster, x, filled, known, M)
         last, scale = features.last.numpy(), features.scale.numpy()
         found = {name: (values.reshape(N, -1) - last) / scale for name, values in ahead.items()}
         return found, {name: values.flatten(1).numpy() for name, values in decoded._asdict().items()}
 
-    def forward(self, model: Forecaster, x: Tensor, ahead: Tensor) -> tuple[Decoded, SegmentFeatures | Window]:
-        """Forecast segments `ahead`, int64 (M,), of fresh channels after segments x, float64 (N, T, S)."""
+    def forward(
+        self, model: Forecaster, x: Tensor, filled: Tensor, known: StaticFeatures, M: int
+    ) -> tuple[Decoded, SegmentFeatures | Window]:
+        """Forecast M segments after `filled`, int64 (N,), readings of the last of the segments x, float64 (N, T, S)."""
         N, T, S = x.shape
-        nothing = torch.zeros(N, 1, dtype=torch.int64)
+        ends, positions = torch.full((N, 1), T - 1), torch.arange(M + 1)  # the unfinished segment, and those after it
         forecasts: tuple[Decoded, SegmentFeatures] = model(
-            x, x.new_zeros(N, 1, S), nothing, torch.full_like(nothing, T), ahead, ahead
+            x[:, :-1], x[:, -1:], filled.unsqueeze(1), ends, positions, positions, known
         )
-        return forecasts
+        decoded, features = forecasts
+        rows, places = torch.arange(N).unsqueeze(1), filled.unsqueeze(1) + torch.arange(M * S)
+        return Decoded(*(values.flatten(1, 2)[rows, places] for values in decoded)), features
 
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:
         """Return the scale of each channel: its running one, or that of its window."""
@@ -137,11 +149,14 @@ class WindowRecipe(ForecastingRecipe):
 
     encode_reads = ("window", "seen")
 
-    def forward(self, model: Forecaster, x: Tensor, ahead: Tensor) -> tuple[Decoded, SegmentFeatures | Window]:
-        readings = x.flatten(1)[:, -cast(int, model.look_back) :]
-        nothing = torch.zeros(len(x), 1, dtype=torch.int64)
-        unknown = StaticFeatures(nothing, nothing.double(), nothing.double())
-        forecasts: tuple[Decoded, Window] = model(readings, unknown, ahead, ahead)
+    def forward(
+        self, model: Forecaster, x: Tensor, filled: Tensor, known: StaticFeatures, M: int
+    ) -> tuple[Decoded, SegmentFeatures | Window]:
+        N, T, S = x.shape
+        L = cast(int, model.look_back)
+        rows, latest = torch.arange(N).unsqueeze(1), (T - 1) * S - L + filled.unsqueeze(1) + torch.arange(L)
+        ahead = torch.arange(M)
+        forecasts: tuple[Decoded, Window] = model(x.flatten(1)[rows, latest], known, ahead, ahead)
         return forecasts
 
 
@@ -150,6 +165,13 @@ def _draw_readings(segment: int, rng: np.random.Generator, N: int, T: int) -> Ar
     level, amplitude, phase = np.random.default_rng(0).normal(size=(N, 3)).T.reshape(3, N, 1, 1)
     wave = np.sin(2 * np.pi * (np.arange(segment) / segment + phase))
     return np.asarray(100 * level + np.exp(2 * amplitude) * (wave + 0.3 * rng.standard_normal((N, T, segment))))
+
+
+def _at_level(x: Tensor, known: StaticFeatures) -> Tensor:
+    """Move the readings x, float64 (N, T, S), of known channels to their typical level and scale."""
+    relative = x - x.mean(dim=(1, 2), keepdim=True)
+    unit, center = known.unit.unsqueeze(2), known.center.unsqueeze(2)
+    return torch.where(unit > 0, center + unit * relative / relative.abs().mean(dim=(1, 2), keepdim=True), x)
 
 
 def _draw_segments(segment: int, rng: np.random.Generator, N: int, T: int) -> Arrays:

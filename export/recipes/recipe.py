@@ -1,5 +1,6 @@
 """The part of an export that depends on the task."""
 
+import math
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from service.bundle.tasks import Task
 from training.data.source import is_own
 
 Stages = tuple[StagePlan, ...]
+
+MIN_ITEMS = 8  # that are read to compare graphs with `forward`: a single item shows nothing of a recurrence
 
 
 class Recipe(ABC):
@@ -69,8 +72,8 @@ class Recipe(ABC):
     def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
         """Answer the same random inputs by the graphs and by the pass that trains the model, its `forward`.
 
-        By default the inputs are read in pieces, one for each rung of the only stage that reads, and `forward` returns
-        logits and the state that it carries on. Other models override this.
+        By default the inputs are read in pieces, one for each rung of the only stage that reads, again and again until
+        MIN_ITEMS are read, and `forward` returns logits and the state that it carries on. Other models override this.
 
         Args:
             model: The trained model with rounded weights.
@@ -79,18 +82,18 @@ class Recipe(ABC):
             N: Number of rows.
 
         Returns:
-            The graphs' answers and those of `forward`, float (N, ...), by name.
+            The graphs' answers and those of `forward`, float (N, ...) or with more rows, by name.
         """
         stage = rungs.stages[ITEM_STAGE]
         state, carried = rungs.initial_state(N), None
         found: Arrays = {}
         expected: Arrays = {}
-        for size in stage.sizes:
+        for i, size in enumerate(stage.sizes * math.ceil(MIN_ITEMS / sum(stage.sizes))):
             inputs = stage.draw(rng, N, size)
             answer = rungs.run(stage, size, inputs, state)
-            state, found[f"logits{size}"] = answer.state, answer.outputs["logits"]
+            state, found[f"logits{i}"] = answer.state, answer.outputs["logits"]
             logits, carried = model(torch.from_numpy(inputs["x"]), carried)
-            expected[f"logits{size}"] = logits.numpy()
+            expected[f"logits{i}"] = logits.numpy()
         return found, expected
 
     def error_units(self, state: Arrays, N: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from torch import nn
 from export.directions import each_alone, logits
 from export.graphs import StageGraph, UnrolledGraph
 from export.recipes.draws import TEXT_SIZES, draw_items, draw_lengths, num_words
-from export.recipes.recipe import Recipe, Stages, own_files
+from export.recipes.recipe import MIN_ITEMS, Recipe, Stages, own_files
 from export.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names, state_of
 from service.bundle.manifest import Bundle, Manifest
@@ -74,8 +74,8 @@ class BidirectionalSentimentRecipe(SentimentRecipe):
     def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
         """Compare the logits of padded texts."""
         first = next(iter(rungs.stages.values()))
-        inputs = first.draw(rng, N, sum(first.sizes))
-        lengths = draw_lengths(rng, N, sum(first.sizes))
+        T = max(sum(first.sizes), MIN_ITEMS)
+        inputs, lengths = first.draw(rng, N, T), draw_lengths(rng, N, T)
         found = each_alone(partial(logits, rungs), inputs, lengths)[range(N), lengths - 1]
         return {"logits": found}, {"logits": model(*map(torch.from_numpy, (inputs["x"], lengths))).numpy()}
 

@@ -11,7 +11,7 @@ from torch import nn
 from export.directions import each_alone, logits
 from export.graphs import StageGraph, WordStageGraph
 from export.recipes.draws import draw_items, draw_lengths, num_words
-from export.recipes.recipe import Recipe, Stages
+from export.recipes.recipe import MIN_ITEMS, Recipe, Stages
 from export.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_of
 from export.tagger import spell
@@ -83,7 +83,7 @@ class TaggingRecipe(Recipe):
     def compare(self, model: nn.Module, rungs: Rungs, rng: np.random.Generator, N: int) -> tuple[Arrays, Arrays]:
         """Compare the logits of padded sentences of padded words."""
         over_characters, *_, last = rungs.stages.values()
-        K, T = sum(over_characters.sizes), sum(last.sizes)
+        K, T = (max(sum(stage.sizes), MIN_ITEMS) for stage in (over_characters, last))
         characters, spelling_lengths = over_characters.draw(rng, N * N, K)["x"], draw_lengths(rng, N * N, K)
         spellings, lengths = rng.integers(N * N, size=(N, T)), draw_lengths(rng, N, T)
         ids = rng.integers(cast(TaggingModel, model).embedding.num_embeddings, size=(N, T))

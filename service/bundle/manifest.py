@@ -56,7 +56,8 @@ class Manifest(ManifestModel):
     """A bundle's description of itself.
 
     Attributes:
-        chosen_on: Split whose figures choose the epoch that a training keeps. None in bundles older than this field.
+        chosen_on: Split whose figures choose the epoch that a training keeps. None in bundles older than this field,
+            and in those of weights that were trained elsewhere.
         numerics: Type of the numbers that the graphs multiply: float32, or int8 with static scales.
     """
 

@@ -1,8 +1,12 @@
 """The command line."""
 
+import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,7 @@ from export.recipes.registry import RECIPES
 from service.bundle.manifest import read_bundle
 from tests.export.conftest import Exported
 from training.command import main as train
-from training.exit_status import INTERRUPTED
+from training.exit_status import TERMINATED as TERMINATED_STATUS
 from training.recurrence.cells import LSTMCell
 from training.tasks import registry
 
@@ -161,9 +165,49 @@ sys.exit(command_line.main([sys.argv[1], "--output", sys.argv[2]]))
 def test_an_export_that_is_terminated_leaves_nothing_unfinished(sentiment: Exported, tmp_path: Path) -> None:
     script = [sys.executable, "-c", TERMINATED, str(sentiment.checkpoint.path), str(tmp_path)]
     done = subprocess.run(script, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.returncode == INTERRUPTED, done.stderr
+    assert done.returncode == TERMINATED_STATUS, done.stderr
     assert "interrupted" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_was_started_to_ignore_sigterm_goes_on(sentiment: Exported, tmp_path: Path) -> None:
+    ignoring = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + TERMINATED.replace(
+        "        os.kill(os.getpid(), signal.SIGTERM)", "        os.kill(os.getpid(), signal.SIGTERM)\n    sys.exit(7)"
+    )
+    script = [sys.executable, "-c", ignoring, str(sentiment.checkpoint.path), str(tmp_path)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_the_command_line_may_be_called_from_a_thread(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, [str(tmp_path)]).result() == 1
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def with_command(exported: Exported, directory: Path, command: str) -> Path:
+    """A copy of a checkpoint that another command has trained."""
+    copy = Path(shutil.copytree(exported.checkpoint.path, directory / "copy"))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "command": command}))
+    return copy
+
+
+def test_a_training_whose_settings_file_is_gone_is_exported_under_its_name(sentiment: Exported, tmp_path: Path) -> None:
+    source = with_command(sentiment, tmp_path, "python -m training sentiment-of-mine")
+    assert main([str(source), "--output", str(tmp_path), "--rungs", "encode=1", "--no-import"]) == 0
+    assert read_bundle(tmp_path / "sentiment-of-mine").manifest.name == "sentiment-of-mine"
+
+
+def test_weights_from_elsewhere_of_a_task_that_takes_none_are_refused(
+    sentiment: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = with_command(sentiment, tmp_path, "my own notebook")
+    assert main([str(source), "--output", str(tmp_path), "--name", "mine"]) == 1
+    assert (
+        f"{source} was not trained by `python -m training`: only checkpoints of generation can come from elsewhere; "
+        "make a bundle of its graphs, as docs/own-weights.md shows. Its command is 'my own notebook'"
+    ) in capsys.readouterr().err
 
 
 def test_a_task_without_a_recipe_is_an_error_that_says_where_to_add_it(

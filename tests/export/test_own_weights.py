@@ -17,7 +17,7 @@ from training.checkpoint import CheckpointError
 from training.command import main as train
 from training.data.source import DataSource
 
-CHARACTERS = "etaoin \nshr"  # in the order of somebody else's training
+CHARACTERS = "etaoin \n\rshr"  # in the order of somebody else's training
 FEW_RUNGS = ["--rungs", "encode=1,3", "--rungs", "decode=2", "--no-import"]
 
 
@@ -27,7 +27,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recurrent, Path]:
     directory = tmp_path_factory.mktemp("foreign")
     torch.manual_seed(1)
     network = saved(Recurrent(len(CHARACTERS), outputs=len(CHARACTERS), layers=2), directory)
-    (directory / "characters.txt").write_text(CHARACTERS, encoding="utf-8")
+    (directory / "characters.txt").write_bytes(CHARACTERS.encode())
     run_script(blocks("python")[0], directory)
     (directory / "runs/mine/best/config.json").write_text(blocks("json")[0], encoding="utf-8")
     return network, directory / "runs/mine/best"
@@ -47,11 +47,20 @@ def test_a_bundle_of_foreign_weights_computes_what_their_network_does_and_tells_
     assert bundle.manifest.task.characters == tuple(CHARACTERS)  # type: ignore[union-attr]
     assert [(each.name, each.licence) for each in bundle.manifest.data] == [("letters", "public domain")]
     assert (bundle.manifest.licence, bundle.manifest.figures) == ("CC BY 4.0", ())
+    assert bundle.manifest.chosen_on is None
     card = (tmp_path / "mine/README.md").read_text(encoding="utf-8")
     assert "* letters: <https://example.org/letters.txt>. Licence: public domain.\n" in card
     assert "Licence of the weights: CC BY 4.0.\n" in card
     assert "```\npython train.py --corpus letters.txt\npython -m export CHECKPOINT --name mine\n```" in card
     assert "shakespeare" not in card + (tmp_path / "mine" / MANIFEST_FILE).read_text(encoding="utf-8")
+
+
+def test_characters_that_are_not_those_of_the_embedding_are_told(tmp_path: Path) -> None:
+    saved(Recurrent(len(CHARACTERS), outputs=len(CHARACTERS), layers=1), tmp_path)
+    (tmp_path / "characters.txt").write_bytes(f"{CHARACTERS}\n".encode())
+    with pytest.raises(AssertionError, match="has 13 characters, 12 of them different, but the embedding has 12"):
+        run_script(blocks("python")[0], tmp_path)
+    assert not (tmp_path / "runs").exists()
 
 
 def changed(converted: Path, directory: Path, **changes: object) -> Path:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import helper, numpy_helper
 
 from export.parity import prove
 from export.report import Report
-from tests.export.conftest import Exported, assert_every_trained_weight_is_proved
+from tests.export.conftest import MODEL, Exported, assert_every_trained_weight_is_proved, export_small
+
+TAGGER = {"word_size": 10, "character_size": 6, "character_hidden_size": 5, "hidden_size": 16, "layers": 1}
 
 
 def failing(report: Report) -> set[tuple[str, str, int]]:
@@ -182,3 +185,19 @@ def test_sampling_that_leaves_another_state_than_reading_is_noticed(generation: 
 
 def test_the_graphs_are_the_model_that_was_trained(exported: Exported) -> None:
     assert_every_trained_weight_is_proved(exported)
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "stages"),
+    [
+        ("sentiment", MODEL, ["encode"]),
+        ("generation", {**MODEL, "layers": 2}, ["encode", "decode"]),
+        ("generation", {**MODEL, "cell": "mingru", "kernel_size": 4, "mlp_size": 12}, ["encode", "decode"]),
+        ("sentiment-bidirectional", MODEL, ["forward1", "backward1", "head"]),
+        ("tagging", TAGGER, ["characters_forward", "characters_backward", "forward1", "backward1", "head"]),
+    ],
+)
+def test_a_recurrence_that_advances_by_single_items_is_the_trained_one(
+    tmp_path: Path, task: str, model: dict[str, object], stages: list[str]
+) -> None:
+    assert_every_trained_weight_is_proved(export_small(tmp_path, task, model, dict.fromkeys(stages, (1,))))

@@ -91,6 +91,16 @@ def test_runs_of_another_training_or_of_other_settings_are_no_seeds(bundle: Bund
         add_seeds(bundle, [two])
 
 
+def test_runs_that_were_trained_elsewhere_are_seeds_only_of_the_same_command(bundle: Bundle, run: Run) -> None:
+    two = run("two", 0.9)
+    change(two, lambda config: config.update(command="python train.py --mails"))
+    foreign = Bundle(bundle.path, bundle.manifest.model_copy(update={"command": "python train.py --films"}), "1")
+    with pytest.raises(NotASeed, match=r"by 'python train\.py --mails', and the bundle by 'python train\.py --films'"):
+        add_seeds(foreign, [two])
+    change(two, lambda config: config.update(command="python train.py --films"))
+    add_seeds(foreign, [two])
+
+
 def change(run: Path, how: Callable[[dict[str, Any]], None]) -> None:
     config = json.loads((run / "config.json").read_text())
     how(config)

@@ -15,7 +15,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from export.command import main
+from export.verification import STREAMING_STAGES, WHOLE_STAGES
 from service.bundle.manifest import sha256_of
+from service.catalog import MODELS
+from service.tasks.task import SequenceModel
 from tests.own_weights import ROOT, blocks, write_bundle
 
 WORDS = ["[UNK]", *["where", "is", "my", "order", "please", "thank", "you", "very", "much", "for", "a", "question"]]
@@ -106,6 +109,14 @@ def with_wider_state(manifest: dict[str, Any]) -> None:
     manifest["state"][0]["shape"] = [1, "N", 17]
 
 
+def with_a_stage_twice(manifest: dict[str, Any]) -> None:
+    manifest["stages"] *= 2
+
+
+def with_another_stage(manifest: dict[str, Any]) -> None:
+    manifest["stages"][0]["name"] = "encoder"
+
+
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
@@ -113,6 +124,11 @@ def with_wider_state(manifest: dict[str, Any]) -> None:
         (without_time, "'logits' of stage 'encode' has no axis \"T\""),
         (with_two_labels, "'logits' of stage 'encode' has 3 values, but the task lists 2 labels"),
         (with_wider_state, "its inputs are"),
+        (with_a_stage_twice, "['encode'] are listed more than once as stages"),
+        (
+            with_another_stage,
+            "a model for sentiment needs the stages ['encode'] or ['forward1', 'backward1', 'head'], not ['encoder']",
+        ),
     ],
 )
 def test_a_manifest_that_contradicts_itself_or_its_graphs_is_an_error(
@@ -135,6 +151,71 @@ def test_a_tokenizer_that_knows_more_words_than_the_embedding_is_an_error(
     (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
     assert main(["verify", str(edited(copy, tmp_path, lambda _: None))]) == 1
     assert "a graph fails on what a model for sentiment reads" in capsys.readouterr().err
+
+
+def test_a_tokenizer_may_have_any_name_but_must_be_one(
+    mails: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(mails, tmp_path / "renamed"))
+    (copy / "tokenizer.json").rename(copy / "words.json")
+
+    def rename(manifest: dict[str, Any]) -> None:
+        manifest["task"]["tokenizer"] = "words.json"
+        manifest["files"]["words.json"] = manifest["files"].pop("tokenizer.json")
+
+    copy = edited(copy, tmp_path, rename)
+    assert main(["verify", str(copy)]) == 0
+    (copy / "words.json").write_text("{")
+    (tmp_path / "damaged").mkdir()
+    assert main(["verify", str(edited(copy, tmp_path / "damaged", lambda _: None))]) == 1
+    assert "words.json is not a tokenizer: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("forecasting", "its inputs are"), ("translation-de", "a graph fails on what a model for")]
+)
+def test_a_stage_without_inputs_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, reason: str
+) -> None:
+    def edit(manifest: dict[str, Any]) -> None:
+        manifest["stages"][0 if name == "forecasting" else -1]["inputs"] = []
+
+    assert main(["verify", str(edited(ROOT / "models" / name, tmp_path, edit))]) == 1
+    assert reason in capsys.readouterr().err
+
+
+def with_external_weights(mails: Path, directory: Path) -> Path:
+    """A copy of the bundle in which the weights of a graph are in a file of their own."""
+    copy = Path(shutil.copytree(mails, directory))
+    graph = onnx.load(copy / "encode-4.onnx")
+    (copy / "encode-4.onnx").unlink()
+    onnx.save(graph, copy / "encode-4.onnx", save_as_external_data=True, location="w4.data", size_threshold=100)
+    return copy
+
+
+@pytest.mark.parametrize("verb", ["verify", "import"])
+def test_external_weights_that_the_manifest_does_not_list_are_an_error(
+    mails: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    copy = with_external_weights(mails, tmp_path / "external")
+    copy = edited(copy, tmp_path, lambda _: None)
+    assert main([verb, str(copy)]) == 1
+    error = capsys.readouterr().err
+    assert f"{copy}, copied with the files that its manifest lists: " in error
+    assert "w4.data" in error
+
+
+def test_external_weights_that_the_manifest_lists_are_verified(mails: Path, tmp_path: Path) -> None:
+    copy = with_external_weights(mails, tmp_path / "external")
+    copy = edited(copy, tmp_path, lambda manifest: manifest["files"].update({"w4.data": ""}))
+    assert main(["verify", str(copy)]) == 0
+
+
+def test_the_stages_of_each_kind_are_those_that_the_service_needs() -> None:
+    for model in MODELS:
+        stages = STREAMING_STAGES if issubclass(model, SequenceModel) else WHOLE_STAGES
+        assert stages[model.kind] == tuple(model.needs)
+    assert len(MODELS) == len(STREAMING_STAGES) + len(WHOLE_STAGES)
 
 
 def test_a_changed_file_is_an_error(mails: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,8 +128,33 @@ def test_config_that_makes_no_sense_is_an_error_that_names_the_file(saved: Path,
         checkpoint.load(saved)
 
 
-@pytest.mark.parametrize("command", ["my own notebook", "python -m training", "", "python -m training cooking"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "my own notebook",
+        "nobody's training",
+        "my training generation",
+        "python -m training",
+        "",
+        "python -m training cooking",
+        "python -m training generation-/../../here",
+    ],
+)
 def test_a_command_that_names_no_training_is_of_weights_that_were_trained_elsewhere(saved: Path, command: str) -> None:
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**config, "command": command}))
     assert checkpoint.load(saved).training == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("OMP_NUM_THREADS=1 /usr/bin/python3.12 -u -m training generation --set seed=2", "generation"),
+        ("python -m training 'generation'", "generation"),
+        ("python -m training generation-of-mine", "generation-of-mine"),  # of a settings file that was there once
+    ],
+)
+def test_a_command_that_names_a_training_may_be_written_in_any_way(saved: Path, command: str, name: str) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**config, "command": command}))
+    assert checkpoint.load(saved).training == name

@@ -3,8 +3,6 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 CHUNK = 65536
 
@@ -52,19 +50,6 @@ class DeadSpot:
         for client, service, _ in self._open:
             client.close()
             service.close()
-
-
-@contextmanager
-def dead_spot(upstream_port: int) -> Iterator[DeadSpot]:
-    """A network that serves meanwhile."""
-    network = DeadSpot(upstream_port)
-    thread = threading.Thread(target=network.serve)
-    thread.start()
-    try:
-        yield network
-    finally:
-        network.close()
-        thread.join()
 
 
 def _pass_on(one: socket.socket, other: socket.socket, is_dead: threading.Event) -> None:

@@ -2,9 +2,7 @@
 
 import contextlib
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum, auto
 
 CHUNK = 65536
@@ -75,19 +73,6 @@ class Proxy:
         with socket.create_connection(("127.0.0.1", self._upstream_port)) as upstream:
             upstream.sendall(request)
             return _read_message(upstream)
-
-
-@contextmanager
-def network(upstream_port: int, fate: Callable[[], Fate]) -> Iterator[Proxy]:
-    """A proxy that serves meanwhile."""
-    proxy = Proxy(upstream_port, fate)
-    thread = threading.Thread(target=proxy.serve)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        proxy.close()
-        thread.join()
 
 
 def _read_message(stream: socket.socket) -> bytes:

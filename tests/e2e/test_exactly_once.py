@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.asking import Json, ask, events, http_client, open_session, step
-from tests.e2e.proxy import Fate, network
+from tests.e2e.proxy import Fate, Proxy
 from tests.e2e.server import Server
+from tests.e2e.serving import serving
 from tests.e2e.stream import open_stream
 from tests.e2e.surfaces import Logits, whole
 
@@ -45,7 +46,7 @@ def test_a_network_that_loses_repeats_and_delays_changes_no_bit(
     left: Iterator[Fate] = iter(fates)
     answers: list[Logits] = []
     with (
-        network(server.fast_port, lambda: next(left, Fate.DELIVERED)) as proxy,
+        serving(Proxy(server.fast_port, lambda: next(left, Fate.DELIVERED))) as proxy,
         http_client(proxy.url) as far,
     ):
         for number, token in enumerate(SEQUENCE):
@@ -146,7 +147,7 @@ def test_a_streamed_step_is_told_again_after_its_final_event_with_the_same_bits(
 def test_a_stream_whose_client_read_nothing_is_told_again(server: Server, client: httpx.Client) -> None:
     session_id = open_session(client, "generation")
     fates = iter([Fate.ANSWER_LOST, Fate.ANSWER_CUT])
-    with network(server.fast_port, lambda: next(fates, Fate.DELIVERED)) as proxy, http_client(proxy.url) as far:
+    with serving(Proxy(server.fast_port, lambda: next(fates, Fate.DELIVERED))) as proxy, http_client(proxy.url) as far:
         body = {"step": 0, "inputs": SHORT, "stream": True}
         for _ in range(2):
             with pytest.raises(httpx.RemoteProtocolError):

@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Locator, Route, WebSocketRoute, expect
 
 from tests.e2e.asking import ask
-from tests.e2e.dead_spot import DeadSpot, dead_spot
+from tests.e2e.dead_spot import DeadSpot
 from tests.e2e.server import Server
+from tests.e2e.serving import serving
 from tests.e2e.test_playground import judged
 from tests.e2e.visitor import Visitor
 
@@ -182,7 +183,7 @@ def test_a_connection_that_says_nothing_is_given_up(visitor: Visitor, client: ht
 @pytest.fixture
 def network(server: Server) -> Iterator[DeadSpot]:
     """A network between the browser and the service."""
-    with dead_spot(server.port) as network:
+    with serving(DeadSpot(server.port)) as network:
         yield network
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage, TensorSpec
-from service.engine.scheduler import Batch, Job, num_rows
+from service.engine.scheduler import Batch, Job, Lane, num_rows
 from service.engine.state import Array, Inputs, RowLayout, axis_orders
 
 LOGITS = "logits"
@@ -34,6 +34,7 @@ class RowJob(Job):
         error: Why it failed.
         is_withdrawn: Whether nobody waits for it any more. `on_done` is then not called.
         waiting_since: When it was created or its last run ended, by the performance counter, in seconds.
+        num_items: Number of its items, consumed or not.
         parts: The kept outputs of each run.
         rows: The state row after each run; None if only the last one is wanted.
     """
@@ -49,6 +50,15 @@ class RowJob(Job):
     waiting_since: float = field(default_factory=time.perf_counter)
     parts: list[dict[str, Array]] = field(default_factory=list)
     rows: list[bytes] | None = None
+    num_items: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.num_items = self.offset + self.remaining
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has failed, or nobody waits for it any more."""
+        return self.error is not None or self.is_withdrawn
 
     def drop_callbacks(self) -> None:
         """Drop the callbacks: nobody is notified from now on."""
@@ -124,17 +134,51 @@ class PreparedBatch:
         batch: The jobs.
         feeds: Every input of the graph, with its batch axis.
         names: Names of the outputs that the graph must return.
+
+    Args:
+        batch: The jobs.
+        layout: What all batches of the stage have in common.
+        rows: The state rows before the run, or before an earlier run of the same batch.
+        states: The state tensors before the run, with their batch axis; None for those of `rows`.
+        offsets: Number of items that each job has consumed before the run; None for those that it has consumed by now.
     """
 
-    def __init__(self, batch: Batch[RowJob], layout: StageLayout, rows: Rows) -> None:
+    def __init__(
+        self,
+        batch: Batch[RowJob],
+        layout: StageLayout,
+        rows: Rows,
+        states: Mapping[str, Array] | None = None,
+        offsets: Sequence[int] | None = None,
+    ) -> None:
         self.batch = batch
         self._layout = layout
         self._rows = rows
-        self.feeds: dict[str, Array] = rows.tensors(layout.stage.reads)
+        self._offsets = [job.offset for job in batch.jobs] if offsets is None else offsets
+        self.feeds: dict[str, Array] = rows.tensors(layout.stage.reads) if states is None else dict(states)
         for spec in layout.stage.inputs:
-            self.feeds[spec.name] = _stacked(batch.jobs, spec, batch.lane.rung)
+            self.feeds[spec.name] = _stacked(batch.jobs, self._offsets, spec, batch.lane.rung)
         self._kept = {name for job in batch.jobs for name in job.keep}
         self.names = layout.needed(self._kept)
+
+    @property
+    def num_left(self) -> int:
+        """The largest number of items that a job has left after the run; 0 or less if there are none."""
+        after = self.batch.lane.rung
+        return max([job.num_items - offset - after for job, offset in zip(self.batch.jobs, self._offsets, strict=True)])
+
+    def following(self, rung: int, results: Sequence[Array]) -> "PreparedBatch":
+        """Return the next run of the same jobs. It may be called in any thread, before the results are applied.
+
+        Args:
+            rung: T of the next run.
+            results: The outputs in `names`.
+        """
+        named = dict(zip(self.names, results, strict=True))
+        states = {name: named.get(f"{name}_next", self.feeds[name]) for name in self._layout.stage.reads}
+        batch = Batch(Lane(self.batch.lane.stage, rung), self.batch.jobs)
+        offsets = [offset + self.batch.lane.rung for offset in self._offsets]
+        return PreparedBatch(batch, self._layout, self._rows, states, offsets)
 
     def apply(self, results: Sequence[Array]) -> None:
         """Give each job its next row and the outputs that it keeps.
@@ -206,10 +250,10 @@ class BatchBuilder:
         """Prepare for the first run. The engine's thread calls this once."""
 
 
-def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, rung: int) -> Array:
-    """Return one input of a batch, of the spec's dtype."""
+def _stacked(jobs: Sequence[RowJob], offsets: Sequence[int], spec: TensorSpec, rung: int) -> Array:
+    """Return one input of a batch, of the spec's dtype; if it has a time axis, from each job's offset on."""
     if "T" in spec.shape:
-        windows = [_windows(job, job.inputs[spec.name], rung) for job in jobs]
+        windows = [_windows(job, job.inputs[spec.name], start, rung) for job, start in zip(jobs, offsets, strict=True)]
     else:
         windows = [job.inputs[spec.name] for job in jobs]
     if len(windows) == 1 and jobs[0].width == 1:  # np.expand_dims takes twenty times as long
@@ -220,13 +264,13 @@ def _stacked(jobs: Sequence[RowJob], spec: TensorSpec, rung: int) -> Array:
     return np.ascontiguousarray(np.moveaxis(rows, 0, spec.batch_axis)) if spec.batch_axis else rows
 
 
-def _windows(job: RowJob, values: Array, rung: int) -> Array:
+def _windows(job: RowJob, values: Array, offset: int, rung: int) -> Array:
     """Return the items that a run consumes, for each row of a job."""
     if job.width == 1:
-        return _window(values, job.offset, rung)
+        return _window(values, offset, rung)
     if values.shape[1] == rung:
         return values
-    return np.stack([_window(row, job.offset, rung) for row in values])
+    return np.stack([_window(row, offset, rung) for row in values])
 
 
 def _window(values: Array, offset: int, rung: int) -> Array:

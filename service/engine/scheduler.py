@@ -160,15 +160,20 @@ class Scheduler(Generic[J]):
         self._leave(key, queue, jobs)
         return Batch(Lane(key.stage, rung), jobs)
 
+    def count(self, batch: Batch[J]) -> None:
+        """Count a run whose jobs go on at once."""
+        for job in batch.jobs:
+            job.remaining = max(0, job.remaining - batch.lane.rung)
+
     def complete(self, batch: Batch[J]) -> tuple[J, ...]:
         """Count a run. Jobs with items left join a queue again.
 
         Returns:
             The other jobs, which are done.
         """
+        self.count(batch)
         done = []
         for job in batch.jobs:
-            job.remaining = max(0, job.remaining - batch.lane.rung)
             if job.remaining:
                 self._enqueue(job)
             else:
@@ -182,11 +187,15 @@ class Scheduler(Generic[J]):
 
     def lane(self, job: J) -> Lane:
         """Return the rung that a job would take next if it were alone."""
-        return Lane(job.stage, self._ladders[job.stage].rung(job.remaining))
+        return Lane(job.stage, self.rung(job.stage, job.remaining))
+
+    def rung(self, stage: str, remaining: int) -> int:
+        """Return the rung that a job with this many items remaining would take if it were alone."""
+        return self._ladders[stage].rung(remaining)
 
     def _shared_rung(self, stage: str, queue: Mapping[J, None]) -> int:
         if len(queue) == 1:
-            return self._ladders[stage].rung(next(iter(queue)).remaining)
+            return self.rung(stage, next(iter(queue)).remaining)
         # More than ENOUGH_ROWS rows of one job would change nothing.
         rows = ((job.least_rung, job.remaining) for job in queue for _ in range(min(job.width, ENOUGH_ROWS)))
         return common_rung(

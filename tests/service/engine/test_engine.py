@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from service.engine.scheduler import Batch, Scheduler
 from service.engine.state import Array
 from service.errors import OutOfResources, QueueFull, ShuttingDown, TooLarge
 from tests.fakes.graphs import BAD, LAYOUT, RecordingObserver, SumGraphs, logits_of, row_of, total_of
+from tests.fakes.process import until
 
 pytestmark = pytest.mark.anyio
 FRESH = LAYOUT.initial
@@ -83,6 +84,14 @@ async def turn() -> None:
         await asyncio.sleep(0)
 
 
+def block_until(condition: Callable[[], bool]) -> None:
+    """Wait without letting the event loop do anything."""
+    deadline = time.perf_counter() + 10
+    while not condition():
+        assert time.perf_counter() < deadline
+        time.sleep(0.001)
+
+
 async def test_a_length_goes_through_the_rungs_in_order() -> None:
     graphs = SumGraphs()
     async with serving(graphs) as engine:
@@ -122,16 +131,110 @@ class ThreadBuilder(BatchBuilder):
     may_run_inline = False
 
 
-async def test_a_run_is_told_before_the_next_one_is_over() -> None:
-    graphs = PermittedGraphs()
+@asynccontextmanager
+async def thread_only(graphs: SumGraphs) -> AsyncIterator[Engine]:
     engine = Engine(graphs, RecordingObserver(), builder=ThreadBuilder(graphs.bundle))
     engine.start()
-    runs = engine.submit_runs("encode", FRESH, {"x": np.ones(9, int)}, 9, keep=["sums"])
-    for summed in (4, 8, 9):
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+
+
+async def test_a_run_is_told_before_the_next_one_is_over() -> None:
+    graphs = PermittedGraphs()
+    async with thread_only(graphs) as engine:
+        runs = engine.submit_runs("encode", FRESH, {"x": np.ones(9, int)}, 9, keep=["sums"])
+        for summed in (4, 8, 9):
+            graphs.permits.release()
+            async with asyncio.timeout(10):
+                assert total_of((await runs.next()).row) == summed
+
+
+async def test_the_runs_of_a_job_that_is_alone_do_not_wait_for_the_event_loop() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with thread_only(graphs) as engine:
+        runs = engine.submit_runs("encode", FRESH, {"x": np.arange(1, 10)}, 9, keep=["sums"])
+        await turn()
+        graphs.gate.set()
+        block_until(lambda: len(graphs.runs) == 3)
+        told = [await runs.next() for _ in range(3)]
+        assert engine.is_idle
+    assert [size for _, size, _ in graphs.runs] == [4, 4, 1]
+    assert [one.outputs["sums"].tolist() for one in told] == [[1, 3, 6, 10], [15, 21, 28, 36], [45]]
+    assert [total_of(one.row) for one in told] == [10, 36, 45]
+
+
+async def test_a_job_that_comes_later_shares_the_next_run_of_one_that_was_alone() -> None:
+    graphs = PermittedGraphs()
+    async with thread_only(graphs) as engine:
+        long = asyncio.create_task(total(engine, *range(12)))
+        await turn()
         graphs.permits.release()
+        await until(lambda: len(graphs.runs) == 1)  # its second run waits for a permit
+        short = asyncio.create_task(total(engine, 1, 2, 3, 4))
+        await turn()
+        graphs.permits.release(2)
         async with asyncio.timeout(10):
-            assert total_of((await runs.next()).row) == summed
-    await engine.stop()
+            assert await asyncio.gather(long, short) == [66, 10]
+    assert graphs.runs == [("encode", 4, 1), ("encode", 4, 1), ("encode", 4, 2)]
+
+
+async def test_a_wide_job_that_is_alone_goes_on_from_its_own_rows() -> None:
+    rows = [list(range(start, start + 10)) for start in range(3)]
+    async with thread_only(SumGraphs()) as engine:
+        own = wide(*rows, keep=("sums",))
+        await run(engine, own)
+    assert totals(own) == [sum(row) for row in rows]
+    np.testing.assert_array_equal(engine.outputs_of(own)["sums"], np.cumsum(rows, axis=1))
+
+
+@pytest.mark.parametrize("is_stopped_by", ["withdrawal", "stop"])
+async def test_a_job_that_was_alone_ends_with_the_run_under_way(is_stopped_by: str) -> None:
+    graphs = PermittedGraphs()
+    async with thread_only(graphs) as engine:
+        runs = engine.submit_runs("encode", FRESH, {"x": np.ones(40, int)}, 40, keep=["sums"])
+        await turn()
+        graphs.permits.release()
+        await until(lambda: len(graphs.runs) == 1)
+        stopping = asyncio.create_task(engine.stop()) if is_stopped_by == "stop" else None
+        runs.withdraw() if stopping is None else await turn()
+        graphs.permits.release(9)
+        async with asyncio.timeout(10):
+            if stopping is None:
+                assert await total(engine, 1) == 1
+                assert engine.is_idle
+            else:
+                await stopping
+                assert [total_of((await runs.next()).row) for _ in range(2)] == [4, 8]
+                with pytest.raises(ShuttingDown):
+                    await runs.next()
+    assert len(graphs.runs) == 2 + (stopping is None)
+
+
+async def test_a_job_that_was_alone_fails_once_if_a_run_could_not_be_applied(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    async with thread_only(graphs) as engine, asyncio.timeout(10):
+        fails = FailsOnce(PreparedBatch, "apply", monkeypatch)
+        runs = engine.submit_runs("encode", FRESH, {"x": np.ones(40, int)}, 40, keep=["sums"])
+        await turn()
+        graphs.gate.set()
+        with pytest.raises(MemoryError):
+            await runs.next()
+        assert fails.has_failed
+        assert await total(engine, 1, 2) == 3
+        assert engine.is_idle
+
+
+async def test_a_run_that_cannot_follow_at_once_follows_through_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = SumGraphs()
+    async with thread_only(graphs) as engine, asyncio.timeout(10):
+        fails = FailsOnce(PreparedBatch, "following", monkeypatch)
+        assert await total(engine, *range(12)) == 66
+    assert fails.has_failed
+    assert graphs.runs == [("encode", 4, 1)] * 3
 
 
 async def test_runs_before_a_failed_one_are_told_and_then_the_failure() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,18 +15,18 @@ pytestmark = pytest.mark.anyio
 class Batch:
     """Something large."""
 
-    def size(self) -> int:
-        """What a run returns."""
-        return 7
+    def sizes(self) -> Iterator[int]:
+        """What runs return."""
+        yield from (7, 8)
 
 
 async def test_what_has_run_is_not_kept_until_the_next_run() -> None:
     thread: GraphThread[int] = GraphThread("test")
-    ran: asyncio.Future[int | Exception] = asyncio.get_running_loop().create_future()
+    told: asyncio.Queue[int] = asyncio.Queue()
     batch = Batch()
     kept = weakref.ref(batch)
-    thread.submit(batch.size, lambda result, _: ran.set_result(result))
+    thread.submit(batch.sizes(), told.put_nowait)
     del batch
-    assert await ran == 7
+    assert [await told.get(), await told.get()] == [7, 8]
     await until(lambda: kept() is None)  # the thread may still be about to wait
     await thread.stop()

@@ -127,10 +127,11 @@ from pathlib import Path
 import bentoml
 from export import command as command_line
 from export.bundle import Export
+from export.commands import export as verb
 from export.report import Report
 from service.bundle.manifest import read_bundle
 written = Export(read_bundle(Path(sys.argv[2])), Report((), "", ""), ())
-command_line.export = lambda *_: written
+verb.export_checkpoint = lambda *_: written
 assert command_line.main([sys.argv[1]]) == 0
 (model,) = bentoml.models.list()
 assert str(model.tag) == written.bundle.tag, model.tag
@@ -151,13 +152,14 @@ import signal
 import sys
 from pathlib import Path
 from export import command as command_line
+from export.commands import export as verb
 from export.directory import new_directory
 
 def export(source, destination, *_):
     with new_directory(destination):
         os.kill(os.getpid(), signal.SIGTERM)
 
-command_line.export = export
+verb.export_checkpoint = export
 sys.exit(command_line.main([sys.argv[1], "--output", sys.argv[2]]))
 """
 

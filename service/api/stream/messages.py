@@ -111,7 +111,8 @@ class Messages:
             self._send_answer(lambda: {"type": "websocket.send", "text": orjson.dumps(problem).decode()}, None)
             return
         holding = self._room.of_items(num_answered(item), AS_A_MESSAGE)
-        self._begin([Turn(ask, lambda turn: self._answer(turn, item.id, holding))], holding, text_bytes(text))
+        turn = Turn(ask, lambda turn: self._answer(turn, item.id, holding), source=self)
+        self._begin([turn], holding, text_bytes(text))
 
     def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
@@ -142,7 +143,7 @@ class Messages:
             if not num_open:
                 self._send_answer(lambda: _binary(turns), holding)
 
-        turns += [Turn(ask, done) for ask in asks]
+        turns += [Turn(ask, done, source=self) for ask in asks]
         for index, turn in enumerate(turns):
             turn.error = request.wrong.get(index)
         self._begin([turn for turn in turns if turn.error is None], holding, len(content))

@@ -107,4 +107,4 @@ async def test_all_others_go_before_the_second_of_a_client() -> None:
     others = [f"other {n}" for n in range(MAX_STARTED)]
     moments.arrive(*others)
     await settle()
-    assert moments.begun == [["flood 0", *others[:-1]], ["flood 1", others[-1]]]
+    assert moments.begun == [["flood 0", *others[:-1]], [others[-1], "flood 1"]]

@@ -137,6 +137,7 @@ class Transitions:
             await self._checkpoints.delete_lost(loaded, lost)
             record, body, _ = loaded
             if is_repeated(record, body, step, digest):
+                self._check_saved(loaded, request.get("save"))
                 self._metrics.step_replays.inc()
                 return Answer(session_id, record.step, body.answer)
             self._check_next(record, step)
@@ -153,6 +154,18 @@ class Transitions:
         loaded = await self._sessions.load(owner, session_id)
         await self._checkpoints.delete_lost(loaded, lost)
         raise contended(loaded.record.step)
+
+    def _check_saved(self, loaded: LiveSession, name: str | None) -> None:
+        """Raise StepConflict if only the session that this one was forked or imported from has the checkpoint."""
+        if name is None or name in map(checkpoint_name, loaded.body.checkpoints):
+            return
+        self._metrics.step_conflicts.inc()
+        step = loaded.record.step
+        raise StepConflict(
+            f"step {step - 1} saved checkpoint {name!r} in the session that this one was forked or imported from, and "
+            f"checkpoints stay there; step {step} is next, and may save it here",
+            step,
+        )
 
     def _check_next(self, record: Record, step: int | None) -> None:
         try:

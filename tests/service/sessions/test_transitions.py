@@ -51,6 +51,25 @@ async def test_a_save_is_a_step_that_can_be_repeated(process: Process) -> None:
     assert outputs(await process.text(session_id, "c", 2))["count"] == 3
 
 
+@pytest.mark.parametrize("is_exported", [False, True])
+async def test_a_copy_does_not_acknowledge_a_save_of_the_other_session(process: Process, is_exported: bool) -> None:
+    session_id = await stepped(process, "ab")
+    await process.transitions.save("ann", session_id, "here", 1)
+    if is_exported:
+        blob = await process.transfers.export("ann", session_id)
+        copy = await process.transfers.import_session("ann", blob)
+    else:
+        copy = await process.transfers.fork("ann", session_id, ForkRequest())
+    with pytest.raises(StepConflict, match=r"^step 1 saved checkpoint 'here' in .* step 2 is next") as no:
+        await process.transitions.save("ann", copy.session_id, "here", 1)
+    assert no.value.expected_step == 2
+    counted = process.metrics.registry.get_sample_value
+    assert (counted("rnn_step_conflicts_total"), counted("rnn_step_replays_total")) == (1, 0)
+    answer = await process.transitions.save("ann", copy.session_id, "here", 2)
+    assert await process.transitions.save("ann", copy.session_id, "here", 2) == answer
+    assert (await process.sessions.get("ann", copy.session_id)).checkpoints == ["here"]
+
+
 async def test_a_rollback_returns_to_the_state_and_never_to_the_number(process: Process) -> None:
     session_id = await stepped(process, "ab+")
     await process.transitions.save("ann", session_id, "here")

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from service.metrics import Metrics
@@ -86,7 +87,7 @@ class Graveyard:
     def _tombstone(self, record: Record, reason: str) -> Record:
         return record._replace(
             step=record.step + 1,
-            used_at=int(self._clock()),
+            used_at=math.ceil(self._clock()),
             ttl_seconds=self._remember_seconds,
             ended=reason,
             body=b"",

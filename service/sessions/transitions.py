@@ -4,6 +4,7 @@ Each is a compare-and-swap on the session's record, so a race with other steps l
 gets a conflict if it named a step.
 """
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
@@ -142,7 +143,7 @@ class Transitions:
                 return Answer(session_id, record.step, body.answer)
             self._check_next(record, step)
             following = await after(loaded)
-            following = following.used_at(int(self._clock()))
+            following = following.used_at(math.ceil(self._clock()))
             answer = orjson.dumps(request if answer_of is None else answer_of(following))
             content = encode(following.body._replace(digest=digest, answer=answer, before=None))
             taken = following.record._replace(step=record.step + 1, body=content)

@@ -15,7 +15,8 @@ from service.errors import (
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
 from service.steps.turn import Answer
-from service.stores.base import CHECKPOINT, Record
+from service.stores.base import CHECKPOINT, Record, Swap
+from tests.fakes.clock import Clock
 from tests.fakes.process import Process, outputs, two_processes, until
 from tests.fakes.stores import FaultyStore
 
@@ -159,6 +160,38 @@ async def test_a_checkpoint_outlives_the_idle_time_but_not_the_lifetime(store: F
         await process.housekeeping.sweep()
         await process.housekeeping.sweep()
         assert (await store.count()).num_bytes == 0
+
+
+async def test_a_checkpoint_lives_as_long_as_its_session_after_the_lifetime_was_raised(store: FaultyStore) -> None:
+    clock, week = Clock(), 7 * 86400
+    idle = {"session_ttl_seconds": week, "max_session_ttl_seconds": week}
+    async with Process(store, clock, max_session_lifetime_seconds=50, **idle) as process:
+        session_id = await stepped(process, "ab")
+        await process.transitions.save("ann", session_id, "here")
+    async with Process(store, clock, max_session_lifetime_seconds=week, **idle) as process:
+        await process.text(session_id, "c")
+        for seconds in (60, 86400):
+            clock.now += seconds
+            assert [await process.housekeeping.sweep() for _ in range(2)] == [1, 0]
+            await process.transitions.roll_back("ann", session_id, back("here"))
+            assert await process.count(session_id) == 2
+        clock.now += week
+        await process.housekeeping.sweep()
+        assert (await store.count()).num_bytes == num_checkpoints(store) == 0
+
+
+async def test_a_checkpoint_that_its_session_does_not_list_goes_when_it_is_overdue(
+    process: Process, store: FaultyStore
+) -> None:
+    session_id = await process.create(ttl_seconds=100)
+    await process.transitions.save("ann", session_id, "here")
+    (saved,) = [record for record in store._records.values() if record.ended == CHECKPOINT]
+    left_behind = saved._replace(session_id=f"{session_id}~here~7", ttl_seconds=50)
+    await store.swap([Swap(left_behind, None)])
+    process.clock.now += 60
+    await process.housekeeping.sweep()
+    assert num_checkpoints(store) == 1
+    await process.transitions.roll_back("ann", session_id, back("here"))
 
 
 async def test_a_checkpoint_is_no_session(process: Process, store: FaultyStore) -> None:

@@ -148,8 +148,7 @@ class Worker:
 
     async def _answer_all(self) -> None:
         """Answer everything accepted. Done before uvicorn stops, which cuts off questions and closes WebSockets."""
-        await asyncio.gather(self.steps.drain(), self._core.open_answers.drain())
-        await self.application.stream.stop()
+        await asyncio.gather(self.steps.drain(), self._core.open_answers.drain(), self.application.stream.stop())
 
     async def _open_store(self) -> None:
         """Reach the store, which checks it after a crash of the machine, and log what it may lose."""

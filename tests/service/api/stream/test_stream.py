@@ -337,7 +337,7 @@ async def test_a_stop_waits_on_each_connection_for_its_own_steps_only(surface: S
         assert (closed["type"], closed["code"]) == ("websocket.close", SERVICE_RESTART)
         busy.say(session_id=session_id, inputs={"text": "a"}, id="late")
         refused = await busy.heard()
-        assert (refused["id"], refused["status"]) == ("late", 503)
+        assert (refused["id"], refused["status"], refused["problem"]["retry_after"]) == ("late", 503, 1)
         process.model.go.set()
         answers = [await busy.heard() for _ in range(2)]
         assert [(each["id"], each["status"]) for each in answers] == [("first", 200), ("second", 200)]

@@ -14,6 +14,7 @@ from service.api.stream.stream import SERVICE_RESTART
 from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.process.wall_clock import boot_seconds
+from service.protocols.connections import HTTP, WEBSOCKET, Connections
 from service.settings import ServerSettings, SessionSettings, Settings
 from service.steps.outage import Outage
 from service.steps.turn import Ask
@@ -197,3 +198,21 @@ async def test_a_worker_that_ends_has_answered_its_questions_closed_its_streams_
     await stopping
     labels = {"endpoint": OTHER, "code": "400"}
     assert worker.metrics.registry.get_sample_value("rnn_requests_total", labels) == 1
+
+
+async def test_open_and_broken_connections_are_counted_and_broken_ones_are_one_line(
+    started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = Connections()
+    monkeypatch.setattr("service.worker.connections", own)
+    for kind, error in ((HTTP, TimeoutError()), (WEBSOCKET, TimeoutError()), (WEBSOCKET, None)):
+        own.begin(kind)
+        own.begin(kind)
+        own.end(kind, error)
+    for _ in range(2):
+        started.worker._report_broken()
+    started.worker._flush_metrics()
+    sample = started.worker.metrics.registry.get_sample_value
+    assert [sample("rnn_connections", {"kind": kind}) for kind in (HTTP, WEBSOCKET)] == [1, 2]
+    assert sample("rnn_connections_broken_total") == 2
+    assert caplog.messages == ["connections that broke, because their clients read nothing for 20 seconds: 2"]

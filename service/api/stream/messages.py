@@ -70,6 +70,7 @@ class Messages:
         self._send_answer = send_answer
         self._in_flight: dict[Turn, int] = {}  # with its share of its message's bytes
         self._waiting: asyncio.Task[None] | None = None
+        self._drained: asyncio.Event | None = None
         self._is_gone = False
         self.num_bytes = 0
 
@@ -97,6 +98,12 @@ class Messages:
             self._waiting.cancel()
         for turn in list(self._in_flight):
             self._steps.call_off(turn)
+
+    async def drain(self) -> None:
+        """Wait until no step is under way. Meanwhile, the service admits no more."""
+        if self._in_flight:
+            self._drained = asyncio.Event()
+            await self._drained.wait()
 
     def _read_text(self, text: str) -> None:
         started = time.perf_counter()
@@ -184,6 +191,8 @@ class Messages:
 
     def _end(self, turn: Turn) -> None:
         self.num_bytes -= self._in_flight.pop(turn, 0)
+        if self._drained is not None and not self._in_flight:
+            self._drained.set()
         status = 200
         if turn.answer is None:
             status = CLIENT_CLOSED_REQUEST if self._is_gone else refusal(turn).status

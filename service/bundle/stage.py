@@ -56,7 +56,8 @@ class Stage(ManifestModel):
     Attributes:
         name: For instance "encode", which consumes the items of sessions.
         direction: A forward stage streams; a backward one needs the whole input.
-        fit: Whether lengths are cut into rungs exactly, or run by the shortest rung that covers them.
+        fit: Whether lengths are cut into rungs exactly, which takes a rung of 1, or run by the shortest rung that
+            covers them.
         rungs: File of each rung, by T.
         inputs: Inputs besides the state.
         outputs: Outputs besides the next state.
@@ -74,8 +75,13 @@ class Stage(ManifestModel):
     writes: tuple[str, ...]
 
     @model_validator(mode="after")
-    def _rungs_within_limits(self) -> Self:
+    def _rungs_suffice(self) -> Self:
         wrong = [size for size in self.rungs if not 1 <= size <= MAX_RUNG]
         if wrong:
             raise ValueError(f"rungs of stage {self.name!r} must be 1 to {MAX_RUNG}, not {wrong}")
+        if self.fit == "exact" and 1 not in self.rungs:
+            raise ValueError(
+                f'stage {self.name!r} has the rungs {sorted(self.rungs)}: "fit": "exact", the default, needs a rung of '
+                '1, and a stage whose rungs cover lengths has "fit": "covering"'
+            )
         return self

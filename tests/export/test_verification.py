@@ -120,7 +120,10 @@ def with_another_stage(manifest: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (without_rung_1, "encode needs a rung of 1"),
+        (
+            without_rung_1,
+            'stage \'encode\' has the rungs [4, 16]: "fit": "exact", the default, needs a rung of 1',
+        ),
         (without_time, "'logits' of stage 'encode' has no axis \"T\""),
         (with_two_labels, "'logits' of stage 'encode' has 3 values, but the task lists 2 labels"),
         (with_wider_state, "its inputs are"),

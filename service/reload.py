@@ -305,7 +305,7 @@ class Reloader:
         self._missing.add(tag)
         reason = "it is not in the model store" if isinstance(error, NotFound) else error
         waiting = (
-            f". Steps of the {num_sessions} live sessions on it are 412 until it is; the image or source tree that "
+            f". Steps of its live sessions ({num_sessions} now) are 412 until it is; the image or source tree that "
             'served it has it (docs/container.md, "Upgrade")'
         )
         logger.error("%s cannot be served: %s%s", tag, reason, waiting if num_sessions else "")

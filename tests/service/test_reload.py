@@ -364,7 +364,7 @@ async def test_sessions_on_a_version_that_is_lost_do_not_keep_the_others_from_be
         await service.open_session("sum:lost", session_id)
     assert await worker.reloader.load("sum") == "sum:2"
     assert caplog.messages == [
-        "sum:lost cannot be served: it is not in the model store. Steps of the 2 live sessions on it are 412 until it "
+        "sum:lost cannot be served: it is not in the model store. Steps of its live sessions (2 now) are 412 until it "
         'is; the image or source tree that served it has it (docs/container.md, "Upgrade")'
     ]
     with pytest.raises(VersionUnknown):

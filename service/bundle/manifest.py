@@ -167,7 +167,9 @@ def _parse(path: Path, content: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        mistakes = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in error.errors()
+        )
         raise ManifestInvalid(f"{path}: {MANIFEST_FILE} is not valid: {mistakes}") from error
 
 

@@ -75,13 +75,19 @@ class Stage(ManifestModel):
     writes: tuple[str, ...]
 
     @model_validator(mode="after")
-    def _rungs_suffice(self) -> Self:
+    def _rungs_within_limits(self) -> Self:
         wrong = [size for size in self.rungs if not 1 <= size <= MAX_RUNG]
         if wrong:
             raise ValueError(f"rungs of stage {self.name!r} must be 1 to {MAX_RUNG}, not {wrong}")
-        if self.fit == "exact" and 1 not in self.rungs:
-            raise ValueError(
-                f'stage {self.name!r} has the rungs {sorted(self.rungs)}: "fit": "exact", the default, needs a rung of '
-                '1, and a stage whose rungs cover lengths has "fit": "covering"'
-            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_cut(self) -> Self:
+        if self.fit == "covering" or set(self.rungs) == {1}:
+            return self
+        way_out = '"fit": "exact" is the default, and a stage whose rungs cover lengths has "fit": "covering"'
+        if 1 not in self.rungs:
+            raise ValueError(f"stage {self.name!r} needs a rung of 1 beside {sorted(self.rungs)}: {way_out}")
+        if not any("T" in tensor.shape for tensor in self.inputs):
+            raise ValueError(f"stage {self.name!r} has no input to cut, with an axis 'T': {way_out}")
         return self

@@ -55,6 +55,7 @@ def test_a_directory_without_manifest_is_refused(tmp_path: Path) -> None:
 
 
 STAGE = MANIFEST["stages"][0]
+UNCUT = {**STAGE, "rungs": {"1": "encode-1.onnx", "2": "encode-1.onnx"}, "inputs": []}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,11 @@ STAGE = MANIFEST["stages"][0]
         ({"stages": [{**STAGE, "reads": ["h"]}]}, "uses state that is not listed"),
         ({"stages": [{**STAGE, "rungs": {"1": "other.onnx"}}]}, "uses files that are not listed"),
         ({"stages": [{**STAGE, "rungs": {"65": "encode-1.onnx"}}]}, "must be 1 to 64"),
-        ({"stages": [{**STAGE, "rungs": {"2": "encode-1.onnx"}}]}, "stage 'encode' .* \"fit\": .* needs a rung of 1"),
+        (
+            {"stages": [{**STAGE, "rungs": {"2": "encode-1.onnx"}}]},
+            r"needs a rung of 1 beside \[2\]: \"fit\": ",
+        ),
+        ({"stages": [UNCUT]}, "'encode' has no input to cut, with an axis 'T': \"fit\": "),
         ({"state": [{"name": "total", "dtype": "float32", "shape": [1], "initial": 0}]}, "exactly one axis 'N'"),
         ({"task": {**MANIFEST["task"], "tokenizer": "other.json"}}, "tokenizer 'other.json' is not listed"),
         ({"name": "Not A Tag"}, "String should match pattern"),

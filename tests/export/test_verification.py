@@ -172,7 +172,8 @@ def test_a_tokenizer_may_have_any_name_but_must_be_one(
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("forecasting", "its inputs are"), ("translation-de", "a graph fails on what a model for")]
+    ("name", "reason"),
+    [("forecasting", "stage 'encode' has no input to cut"), ("translation-de", "a graph fails on what a model for")],
 )
 def test_a_stage_without_inputs_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, reason: str

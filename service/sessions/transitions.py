@@ -189,7 +189,8 @@ async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:
     if body.inputs is None:
         raise NotMigratable(
             "the session keeps no inputs to replay: it was not created with `keep_inputs`, or they outgrew "
-            "UNROLLED_MAX_KEPT_INPUT_BYTES"
+            "UNROLLED_MAX_KEPT_INPUT_BYTES. If its version is not served, it goes on once the operator has put it back "
+            "into the model store"
         )
     state = model.initial_state()
     try:

@@ -47,8 +47,10 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     await models.stop()
     assert not models.is_serving
     await models.remove(model.bundle.tag)
-    with pytest.raises(VersionUnknown):
+    with pytest.raises(VersionUnknown) as refused:
         models.by_tag(model.bundle.tag)
+    assert str(refused.value) == f"bundle {model.bundle.tag} is not served; of sentiment there are []"
+    assert refused.value.members() == {}
 
 
 def test_prepared_graphs_are_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,12 +281,16 @@ class InvalidInput(ServiceError):
 
     @classmethod
     def of_fields(cls, errors: Sequence[Mapping[str, Any]]) -> Self:
-        """Return one refusal for pydantic's errors. It lists the first MAX_LISTED_MISTAKES and counts the others."""
+        """Return one refusal for pydantic's errors."""
+        return cls.of_mistakes([(_as_sent(error["loc"]), _in_words(error)) for error in errors])
+
+    @classmethod
+    def of_mistakes(cls, mistakes: Sequence[tuple[Location, str]]) -> Self:
+        """Return one refusal for all mistakes. It lists the first MAX_LISTED_MISTAKES and counts the others."""
         refusal = cls("")
-        listed = errors[:MAX_LISTED_MISTAKES]
-        refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in listed]
-        if len(errors) > len(listed):
-            refusal.errors.append(((), f"and {len(errors) - len(listed)} more mistakes"))
+        refusal.errors = list(mistakes[:MAX_LISTED_MISTAKES])
+        if num_more := len(mistakes) - len(refusal.errors):
+            refusal.errors.append(((), f"and {num_more} more mistakes"))
         return refusal
 
     def within(self, field: str) -> Self:

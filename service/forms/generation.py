@@ -14,14 +14,14 @@ class Sampling(SamplingOptions):
     """How a text is continued."""
 
     max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Maximum number of characters to generate")
-    stop: TextOrList[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
-        [], description="Stop strings: the text ends before the first one that appears"
+    stop: TextOrList[StopString, Annotated[list[StopString], Field(max_length=4)]] | None = Field(
+        None, description="Stop strings: the text ends before the first one that appears"
     )
 
     @property
     def stops(self) -> tuple[str, ...]:
         """The stop strings."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
 
 class GenerateRequest(Sampling, Question):

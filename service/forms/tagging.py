@@ -40,25 +40,26 @@ OneOrManyTexts = Annotated[
 class TagRequest(Question):
     """Texts whose words are to be tagged, or words that are split already."""
 
-    text: TextOrTexts = Field(
-        default_factory=list,
+    text: TextOrTexts | None = Field(
+        None,
         examples=["Ada Lovelace wrote the first program."],
         description=f"Text to tag, or a list of up to {MAX_TEXTS}, with at most {MAX_TEXT_WORDS} words each and "
         f"{MAX_WORDS_TOGETHER} together. Give either this or `tokens`",
     )
-    tokens: OneOrManyTexts = Field(
-        default_factory=list,
+    tokens: OneOrManyTexts | None = Field(
+        None,
         description=f"Words of one text, or of up to {MAX_TEXTS} texts, at most {MAX_WORDS_TOGETHER} together; "
         "replaces `text`",
     )
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
-        if bool(self.text) == bool(self.tokens):
+        if (self.text is None) == (self.tokens is None):
             raise ValueError("give either text or tokens")
-        if sum(map(_num_characters, self.tokens)) > MAX_CHARACTERS_TOGETHER:
+        tokens = self.tokens or []
+        if sum(map(_num_characters, tokens)) > MAX_CHARACTERS_TOGETHER:
             raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
-        check_num_words(sum(len(each) for each in self.tokens if isinstance(each, list)))
+        check_num_words(sum(len(each) for each in tokens if isinstance(each, list)))
         return self
 
 

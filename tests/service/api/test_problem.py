@@ -6,13 +6,14 @@ import pytest
 from starlette.responses import Response
 
 from service.api.problem import answers_problems, problem_response, refusal_of
-from service.errors import ModelUnknown, StoreFull
+from service.errors import ModelUnknown, QueueFull, StoreFull
 
 pytestmark = pytest.mark.anyio
 
 
 def test_only_a_refusal_that_passes_says_when_to_ask_again() -> None:
     assert problem_response(StoreFull("full")).headers["retry-after"] == "60"
+    assert problem_response(QueueFull("full")).headers["retry-after"] == "5"
     assert "retry-after" not in problem_response(ModelUnknown("none")).headers
 
 

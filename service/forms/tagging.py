@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.config import JsonDict
 
 from service.forms.form import (
@@ -10,10 +10,13 @@ from service.forms.form import (
     MAX_TEXTS,
     BundleTag,
     Form,
+    Null,
     Question,
     Text,
-    TextOrTexts,
+    TextOrListOrNull,
+    Texts,
     WithMessage,
+    checked_total_length,
     requires_field,
     union_tag,
 )
@@ -30,9 +33,12 @@ Token = Annotated[
 Tokens = Annotated[list[Token], Field(fail_fast=True, min_length=1, max_length=MAX_TAGGED_TOKENS)]
 OneOrManyTexts = Annotated[
     Annotated[Tokens, Tag(union_tag("words"))]
-    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MAX_TEXTS), Tag(union_tag("texts"))],
+    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MAX_TEXTS), Tag(union_tag("texts"))]
+    | Null,
     Discriminator(
-        lambda value: union_tag("texts" if isinstance(value, list) and list in map(type, value) else "words")
+        lambda value: union_tag(
+            "none" if value is None else "texts" if isinstance(value, list) and list in map(type, value) else "words"
+        )
     ),
 ]
 
@@ -40,13 +46,13 @@ OneOrManyTexts = Annotated[
 class TagRequest(Question):
     """Texts whose words are to be tagged, or words that are split already."""
 
-    text: TextOrTexts | None = Field(
+    text: Annotated[TextOrListOrNull[Text, Texts], AfterValidator(checked_total_length)] = Field(
         None,
         examples=["Ada Lovelace wrote the first program."],
         description=f"Text to tag, or a list of up to {MAX_TEXTS}, with at most {MAX_TEXT_WORDS} words each and "
         f"{MAX_WORDS_TOGETHER} together. Give either this or `tokens`",
     )
-    tokens: OneOrManyTexts | None = Field(
+    tokens: OneOrManyTexts = Field(
         None,
         description=f"Words of one text, or of up to {MAX_TEXTS} texts, at most {MAX_WORDS_TOGETHER} together; "
         "replaces `text`",

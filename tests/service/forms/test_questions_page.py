@@ -123,7 +123,7 @@ def test_how_lists_fit_is_as_the_code_has_it() -> None:
     assert "eight lists of 256 texts fit side by side" in page
     assert (StreamingSentimentModel.num_rows_of_text, StreamingTaggingModel.num_rows_of_text) == (1, 1)
     assert WholeTaggingModel.num_rows_of_text == 2
-    assert (MANY_AT_ONCE, f"two of the questions with more than {MANY_WORDS:,} words" in page) == (2, True)
+    assert (MANY_AT_ONCE, f"requests with more than {MANY_WORDS:,} words two at a time" in page) == (2, True)
     assert f"of all lists with more than {TEXTS_AT_ONCE}" in page
     assert f"names the first {MAX_LISTED_MISTAKES} texts" in page
     assert f"After `queue-full` it is {QueueFull.retry_after_seconds} seconds" in page

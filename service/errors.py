@@ -293,12 +293,17 @@ class InvalidInput(ServiceError):
 
     @classmethod
     def of_fields(cls, errors: Sequence[Mapping[str, Any]]) -> Self:
-        """Return one refusal for pydantic's errors. It lists the first MAX_LISTED_MISTAKES and counts the others."""
+        """Return one refusal for pydantic's errors, unknown fields first: they tell more than the fields that lack."""
+        ordered = sorted(errors, key=lambda error: error["type"] != "extra_forbidden")
+        return cls.of_mistakes([(_as_sent(error["loc"]), _in_words(error)) for error in ordered])
+
+    @classmethod
+    def of_mistakes(cls, mistakes: Sequence[tuple[Location, str]]) -> Self:
+        """Return one refusal for all mistakes. It lists the first MAX_LISTED_MISTAKES and counts the others."""
         refusal = cls("")
-        listed = errors[:MAX_LISTED_MISTAKES]
-        refusal.errors = [(_as_sent(error["loc"]), _in_words(error)) for error in listed]
-        if len(errors) > len(listed):
-            refusal.errors.append(((), f"and {len(errors) - len(listed)} more mistakes"))
+        refusal.errors = list(mistakes[:MAX_LISTED_MISTAKES])
+        if num_more := len(mistakes) - len(refusal.errors):
+            refusal.errors.append(((), f"and {num_more} more mistakes"))
         return refusal
 
     def within(self, field: str) -> Self:
@@ -370,13 +375,13 @@ class SessionDamaged(ServiceError):
 class OutOfResources(ServiceError):
     """This worker has as many files and connections open as it may, or no memory left. Nothing was committed."""
 
-    status, title, code, retry_after_seconds = 503, "Out of resources", "out-of-resources", 1
+    status, title, code, retry_after_seconds = 503, "Out of resources", "out-of-resources", 5
 
 
 class QueueFull(ServiceError):
     """The model's queue has no room for more rows, or too many large bodies wait to be parsed."""
 
-    status, title, code, retry_after_seconds = 503, "Queue full", "queue-full", 1
+    status, title, code, retry_after_seconds = 503, "Queue full", "queue-full", 5
 
 
 class ShuttingDown(ServiceError):

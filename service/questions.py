@@ -208,7 +208,8 @@ def _listed(text: str | list[str]) -> tuple[list[str], list[Location]]:
 
 async def _words(model: TaggingModel, request: TagRequest) -> list[Words]:
     """Return the words to tag: those of texts, or words as they were sent."""
-    if request.text:
+    if request.text is not None:
         return await model.split(*_listed(request.text))
-    rows = [request.tokens] if isinstance(request.tokens[0], str) else request.tokens
+    tokens = request.tokens or []
+    rows = [tokens] if isinstance(tokens[0], str) else tokens
     return [Words(row) for row in rows]

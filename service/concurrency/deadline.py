@@ -44,4 +44,7 @@ async def with_deadline(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGener
 
 def deadline_exceeded(seconds: float) -> DeadlineExceeded:
     """Return the refusal of an answer that has taken longer than `seconds`."""
-    return DeadlineExceeded(f"no answer within {seconds:g} seconds; nothing was committed")
+    return DeadlineExceeded(
+        f"no answer within {seconds:g} seconds; nothing was committed: send less at a time, for instance fewer texts, "
+        "or fewer requests side by side"
+    )

@@ -154,12 +154,20 @@ class Engine:
                 self.withdraw(job)
             raise
 
-    def check_rows(self, num_rows: int) -> None:
-        """Raise TooLarge if a request has more rows at a time than the queue holds, so that they would never fit."""
-        if num_rows > self._max_queue_rows:
-            name = self._graphs.bundle.manifest.name
+    def check_rows(self, num_items: int, rows_of_item: int = 1, of: str = "rows") -> None:
+        """Raise TooLarge if a request has more rows at a time than the queue holds, so that they would never fit.
+
+        Args:
+            num_items: What the request has at a time.
+            rows_of_item: Rows that each has.
+            of: What clients call the items.
+        """
+        most = self._max_queue_rows // rows_of_item
+        if num_items > most:
+            name, needed = self._graphs.bundle.manifest.name, num_items * rows_of_item
             raise TooLarge(
-                f"{name} takes {self._max_queue_rows} rows of a request at a time, and this needs {num_rows}"
+                f"{name} takes {self._max_queue_rows} rows of a request at a time, and this needs {needed}: "
+                f"send at most {most} {of} at a time"
             )
 
     def withdraw(self, job: RowJob) -> None:

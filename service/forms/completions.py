@@ -55,7 +55,7 @@ _NO_PENALTY = only(0, "penalties are not supported, only 0")
 def _or_null(field: JsonSchemaValue) -> JsonSchemaValue:
     """Return the schema of a field that may also be null."""
     kinds = field.get("anyOf")
-    if kinds is not None and _NULL in kinds:
+    if _NULL in (kinds or field.get("oneOf", [])):
         return field
     annotations = {key: value for key, value in field.items() if key in _OF_FIELD}
     kind = {key: value for key, value in field.items() if key not in (*_OF_FIELD, "anyOf")}

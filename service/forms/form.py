@@ -36,16 +36,25 @@ def union_tag(name: str) -> Any:  # noqa: ANN401  pydantic takes numbers for tag
     return -1 - SHAPES.index(name)
 
 
+def _one_or_list(value: object) -> Any:  # noqa: ANN401  see `union_tag`
+    if value is None:
+        return union_tag("none")
+    return union_tag("list") if isinstance(value, list) else union_tag("one") if isinstance(value, str) else None
+
+
 # A discriminator looks at what was sent, so that an error is about that shape only.
+_ONE_OR_LIST = Discriminator(
+    _one_or_list, custom_error_type="no_shape", custom_error_message="Input should be a text, or a list of texts"
+)
+Null = Annotated[None, Tag(union_tag("none"))]
 TextOrList = Annotated[
     Annotated[One, Tag(union_tag("one"))] | Annotated[Many, Tag(union_tag("list"))],
-    Discriminator(
-        lambda value: (
-            union_tag("list") if isinstance(value, list) else union_tag("one") if isinstance(value, str) else None
-        ),
-        custom_error_type="no_shape",
-        custom_error_message="Input should be a text, or a list of texts",
-    ),
+    _ONE_OR_LIST,
+]
+# One flat union: BentoML builds a model's schema twice, which a union around a tagged one does not survive.
+TextOrListOrNull = Annotated[
+    Annotated[One, Tag(union_tag("one"))] | Annotated[Many, Tag(union_tag("list"))] | Null,
+    _ONE_OR_LIST,
 ]
 TextOrNumber = Annotated[
     Annotated[One, Tag(union_tag("text"))] | Annotated[Many, Tag(union_tag("number"))],
@@ -114,8 +123,8 @@ class Question(Form):
     model: str | None = Field(None, description="Name of the bundle to ask; null: the service chooses")
 
 
-def checked_total_length(text: str | list[str]) -> str | list[str]:
-    """Return the texts of a request, unless they are too long.
+def checked_total_length(text: str | list[str] | None) -> str | list[str] | None:
+    """Return the texts of a request, if there are any, unless they are too long.
 
     Raises:
         ValueError: Together they have too many characters.
@@ -125,7 +134,5 @@ def checked_total_length(text: str | list[str]) -> str | list[str]:
     return text
 
 
-TextOrTexts = Annotated[
-    TextOrList[Text, Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]],
-    AfterValidator(checked_total_length),
-]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
+TextOrTexts = Annotated[TextOrList[Text, Texts], AfterValidator(checked_total_length)]

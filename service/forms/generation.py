@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from service.forms.form import MAX_TEXT_CHARACTERS, BundleTag, Form, Question, Seed, Text, TextOrList, requires_field
+from service.forms.form import (
+    MAX_TEXT_CHARACTERS,
+    BundleTag,
+    Form,
+    Question,
+    Seed,
+    Text,
+    TextOrListOrNull,
+    requires_field,
+)
 from service.forms.sampling_options import MAX_TOKENS, SamplingOptions
 
 StopString = Annotated[str, Field(min_length=1, max_length=64)]
@@ -14,14 +23,14 @@ class Sampling(SamplingOptions):
     """How a text is continued."""
 
     max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Maximum number of characters to generate")
-    stop: TextOrList[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
-        [], description="Stop strings: the text ends before the first one that appears"
+    stop: TextOrListOrNull[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
+        None, description="Stop strings: the text ends before the first one that appears"
     )
 
     @property
     def stops(self) -> tuple[str, ...]:
         """The stop strings."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
 
 class GenerateRequest(Sampling, Question):

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from service.forms.form import BundleTag, Form, Question, Seed, WithMessage, requires_field, union_tag
+from service.forms.form import BundleTag, Form, Null, Question, Seed, WithMessage, requires_field, union_tag
 from service.forms.sampling_options import SamplingOptions
 from service.media.midi import MAX_TEMPO, MIN_TEMPO
 from service.media.music import NAME as NOTE_NAME
@@ -34,7 +34,7 @@ Chord = Annotated[list[Note], Field(fail_fast=True, max_length=MAX_NOTES)]
 # One flat union, None and both kinds of notes included: BentoML builds a model's schema twice, which neither a union
 # around this one nor a union directly in it survives.
 Notes = Annotated[
-    Annotated[None, Tag(union_tag("none"))]
+    Null
     | Number
     | Name
     | Annotated[Chord, Tag(union_tag("chord"))]

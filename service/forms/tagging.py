@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.config import JsonDict
 
 from service.forms.form import (
@@ -10,10 +10,13 @@ from service.forms.form import (
     MAX_TEXTS,
     BundleTag,
     Form,
+    Null,
     Question,
     Text,
-    TextOrTexts,
+    TextOrListOrNull,
+    Texts,
     WithMessage,
+    checked_total_length,
     requires_field,
     union_tag,
 )
@@ -30,9 +33,12 @@ Token = Annotated[
 Tokens = Annotated[list[Token], Field(fail_fast=True, min_length=1, max_length=MAX_TAGGED_TOKENS)]
 OneOrManyTexts = Annotated[
     Annotated[Tokens, Tag(union_tag("words"))]
-    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MAX_TEXTS), Tag(union_tag("texts"))],
+    | Annotated[list[Tokens], Field(fail_fast=True, min_length=1, max_length=MAX_TEXTS), Tag(union_tag("texts"))]
+    | Null,
     Discriminator(
-        lambda value: union_tag("texts" if isinstance(value, list) and list in map(type, value) else "words")
+        lambda value: union_tag(
+            "none" if value is None else "texts" if isinstance(value, list) and list in map(type, value) else "words"
+        )
     ),
 ]
 
@@ -40,25 +46,26 @@ OneOrManyTexts = Annotated[
 class TagRequest(Question):
     """Texts whose words are to be tagged, or words that are split already."""
 
-    text: TextOrTexts = Field(
-        default_factory=list,
+    text: Annotated[TextOrListOrNull[Text, Texts], AfterValidator(checked_total_length)] = Field(
+        None,
         examples=["Ada Lovelace wrote the first program."],
         description=f"Text to tag, or a list of up to {MAX_TEXTS}, with at most {MAX_TEXT_WORDS} words each and "
         f"{MAX_WORDS_TOGETHER} together. Give either this or `tokens`",
     )
     tokens: OneOrManyTexts = Field(
-        default_factory=list,
+        None,
         description=f"Words of one text, or of up to {MAX_TEXTS} texts, at most {MAX_WORDS_TOGETHER} together; "
         "replaces `text`",
     )
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> Self:
-        if bool(self.text) == bool(self.tokens):
+        if (self.text is None) == (self.tokens is None):
             raise ValueError("give either text or tokens")
-        if sum(map(_num_characters, self.tokens)) > MAX_CHARACTERS_TOGETHER:
+        tokens = self.tokens or []
+        if sum(map(_num_characters, tokens)) > MAX_CHARACTERS_TOGETHER:
             raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
-        check_num_words(sum(len(each) for each in self.tokens if isinstance(each, list)))
+        check_num_words(sum(len(each) for each in tokens if isinstance(each, list)))
         return self
 
 

@@ -9,6 +9,7 @@ from service.engine.engine import Engine
 from service.engine.state import Inputs
 
 FEATURES = "features"
+NUM_DIRECTIONS = 2  # rows per input that are in the engine at a time
 
 Features = NDArray[np.float32]
 

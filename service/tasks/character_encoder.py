@@ -55,7 +55,7 @@ class CharacterEncoder:
         return known
 
     async def _read(self, words: Sequence[str]) -> Iterator[Features]:
-        self._engine.check_rows(len(words) * len(self._stages))
+        self._engine.check_rows(len(words), len(self._stages), "new words")
         ids_of_words = [self._vocabulary.ids(word) for word in words]
         parts = await together(self._read_with(stage, ids_of_words) for stage in self._stages)
         return (np.concatenate(vectors) for vectors in zip(*parts, strict=True))

@@ -18,9 +18,10 @@ from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.media.text import TextReader, Tokens, check_words, split_last_word
-from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
+from service.tasks.bidirectional import FEATURES, NUM_DIRECTIONS, BidirectionalEncoder
 from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions
 from service.tasks.task import ServedModel
+from service.tasks.texts import read_each
 from service.tasks.tokens import TokenModel
 
 
@@ -50,8 +51,8 @@ class SentimentModel(ServedModel):
             QueueFull: The engine's queue has no room.
             ShuttingDown: The worker is shutting down.
         """
-        self.engine.check_rows(len(texts) * self.num_rows_of_text)
-        tokens = await off_loop(sum(map(len, texts)), lambda: list(map(self._whole, texts, locations)))
+        self.engine.check_rows(len(texts), self.num_rows_of_text, "texts")
+        tokens = await read_each(self._whole, texts, locations)
         results: list[Sentiment] = []
         for some in portions(zip(texts, tokens, strict=True), (len(each.ids) for each in tokens), MAX_WORDS_IN_GRAPHS):
             results += await together(self._classify(*work, trajectory) for work in some)
@@ -128,7 +129,7 @@ class WholeTextSentimentModel(SentimentModel):
     """A classifier that reads whole texts, in both directions. It has no sessions."""
 
     inputs_form: ClassVar[type[Form]] = SentimentRequest
-    num_rows_of_text: ClassVar[int] = 2  # one in each direction
+    num_rows_of_text: ClassVar[int] = NUM_DIRECTIONS
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "forward1": ("x", FEATURES),
         "backward1": ("x", FEATURES),

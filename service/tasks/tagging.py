@@ -20,6 +20,7 @@ from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.tagging import (
     MAX_TEXT_WORDS,
+    MAX_WORDS_TOGETHER,
     TagAnswer,
     Tagged,
     TaggedEntity,
@@ -31,10 +32,11 @@ from service.forms.tagging import (
 )
 from service.media.text import check_words, split_unfinished
 from service.media.words import CharacterVocabulary, WordReader, entities, spelling
-from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
+from service.tasks.bidirectional import FEATURES, NUM_DIRECTIONS, BidirectionalEncoder
 from service.tasks.character_encoder import CharacterEncoder, Features
 from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions
 from service.tasks.task import SequenceModel, ServedModel
+from service.tasks.texts import read_each
 
 BIO = "bio"
 WORK_OF_WORD = 4  # in `off_loop`'s units of size: making a word's row, or choosing its tag, takes 5 µs
@@ -83,7 +85,22 @@ class TaggingModel(ServedModel):
         Raises:
             InvalidInput: A text has no word, one that is too long, or too many, or all texts together have too many.
         """
-        return await off_loop(sum(map(len, texts)), lambda: self._split_all(texts, locations))
+        num_words = 0
+
+        def split(text: str, location: Location) -> Words:
+            nonlocal num_words
+            if num_words > MAX_WORDS_TOGETHER:  # refused below: no more of them need memory
+                return Words([])
+            words = self._split(text, location)
+            num_words += len(words.words)
+            return words
+
+        split_texts = await read_each(split, texts, locations)
+        try:
+            check_num_words(num_words)
+        except ValueError as error:
+            raise InvalidInput(str(error), ("text",)) from None
+        return split_texts
 
     async def tag(self, texts: Sequence[Words]) -> TagAnswer:
         """Tag the words of whole texts.
@@ -100,7 +117,7 @@ class TaggingModel(ServedModel):
         return TagAnswer(results=results, bundle=self.bundle.tag)
 
     async def _tag(self, texts: Sequence[Words]) -> list[Tagged]:
-        self.engine.check_rows(len(texts) * self.num_rows_of_text)
+        self.engine.check_rows(len(texts), self.num_rows_of_text, "texts")
         # All texts at once, or each would have its own words waiting in the engine.
         spelt = await _spelt([text.words for text in texts])
         vectors = await self._characters.vectors(chain.from_iterable(spelt))
@@ -145,18 +162,6 @@ class TaggingModel(ServedModel):
             )
             for word, tag, probability, (start, end) in zip(text.words, best, probabilities, spans, strict=True)
         ]
-
-    def _split_all(self, texts: Sequence[str], locations: Sequence[Location]) -> list[Words]:
-        split: list[Words] = []
-        num_words = 0
-        for text, location in zip(texts, locations, strict=True):
-            split.append(self._split(text, location))
-            num_words += len(split[-1].words)
-            try:
-                check_num_words(num_words)
-            except ValueError as error:
-                raise InvalidInput(str(error), ("text",)) from None
-        return split
 
     def _split(self, text: str, location: Location) -> Words:
         spans = self._spans(text, location)
@@ -234,7 +239,7 @@ class WholeTaggingModel(TaggingModel):
     """A tagger that reads whole texts, in both directions. It has no sessions."""
 
     inputs_form: ClassVar[type[Form]] = TagRequest
-    num_rows_of_text: ClassVar[int] = 2  # one in each direction
+    num_rows_of_text: ClassVar[int] = NUM_DIRECTIONS
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "characters_forward": ("x", FEATURES),
         "characters_backward": ("x", FEATURES),

@@ -103,10 +103,11 @@ class SequenceModel(ServedModel, Generic[StepInputs]):
             return self.inputs_form.model_validate(inputs)  # type: ignore[return-value]  # ClassVar holds no TypeVar
         except ValidationError as error:
             refusal, names = InvalidInput.of(error), self._input_names()
-            unknown = [location for location, _ in refusal.errors if len(location) == 1 and location[0] not in names]
-            message = f"there is no such field; sessions on {self.name!r} take {', '.join(names)}"
-            others = [each for each in refusal.errors if each[0] not in unknown]
-            refusal.errors = [*((location, message) for location in unknown), *others]
+            unknown = f"there is no such field; sessions on {self.name!r} take {', '.join(names)}"
+            refusal.errors = [
+                (location, unknown if len(location) == 1 and location[0] not in names else message)
+                for location, message in refusal.errors
+            ]
             raise refusal from error
 
     def initial_state(self) -> SequenceState:

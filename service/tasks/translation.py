@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import TranslationTask
-from service.concurrency.waiting import off_loop, together
+from service.concurrency.waiting import together
 from service.decoding.beam_search import BeamSearch, Candidates, Hypothesis, max_length
 from service.engine.engine import Engine
 from service.engine.ladder import covering_rung
@@ -20,11 +21,12 @@ from service.forms.form import Form
 from service.forms.translation import AttentionMap, TranslateAnswer, TranslatedText, TranslateRequest
 from service.media.characters import without_format_characters
 from service.media.text import BLANK, UNKNOWN, PieceReader
-from service.tasks.bidirectional import FEATURES, BidirectionalEncoder
+from service.tasks.bidirectional import FEATURES, NUM_DIRECTIONS, BidirectionalEncoder
 from service.tasks.task import ServedModel
+from service.tasks.texts import read_each
 
 STEP = "step"
-TEXTS_AT_ONCE = 16  # of a request: at every step each of its hypotheses queues ahead of all later rows
+TEXTS_AT_ONCE = 16  # of longer lists, together: at every step, their hypotheses queue ahead of all later rows
 
 Ids = NDArray[np.int64]
 Memory = NDArray[np.float32]
@@ -56,6 +58,7 @@ class TranslationModel(ServedModel):
         self._sizes = tuple(sorted(step.rungs))
         self._encoder = BidirectionalEncoder(bundle, engine, self.layout.initial)
         self.max_beams = self._num_candidates(bundle) // 2
+        self._many = asyncio.Semaphore(TEXTS_AT_ONCE)
 
     @staticmethod
     def _num_candidates(bundle: Bundle) -> int:
@@ -71,6 +74,9 @@ class TranslationModel(ServedModel):
     ) -> TranslateAnswer:
         """Translate whole texts by beam search.
 
+        Lists of more than TEXTS_AT_ONCE texts share that many places, first come, first served, so that the oldest list
+        ends first instead of all of them too late. Shorter ones do not wait for a place.
+
         Args:
             texts: In the source language.
             locations: Where each text is in the request, for errors.
@@ -80,14 +86,16 @@ class TranslationModel(ServedModel):
         Raises:
             InvalidInput: A text has nothing to translate, no known character or too many pieces, or there are too many
                 beams.
+            TooLarge: There are more hypotheses at a time than the engine's queue can ever hold.
             QueueFull: The engine's queue has no room.
             ShuttingDown: The worker is shutting down.
         """
         if beams > self.max_beams:
             raise InvalidInput(f"{self.name} searches with at most {self.max_beams} beams", ("beams",))
-        sources = await off_loop(sum(map(len, texts)), lambda: list(map(self._read, texts, locations)))
-        turn = asyncio.Semaphore(TEXTS_AT_ONCE)
-        translations = await together(self._translate(ids, beams, attention, turn) for ids in sources)
+        self.engine.check_rows(min(len(texts), TEXTS_AT_ONCE), max(beams, NUM_DIRECTIONS), "texts")
+        sources = await read_each(self._read, texts, locations)
+        place = self._many if len(texts) > TEXTS_AT_ONCE else nullcontext()
+        translations = await together(self._translate(ids, beams, attention, place) for ids in sources)
         return TranslateAnswer(translations=translations, bundle=self.bundle.tag)
 
     def _read(self, text: str, location: Location) -> Ids:
@@ -105,9 +113,11 @@ class TranslationModel(ServedModel):
             raise InvalidInput("the text has no character that the model knows", location)
         return ids
 
-    async def _translate(self, ids: Ids, beams: int, attention: bool, turn: asyncio.Semaphore) -> TranslatedText:
+    async def _translate(
+        self, ids: Ids, beams: int, attention: bool, place: AbstractAsyncContextManager[object]
+    ) -> TranslatedText:
         search = BeamSearch(beams, self._task.end, max_length(len(ids)), self._task.length_penalty)
-        async with turn:
+        async with place:
             memory = await self._encode(ids)
             weights = await self._search(search, memory, len(ids), attention)
         best = search.best()

@@ -79,6 +79,16 @@ async def test_texts_of_many_words_are_judged_some_at_a_time(
     assert portions == [2, 2]
 
 
+async def test_all_texts_that_cannot_be_judged_are_told_or_how_many_there_are(questions: Questions) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await questions.judge_sentiment(SentimentRequest(text=["Fine.", " ", "\n", "Dull."]))
+    assert refused.value.errors == [(("text", index), "the text holds no word") for index in (1, 2)]
+    with pytest.raises(InvalidInput) as refused:
+        await questions.judge_sentiment(SentimentRequest(text=[" "] * 256))
+    assert len(refused.value.errors) == 21
+    assert refused.value.errors[-1] == ((), "and 236 more mistakes")
+
+
 @pytest.mark.parametrize(("stop", "as_written"), [("\r\n", "\n"), ("e\u00a0", "e "), ("e\t", "e ")])
 async def test_a_stop_string_is_read_as_a_prompt_is(questions: Questions, stop: str, as_written: str) -> None:
     ended, other = [
@@ -111,7 +121,7 @@ async def test_a_question_that_the_queue_never_takes_is_too_large() -> None:
     for name, most in (("sentiment", 3), ("sentiment-bidirectional", 1)):
         request = SentimentRequest(text=["A fine film."] * most, model=name)
         assert len((await questions.judge_sentiment(request)).results) == most
-        with pytest.raises(TooLarge):
+        with pytest.raises(TooLarge, match=f"takes 3 rows .*: send at most {most} texts at a time"):
             await questions.judge_sentiment(SentimentRequest(text=["A fine film."] * (most + 1), model=name))
     await models.stop()
 

@@ -94,7 +94,7 @@ class Texts:
 
     async def written(self) -> AsyncGenerator[TextEvent]:
         """Yield pieces of all texts as they become certain, and their ends."""
-        self._model.engine.check_rows(self.num_texts)
+        self._model.engine.check_rows(self.num_texts, of="texts")
         opened = await together(self._model.open(*prompt) for prompt in self._prompts())
         writings = [
             self._model.generate(state, self.request, self._seed_of(copy), num_prompt_tokens)

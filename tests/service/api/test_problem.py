@@ -6,7 +6,7 @@ import pytest
 from starlette.responses import Response
 
 from service.api.problem import answers_problems, problem_of, problem_response, refusal_of
-from service.errors import ModelUnknown, StoreFull
+from service.errors import ModelUnknown, QueueFull, StoreFull
 
 pytestmark = pytest.mark.anyio
 
@@ -15,6 +15,7 @@ def test_only_a_refusal_that_passes_says_when_to_ask_again() -> None:
     passing, lasting = StoreFull("full"), ModelUnknown("none")
     assert problem_response(passing).headers["retry-after"] == "60"
     assert problem_of(passing)["retry_after"] == 60
+    assert problem_response(QueueFull("full")).headers["retry-after"] == "5"
     assert "retry-after" not in problem_response(lasting).headers
     assert "retry_after" not in problem_of(lasting)
 

@@ -34,7 +34,7 @@ def test_a_field_that_is_null_is_left_out() -> None:
 def test_a_field_that_may_be_null_says_so_in_its_schema() -> None:
     schema = CompletionRequest.model_json_schema()
     for name, field in schema["properties"].items():
-        assert (field.get("anyOf", [{}])[-1] == {"type": "null"}) is (name != "model"), name
+        assert ((field.get("anyOf") or field.get("oneOf", [{}]))[-1] == {"type": "null"}) is (name != "model"), name
     assert schema["properties"]["max_tokens"] == {
         "anyOf": [{"type": "integer", "minimum": 1, "maximum": 4096}, {"type": "null"}],
         "default": 16,

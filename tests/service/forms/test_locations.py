@@ -86,6 +86,7 @@ def test_of_many_mistakes_the_first_are_told_and_how_many_there_are() -> None:
         (ComposeRequest, {"notes": 128}, 'notes: a note is a number from 0 to 127, or a name such as "C4"'),
         (ComposeRequest, {"notes": {}}, 'notes: a note is a number from 0 to 127, or a name such as "C4"'),
         (CharacterStep, {"txt": "a"}, "txt: there is no such field"),
+        (SentimentRequest, {"texts": ["a"]}, "texts: there is no such field"),
         (ReadingsStep, {"values": [1]}, "values: Input should be an object"),
         (IdsStep, {"ids": 3}, "ids: Input should be a valid array"),
         (CheckpointRequest, {"name": "a/b"}, "name: the name of a checkpoint is 1 to 64 of A-Z a-z 0-9 . _ -"),

@@ -16,14 +16,18 @@ from service.api.steps.binary import MAX_VALUES
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
-from service.errors import ServiceError
+from service.errors import MAX_LISTED_MISTAKES, QueueFull, ServiceError
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question
 from service.forms.steps import MAX_ITEMS
 from service.forms.tagging import MAX_TEXT_WORDS, MAX_WORDS_TOGETHER
 from service.media.text import MAX_WORD_CHARACTERS
 from service.settings import EngineSettings, ServerSettings
 from service.steps.open_turns import MAX_WAITING_PER_SESSION
+from service.tasks.character_encoder import MAX_CACHED_WORDS, MAX_WAITING_WORDS
+from service.tasks.sentiment import StreamingSentimentModel, WholeTextSentimentModel
+from service.tasks.tagging import MANY_AT_ONCE, MANY_WORDS, StreamingTaggingModel, WholeTaggingModel
 from service.tasks.task import MAX_ANSWERED_VALUES
+from service.tasks.translation import TEXTS_AT_ONCE
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/questions.md").read_text()
@@ -103,10 +107,26 @@ def test_every_field_of_an_answer_is_told(operation: Endpoint) -> None:
         f"{MAX_WAITING_PER_SESSION} waiting steps",
         f"{MAX_IN_FLIGHT} steps in flight",
         f"{MAX_PAGE:,} sessions",
+        f"{MAX_CACHED_WORDS:,}",
+        f"{MAX_WAITING_WORDS} words at a time",
+        f"{TEXTS_AT_ONCE} texts at a time",
     ],
 )
 def test_a_limit_is_as_the_code_has_it(limit: str) -> None:
     assert re.search(rf"\| [^|]*\b{limit}\b", PAGE)
+
+
+def test_how_lists_fit_is_as_the_code_has_it() -> None:
+    page = " ".join(PAGE.split())
+    num_rows = MAX_TEXTS * WholeTextSentimentModel.num_rows_of_text
+    assert EngineSettings.model_fields["max_queue_rows"].default == 8 * num_rows
+    assert "eight lists of 256 texts fit side by side" in page
+    assert (StreamingSentimentModel.num_rows_of_text, StreamingTaggingModel.num_rows_of_text) == (1, 1)
+    assert WholeTaggingModel.num_rows_of_text == 2
+    assert (MANY_AT_ONCE, f"requests with more than {MANY_WORDS:,} words two at a time" in page) == (2, True)
+    assert f"of all lists with more than {TEXTS_AT_ONCE}" in page
+    assert f"names the first {MAX_LISTED_MISTAKES} texts" in page
+    assert f"After `queue-full` it is {QueueFull.retry_after_seconds} seconds" in page
 
 
 def test_every_refusal_is_told_with_its_status() -> None:

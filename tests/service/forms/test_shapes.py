@@ -1,5 +1,7 @@
 """Values that may have one of several shapes: what has none of them is told which there are."""
 
+from typing import Any
+
 import pytest
 
 from service.api.body import parsed
@@ -8,7 +10,7 @@ from service.forms.caption import CaptionRequest
 from service.forms.completions import CompletionRequest
 from service.forms.forecasting import ForecastRequest, ReadingsStep
 from service.forms.form import Form
-from service.forms.generation import GenerateRequest
+from service.forms.generation import CharacterStep, GenerateRequest
 from service.forms.sentiment import SentimentRequest
 from service.forms.steps import StreamItem
 from service.forms.tagging import TagRequest
@@ -62,3 +64,23 @@ def test_what_is_no_reading_is_told_how_to_fill_it(form: type[Form], field: str,
         "a reading is a number from -1e+12 to 1e+12; fill in one that is missing, for instance with yesterday's at the "
         "same hour or with the session's own forecast"
     )
+
+
+@pytest.mark.parametrize(
+    ("form", "with_null", "without"),
+    [
+        (TagRequest, {"text": "a", "tokens": None}, {"text": "a"}),
+        (TagRequest, {"text": None, "tokens": ["a"]}, {"tokens": ["a"]}),
+        (GenerateRequest, {"stop": None}, {}),
+        (CharacterStep, {"generate": {"stop": None}}, {"generate": {}}),
+    ],
+)
+def test_null_leaves_out_what_may_be_left_out(
+    form: type[Form], with_null: dict[str, Any], without: dict[str, Any]
+) -> None:
+    assert form.model_validate(with_null) == form.model_validate(without)
+
+
+def test_null_twice_says_nothing() -> None:
+    with pytest.raises(InvalidInput, match="give either text or tokens"):
+        parsed(TagRequest, '{"text": null, "tokens": null}')

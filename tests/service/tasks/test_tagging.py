@@ -215,9 +215,9 @@ async def test_more_texts_than_the_queue_ever_takes_are_too_large(tmp_path: Path
     engine.start()
     model = WholeTaggingModel(graphs.bundle, engine)
     assert len((await model.tag([Words(["ab"])] * 4)).results) == 4
-    with pytest.raises(TooLarge):
+    with pytest.raises(TooLarge, match="needs 10: send at most 4 texts at a time"):
         await model.tag([Words(["ab"])] * 5)
-    with pytest.raises(TooLarge):
+    with pytest.raises(TooLarge, match="at most 4 new words at a time"):
         await model.tag([Words(["a", "b", "c", "aa", "bb"])])
     await engine.stop()
 
@@ -264,6 +264,16 @@ async def test_a_text_without_words_or_with_an_endless_one_is_refused(whole: Who
         await whole.split(["a", " \n"], [("text", 0), ("text", 1)])
     with pytest.raises(InvalidInput, match="longer than"):
         await whole.split(["a" * (MAX_WORD_CHARACTERS + 1)], [("text",)])
+
+
+async def test_all_texts_that_cannot_be_tagged_are_told(whole: WholeTaggingModel) -> None:
+    texts = [" \n", "a", "a" * (MAX_WORD_CHARACTERS + 1)]
+    with pytest.raises(InvalidInput) as refused:
+        await whole.split(texts, [("text", index) for index in range(3)])
+    assert [(where, what.split()[-1]) for where, what in refused.value.errors] == [
+        (("text", 0), "word"),
+        (("text", 2), "characters"),
+    ]
 
 
 async def test_texts_of_too_many_words_are_refused(whole: WholeTaggingModel, streaming: StreamingTaggingModel) -> None:

@@ -1,7 +1,9 @@
 """Translation over graphs that copy their source: whatever is lost, reversed or padded on the way shows."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from service.bundle.errors import BundleGraphMismatch
 from service.bundle.manifest import Bundle, Manifest
 from service.engine.engine import Engine
 from service.engine.state import Array
-from service.errors import InvalidInput, NotStreamable
+from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.tasks.task import SequenceModel, tensor_model
 from service.tasks.translation import TranslationModel
 from tests.fakes.graphs import RecordingObserver
@@ -117,6 +119,19 @@ async def model(graphs: CopyingGraphs) -> AsyncIterator[TranslationModel]:
     await engine.stop()
 
 
+@pytest.fixture
+def few_places(graphs: CopyingGraphs, model: TranslationModel, monkeypatch: pytest.MonkeyPatch) -> TranslationModel:
+    """A model that translates two texts of longer lists at a time."""
+    monkeypatch.setattr("service.tasks.translation.TEXTS_AT_ONCE", 2)
+    return TranslationModel(graphs.bundle, model.engine)
+
+
+def runs_of(model: TranslationModel) -> list[tuple[str, int, int]]:
+    graphs: Any = model.engine._graphs
+    runs: list[tuple[str, int, int]] = graphs.runs
+    return runs
+
+
 async def translated(model: TranslationModel, texts: Sequence[str], beams: int = 2) -> list[str]:
     locations = [("text", index) for index in range(len(texts))]
     answer = await model.translate(texts, locations, beams, attention=False)
@@ -158,14 +173,57 @@ async def test_texts_share_runs_and_hypotheses_are_rows(model: TranslationModel,
     assert max(rows for stage, _, rows in graphs.runs if stage == "backward1") == 3
 
 
-async def test_a_long_list_leaves_room_for_who_comes_later(
-    model: TranslationModel, graphs: CopyingGraphs, monkeypatch: pytest.MonkeyPatch
+async def test_a_long_list_leaves_room_for_who_comes_later(few_places: TranslationModel) -> None:
+    texts = ["a dog", "the dog", "two men", "a man"]
+    many = await translated(few_places, texts, beams=2)
+    assert max(rows for stage, _, rows in runs_of(few_places) if stage == "step") == 4
+    assert many == [each for text in texts for each in await translated(few_places, [text], beams=2)]
+
+
+async def test_long_lists_share_the_places_and_the_oldest_ends_first(few_places: TranslationModel) -> None:
+    ended: list[int] = []
+
+    async def translate(number: int) -> None:
+        await translated(few_places, ["a dog", "the dog", "two men", "a man"], beams=2)
+        ended.append(number)
+
+    lists = [asyncio.create_task(translate(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    lists[1].cancel()  # its client hangs up
+    await asyncio.gather(*lists, return_exceptions=True)
+    assert ended == [0, 2, 3]
+    assert max(rows for stage, _, rows in runs_of(few_places) if stage == "step") == 4
+
+
+async def test_a_short_list_does_not_wait_behind_a_long_one(few_places: TranslationModel) -> None:
+    long = asyncio.create_task(translated(few_places, ["a dog"] * 50))
+    await asyncio.sleep(0)
+    await translated(few_places, ["the dog", "two men"])
+    assert not long.done()
+    await long
+
+
+async def test_more_hypotheses_than_the_queue_ever_takes_are_too_large(graphs: CopyingGraphs) -> None:
+    """Refused as a full queue, they would be sent again and again."""
+    engine = Engine(graphs, RecordingObserver(), max_queue_rows=5)
+    engine.start()
+    model = TranslationModel(graphs.bundle, engine)
+    assert len(await translated(model, ["a dog"] * 2, beams=2)) == 2
+    with pytest.raises(TooLarge, match=r"copying takes 5 rows .* needs 6: send at most 2 texts at a time"):
+        await translated(model, ["a dog"] * 3, beams=2)
+    with pytest.raises(TooLarge, match="at most 2 texts"):  # an encoder has a row in each direction
+        await translated(model, ["a dog"] * 3, beams=1)
+    await engine.stop()
+
+
+async def test_a_long_list_needs_the_rows_of_the_texts_that_have_a_place(
+    graphs: CopyingGraphs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.tasks.translation.TEXTS_AT_ONCE", 2)
-    texts = ["a dog", "the dog", "two men", "a man"]
-    many = await translated(model, texts, beams=2)
-    assert max(rows for stage, _, rows in graphs.runs if stage == "step") == 4
-    assert many == [each for text in texts for each in await translated(model, [text], beams=2)]
+    engine = Engine(graphs, RecordingObserver(), max_queue_rows=4)
+    engine.start()
+    assert len(await translated(TranslationModel(graphs.bundle, engine), ["a dog"] * 9, beams=2)) == 9
+    await engine.stop()
 
 
 async def test_case_of_the_source_does_not_matter(model: TranslationModel) -> None:
@@ -182,6 +240,15 @@ async def test_what_cannot_be_seen_of_the_source_does_not_matter(model: Translat
 async def test_nothing_to_translate_is_refused(model: TranslationModel, text: str) -> None:
     with pytest.raises(InvalidInput, match=r"text\.1: the text holds nothing to translate"):
         await translated(model, ["a dog", text])
+
+
+async def test_all_texts_that_cannot_be_translated_are_told(model: TranslationModel) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await translated(model, [" ", "a dog", "机场"])
+    assert refused.value.errors == [
+        (("text", 0), "the text holds nothing to translate"),
+        (("text", 2), "the text has no character that the model knows"),
+    ]
 
 
 @pytest.mark.parametrize("text", ["机场", "机 场", "\u2581", "🐕"])

@@ -151,7 +151,7 @@ async def test_an_item_that_is_none_is_refused_for_itself(surface: Surface, proc
     told = answered.json()["items"]
     assert [item["status"] for item in told] == [200, *[422] * len(wrong), 200]
     assert [item["session_id"] for item in told] == [one, one, one, one, "", "", other]
-    assert [item["problem"]["errors"][0]["location"] for item in told[1:4]] == [["step"], ["stream"], ["inputs"]]
+    assert [item["problem"]["errors"][0]["location"] for item in told[1:4]] == [["step"], ["stream"], ["more"]]
     assert "leave `stream` out" in told[2]["problem"]["detail"]
     assert [(await process.sessions.get("ann", each)).step for each in (one, other)] == [1, 1]
 

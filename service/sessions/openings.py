@@ -180,7 +180,7 @@ class Openings:
                 making_room = self._housekeeping.expire_of(record.owner)
             except Full:
                 refusal = StoreFull(NO_ROOM)
-                making_room = self._housekeeping.evict(min(EVICTED_AT_ONCE, few << attempt))
+                making_room = self._housekeeping.make_room(min(EVICTED_AT_ONCE, few << attempt))
             if not await or_unavailable(making_room):
                 break
         raise refusal

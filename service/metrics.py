@@ -66,6 +66,7 @@ class Metrics:
         self.sessions_ended = self._counter("rnn_sessions_ended", "Sessions that ended", "reason")
         for reason in ENDS:  # at 0 from the start: Prometheus sees no increase in a series that begins above 0
             self.sessions_ended.labels(reason)
+        self.step_items = self._counter("rnn_step_items", "Steps of POST /steps, by the HTTP status of each", "code")
         self.step_conflicts = self._counter("rnn_step_conflicts", "Steps refused because another was due")
         self.step_replays = self._counter("rnn_step_replays", "Steps answered again from the store")
         self.state_bytes = self._gauge("rnn_state_bytes", "Bytes of session records in the store")

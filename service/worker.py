@@ -115,6 +115,7 @@ class Worker:
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)
         self._background.repeat(FLUSH_SECONDS, self.metrics.flush)
+        self._background.repeat(LOOK_SECONDS, self.metrics.keep_room)
         self._draining.begin_on_sigterm()
         self.metrics.workers_started.inc()
         self.metrics.build_info.labels(own_version(), ort.__version__, self._provider, self.catalog.numerics.hex()).set(

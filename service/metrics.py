@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from service.process.metric_files import BUNDLE, exposition, keep_within
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-ENDS = ("ended", "expired", "evicted")
+ENDS = ("ended", "expired", "evicted", "replaced")
 SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -64,6 +64,7 @@ class Metrics:
         self.run_duration = self._seconds("rnn_run_duration_seconds", "Time of one run of a graph", "bundle", "rung")
         self.steps = self._counter("rnn_steps", "Items by which rows advanced, in each stage", "bundle")
         self.sessions_active = self._gauge("rnn_sessions_active", "Live sessions in the store")
+        self.sessions_opened = self._counter("rnn_sessions_opened", "Sessions that were opened")
         self.sessions_ended = self._counter("rnn_sessions_ended", "Sessions that ended", "reason")
         for reason in ENDS:  # at 0 from the start: Prometheus sees no increase in a series that begins above 0
             self.sessions_ended.labels(reason)

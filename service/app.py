@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import endpoints
 from service.api.application import check_apis
-from service.api.log import leave_out_client_errors, log_news, log_once
+from service.api.log import leave_out_client_errors, log_failed_callbacks, log_news, log_once
 from service.api.problem import answers_problems
 from service.api.routes import Unbound
 from service.forms.caption import CaptionAnswer, CaptionRequest
@@ -127,6 +127,7 @@ class RNNService:
 
     def __init__(self) -> None:
         log_news()
+        log_failed_callbacks()
         log_once()
         leave_out_client_errors()
         with report_failures():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from service.bundle.errors import BundleError, BundleGraphMismatch
-from service.bundle.manifest import MANIFEST_FILE, Bundle
+from service.bundle.manifest import MANIFEST_FILE, Bundle, name_and_version
 from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.store import import_bundle, stored_bundle
 from service.device.batch import DeviceBatchBuilder
@@ -147,7 +147,9 @@ class Catalog(Mapping[str, ServedModel]):
         if isinstance(model, SequenceModel):
             return model
         if model is None:
-            raise VersionUnknown(f"bundle {tag} is not served; there are {sorted(self._by_tag)}")
+            name, _ = name_and_version(tag)
+            served = sorted(each.bundle.tag for each in self._by_tag.values() if each.name == name)
+            raise VersionUnknown(f"bundle {tag} is not served; of {name} there are {served}")
         raise NotStreamable.of_model(model.name)
 
     def version(self, name: str, version: str = "") -> ServedModel:

@@ -213,9 +213,21 @@ class VersionLeft(ServiceError):
 
 
 class VersionUnknown(ServiceError):
-    """The session lives on a bundle version that is not served."""
+    """The session lives on a bundle version that is not served.
+
+    Args:
+        message: Says which are served.
+        expected_step: The session's next step, if a step was refused, so that the client knows which it has taken.
+    """
 
     status, title, code = 412, "Bundle version not served", "version-unknown"
+
+    def __init__(self, message: str, expected_step: int | None = None) -> None:
+        super().__init__(message)
+        self.expected_step = expected_step
+
+    def members(self) -> dict[str, Any]:
+        return {} if self.expected_step is None else {"expected_step": self.expected_step}
 
 
 class TooLarge(ServiceError):

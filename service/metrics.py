@@ -48,7 +48,8 @@ class Metrics:
     """The metrics of one process, in a registry of their own.
 
     With several workers, prometheus_client keeps a file for each one, and the worker that is asked answers for all of
-    them. Gauges come from the store, which the workers share, so the latest value is right.
+    them. Most gauges come from the store, which the workers share, so the latest value is right. Connections are added
+    up.
     """
 
     def __init__(self) -> None:
@@ -87,6 +88,12 @@ class Metrics:
         )
         self.workers_started = self._counter(
             "rnn_workers_started", "Workers that started to serve, including replacements"
+        )
+        self.connections = Gauge(
+            "rnn_connections", "Open connections", ("kind",), registry=self.registry, multiprocess_mode="livesum"
+        )
+        self.connections_broken = self._counter(
+            "rnn_connections_broken", "Connections that the kernel broke because the client read nothing"
         )
         self.requests_tally = RequestTally(self)
         self._exposing = asyncio.Lock()

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import orjson
-from bentoml.exceptions import BentoMLException
+from bentoml.exceptions import BentoMLException, NotFound
 
 from service.bundle import store as bundle_store
 from service.bundle.errors import BundleError
@@ -122,7 +122,7 @@ class Reloader:
             live = await self._store.bundles()
             for tag in (*wanted.values(), *live):
                 if self._retry_at.get(tag, 0.0) <= self._clock():
-                    await self._ensure_loaded(tag)
+                    await self._ensure_loaded(tag, live.get(tag, 0))
             await self._note_worker()
             coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
             self._pending = coming & self._catalog.loaded_tags
@@ -280,8 +280,12 @@ class Reloader:
                 await self._write_note(name, new)
         return True
 
-    async def _ensure_loaded(self, tag: str) -> bool:
-        """Load a version if it is not loaded yet. Return False, and log it once, if that fails."""
+    async def _ensure_loaded(self, tag: str, num_sessions: int = 0) -> bool:
+        """Load a version, which has so many live sessions, if it is not loaded yet.
+
+        Returns:
+            Whether it is loaded. If not, that is logged once.
+        """
         if tag in self._catalog.loaded_tags:
             return True
         try:
@@ -289,16 +293,22 @@ class Reloader:
             self._retry_at[tag] = self._clock() + RETRY_SECONDS
             self._catalog.add(await asyncio.to_thread(self._catalog.load, bundle))
         except Exception as error:  # onnxruntime's errors, a damaged bundle, or none of that tag
-            self._log_once_unservable(tag, error)
+            self._log_once_unservable(tag, error, num_sessions)
             return False
         self._missing.discard(tag)
         self._retry_at.pop(tag, None)
         return True
 
-    def _log_once_unservable(self, tag: str, error: Exception) -> None:
-        if tag not in self._missing:
-            logger.error("%s cannot be served: %s", tag, error)
+    def _log_once_unservable(self, tag: str, error: Exception, num_sessions: int = 0) -> None:
+        if tag in self._missing:
+            return
         self._missing.add(tag)
+        reason = "it is not in the model store" if isinstance(error, NotFound) else error
+        waiting = (
+            f". Steps of its live sessions ({num_sessions} now) are 412 until it is; the image or source tree that "
+            'served it has it (docs/container.md, "Upgrade")'
+        )
+        logger.error("%s cannot be served: %s%s", tag, reason, waiting if num_sessions else "")
 
     async def _is_current_everywhere(self, name: str, tag: str) -> bool:
         """Whether a version is current for all workers."""

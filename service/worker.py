@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import sys
 import time
@@ -28,6 +29,8 @@ from service.process.service_directory import service_directory
 from service.process.sigterm import Draining, finishes_before_sigterm
 from service.process.wall_clock import WallClock
 from service.process.watch import report_alive, report_stopping
+from service.protocols.connections import connections
+from service.protocols.http import UNREAD_MILLISECONDS
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
@@ -37,13 +40,15 @@ from service.stores.measured import MeasuredStore
 from service.stores.watch import StoreWatch
 from service.version import own_version
 
+logger = logging.getLogger(__name__)
+
 # How long a thread that has run a graph may wait for the interpreter; Python's default is 5 ms, four runs of a graph.
 SWITCH_SECONDS = 5e-5
 RECENT_SESSIONS = 1024
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 LOOK_SECONDS = 2.0
-STORE_LOOK_SECONDS = 10.0
+STORE_LOOK_SECONDS = BROKEN_SECONDS = 10.0
 
 
 class Worker:
@@ -114,8 +119,9 @@ class Worker:
         self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.check_quietly)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)
-        self._background.repeat(FLUSH_SECONDS, self.metrics.flush)
+        self._background.repeat(FLUSH_SECONDS, self._flush_metrics)
         self._background.repeat(LOOK_SECONDS, self.metrics.keep_room)
+        self._background.repeat(BROKEN_SECONDS, self._report_broken)
         self._draining.begin_on_sigterm()
         self.metrics.workers_started.inc()
         self.metrics.build_info.labels(own_version(), ort.__version__, self._provider, self.catalog.numerics.hex()).set(
@@ -149,8 +155,7 @@ class Worker:
 
     async def _answer_all(self) -> None:
         """Answer everything accepted. Done before uvicorn stops, which cuts off questions and closes WebSockets."""
-        await asyncio.gather(self.steps.drain(), self._core.open_answers.drain())
-        await self.application.stream.stop()
+        await asyncio.gather(self.steps.drain(), self._core.open_answers.drain(), self.application.stream.stop())
 
     async def _open_store(self) -> None:
         """Reach the store, which checks it after a crash of the machine, and log what it may lose."""
@@ -192,6 +197,20 @@ class Worker:
 
     def _report_alive(self) -> None:
         report_alive(self._has_started)
+
+    def _flush_metrics(self) -> None:
+        for kind, num_open in connections.num_open.items():
+            self.metrics.connections.labels(kind).set(num_open)
+        self.metrics.flush()
+
+    def _report_broken(self) -> None:
+        if num_broken := connections.take_broken():
+            self.metrics.connections_broken.inc(num_broken)
+            logger.warning(
+                "connections that broke, because their clients read nothing for %g seconds: %d",
+                UNREAD_MILLISECONDS / 1000,
+                num_broken,
+            )
 
     def _return_memory(self) -> None:
         if self.is_idle and (self._core.answer_room.has_emptied() or self._growth.is_large):

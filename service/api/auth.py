@@ -98,7 +98,8 @@ class AuthMiddleware:
         if key is None:
             self._tally.add(label_of(scope["path"]), Unauthenticated.status, 0.0)
             if SUBPROTOCOL in offered:
-                await accept_and_close(SUBPROTOCOL, INVALID_KEY if token else NO_KEY_OFFERED, receive, send)
+                reason = INVALID_KEY if token else NO_KEY_OFFERED
+                await accept_and_close(SUBPROTOCOL, POLICY_VIOLATION, reason, receive, send)
             else:
                 await refuse(_refusal(token, scope["path"]), "an API key is needed", scope, receive, send)
             return

@@ -30,7 +30,8 @@ class BodyMiddleware:
     """Refuses bodies that are too large or not sent as JSON before anything reads them.
 
     A body that passes is handed on as one message, in turn if it is large. Without an endpoint, any type passes: the
-    answer is a 404 or 405. The handler of a POST is cancelled when its client disconnects.
+    answer is a 404 or 405. Where no body is needed, the type matters only if there is one: aiohttp and urllib name one
+    of their own for an empty body. The handler of a POST is cancelled when its client disconnects.
     """
 
     def __init__(self, app: ASGIApp, bodies: BodyReader) -> None:
@@ -74,8 +75,12 @@ class BodyMiddleware:
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         endpoint = endpoint_for(scope["method"], scope["path"])
         if endpoint is not None:
-            _check_type(scope, endpoint)
+            check_encoding(scope)
+            if endpoint.needs_body or endpoint.is_left_to_bentoml:  # which goes by the type even without a body
+                _check_type(scope, endpoint)
         body = await read_body(scope, receive, self._bodies.max_bytes)
+        if endpoint is not None and body:
+            _check_type(scope, endpoint)
         # BentoML's message would not name the mark.
         if endpoint not in (None, IMPORT_SESSION) and body.startswith(codecs.BOM_UTF8):
             raise Malformed.of_json(_MARKED)
@@ -99,9 +104,8 @@ class BodyMiddleware:
 
 def _check_type(scope: Scope, endpoint: Endpoint) -> None:
     """Raise MediaTypeUnknown if the endpoint does not accept a body of this type."""
-    if endpoint.method != "DELETE":  # its clients may name a type though they send no body
+    if endpoint.method != "DELETE":  # nothing reads its body
         check_media_type(media_type(scope), BLOBS if endpoint is IMPORT_SESSION else ())
-    check_encoding(scope)
 
 
 async def read_form(request: Request, form: type[F]) -> F:

@@ -176,6 +176,7 @@ SAVE_CHECKPOINT = _session(
     "save_checkpoint",
     "Save the state as a checkpoint (a step)",
     answer=TransitionAnswer,
+    needs_body=False,
     parameters=_CHECKPOINT_PARAMETERS,
 )
 FORGET_CHECKPOINT = _session(

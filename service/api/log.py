@@ -1,4 +1,6 @@
-"""What is logged: news of the service, each line of BentoML and uvicorn once, and no mistakes of clients."""
+"""What is logged: news of the service, failures of its event loop, each line of BentoML and uvicorn once, and no
+mistakes of clients.
+"""
 
 import logging
 
@@ -22,6 +24,14 @@ def _is_reported(record: logging.LogRecord) -> bool:
 def log_news() -> None:
     """Log what the service itself says of its bundles and keys. BentoML logs warnings of others only."""
     logging.getLogger("service").setLevel(logging.INFO)
+
+
+def log_failed_callbacks() -> None:
+    """Log exceptions that nobody else can handle, those of callbacks and forgotten tasks.
+
+    BentoML configures logging when asyncio's logger exists already, which disables it.
+    """
+    logging.getLogger("asyncio").disabled = False
 
 
 def log_once() -> None:

@@ -25,6 +25,10 @@ PROBLEM: dict[str, Any] = {
         "title": {"type": "string", "description": "Short name of the refusal, for people"},
         "status": {"type": "integer", "description": "HTTP status of the response"},
         "detail": {"type": "string", "description": "What is wrong with this request, for people"},
+        "retry_after": {
+            "type": "integer",
+            "description": "With 429 `too-busy` and 503: seconds to wait before a retry, as in `Retry-After`",
+        },
         "errors": {
             "type": "array",
             "description": "With 422 `invalid-input`: each mistake, and where it is",
@@ -73,11 +77,13 @@ def refusal_of(error: Exception) -> ServiceError:
 
 def problem_of(error: ServiceError) -> dict[str, Any]:
     """Return the members of a refusal's problem document."""
+    retry = {} if error.retry_after_seconds is None else {"retry_after": error.retry_after_seconds}
     return {
         "type": f"{TYPE_PREFIX}{error.code}",
         "title": error.title,
         "status": error.status,
         "detail": str(error),
+        **retry,
         **error.members(),
     }
 

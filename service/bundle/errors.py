@@ -1,8 +1,8 @@
 """What can be wrong with a bundle.
 
 BundleError
-├── BundleDamaged           a file is missing or differs from its checksum; the manifest is not valid
-├── BundleFormatUnknown     written in a format that this version cannot read
+├── BundleDamaged           a file is missing or differs from its checksum; the manifest is not JSON
+├── ManifestInvalid         this version of Unrolled cannot read the manifest
 ├── BundleGraphMismatch     a graph's inputs or outputs differ from those in the manifest
 └── GraphUnavailable        this process has no files or memory left to open a graph
 """
@@ -13,11 +13,11 @@ class BundleError(Exception):
 
 
 class BundleDamaged(BundleError):
-    """A file of the bundle is missing or altered, or the manifest is not valid."""
+    """A file of the bundle is missing or altered, or the manifest is not JSON."""
 
 
-class BundleFormatUnknown(BundleError):
-    """This version of Unrolled cannot read the bundle's format version."""
+class ManifestInvalid(BundleError):
+    """The manifest has another format version, an unknown field, or contradicts itself. A newer version may read it."""
 
 
 class BundleGraphMismatch(BundleError):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from service.bundle.errors import BundleDamaged, BundleFormatUnknown
+from service.bundle.errors import BundleDamaged, ManifestInvalid
 from service.bundle.manifest_model import FileName, ManifestModel, Sha256
 from service.bundle.stage import ITEM_STAGE, Stage, StateSpec
 from service.bundle.tasks import Task
@@ -136,8 +136,8 @@ def read_bundle(path: Path) -> Bundle:
     """Read and verify the bundle in a directory.
 
     Raises:
-        BundleFormatUnknown: The format version is not FORMAT_VERSION.
-        BundleDamaged: The manifest is missing or invalid, or a file is missing or differs from its checksum.
+        ManifestInvalid: The format version is not FORMAT_VERSION, or a field is wrong, missing or unknown.
+        BundleDamaged: The manifest is missing or not JSON, or a file is missing or differs from its checksum.
     """
     manifest_path = path / MANIFEST_FILE
     try:
@@ -163,13 +163,14 @@ def _parse(path: Path, content: bytes) -> Manifest:
     except (ValueError, TypeError, KeyError) as error:
         raise BundleDamaged(f"{path}: {MANIFEST_FILE} is not a manifest ({error!r})") from error
     if version != FORMAT_VERSION:
-        raise BundleFormatUnknown(
-            f"{path}: format version {version!r}; this version of Unrolled reads {FORMAT_VERSION}"
-        )
+        raise ManifestInvalid(f"{path}: format version {version!r}; this version of Unrolled reads {FORMAT_VERSION}")
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise BundleDamaged(f"{path}: {MANIFEST_FILE} is not valid: {error}") from error
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in error.errors()
+        )
+        raise ManifestInvalid(f"{path}: {MANIFEST_FILE} is not valid: {mistakes}") from error
 
 
 def _verify_file(path: Path, expected: str) -> None:

@@ -56,7 +56,8 @@ class Stage(ManifestModel):
     Attributes:
         name: For instance "encode", which consumes the items of sessions.
         direction: A forward stage streams; a backward one needs the whole input.
-        fit: Whether lengths are cut into rungs exactly, or run by the shortest rung that covers them.
+        fit: Whether lengths are cut into rungs exactly, which takes a rung of 1, or run by the shortest rung that
+            covers them.
         rungs: File of each rung, by T.
         inputs: Inputs besides the state.
         outputs: Outputs besides the next state.
@@ -78,4 +79,15 @@ class Stage(ManifestModel):
         wrong = [size for size in self.rungs if not 1 <= size <= MAX_RUNG]
         if wrong:
             raise ValueError(f"rungs of stage {self.name!r} must be 1 to {MAX_RUNG}, not {wrong}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_cut(self) -> Self:
+        if self.fit == "covering" or set(self.rungs) == {1}:
+            return self
+        way_out = '"fit": "exact" is the default, and a stage whose rungs cover lengths has "fit": "covering"'
+        if 1 not in self.rungs:
+            raise ValueError(f"stage {self.name!r} needs a rung of 1 beside {sorted(self.rungs)}: {way_out}")
+        if not any("T" in tensor.shape for tensor in self.inputs):
+            raise ValueError(f"stage {self.name!r} has no input to cut, with an axis 'T': {way_out}")
         return self

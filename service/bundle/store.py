@@ -6,7 +6,7 @@ from pathlib import Path
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
-from service.bundle.errors import BundleDamaged, BundleError
+from service.bundle.errors import BundleDamaged, BundleError, ManifestInvalid
 from service.bundle.manifest import MANIFEST_FILE, Bundle, read_bundle
 
 
@@ -29,13 +29,18 @@ def stored_bundle(tag: str) -> Bundle:
 
     Raises:
         bentoml.exceptions.NotFound: The store has no model with that tag.
-        BundleError: The stored bundle is damaged.
+        BundleError: The stored bundle is damaged, or this version of Unrolled cannot read it.
     """
     model = _model(tag)
     try:
         return read_bundle(Path(model.path))
     except BundleDamaged as error:
         raise BundleDamaged(f"{error}; `bentoml models delete {model.tag}` removes the damaged copy") from error
+    except ManifestInvalid as error:
+        raise ManifestInvalid(
+            f"{error}; {model.tag} was written by another version of Unrolled, which can read it: do not delete it, "
+            "since sessions may be on it"
+        ) from error
 
 
 def newest_tag(name: str) -> str:

@@ -82,7 +82,6 @@ class Runs:
         self._engine = engine
         self._job = job
         self._rows: list[bytes] = []
-        self._num_returned = 0
         self._next_run: asyncio.Future[None] | None = None
         job.rows = self._rows
         job.on_run = job.on_done = self._wake
@@ -98,14 +97,16 @@ class Runs:
             Exception: The run failed.
         """
         job = self._job
-        while self._num_returned == len(self._rows):
+        while not self._rows:
             if job.error is not None:
                 raise job.error
             self._next_run = asyncio.get_running_loop().create_future()
             await self._next_run
-        outputs, row = job.parts[self._num_returned], self._rows[self._num_returned]
-        self._num_returned += 1
-        return Advance(outputs, row)
+        return Advance(job.parts.pop(0), self._rows.pop(0))
+
+    def extend(self, num_items: int) -> bool:
+        """Let the row consume so many more of its inputs' items. Returns False if it has ended, and so cannot."""
+        return self._job.extend(num_items)
 
     def withdraw(self) -> None:
         """Withdraw the job if it is not done."""

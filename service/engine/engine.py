@@ -218,6 +218,8 @@ class Engine:
     def submit_runs(self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str]) -> Runs:
         """Start one row and return its runs, to be awaited one by one; see `advance`.
 
+        The inputs may have more than `num_items` items, which the row consumes if it is extended in time.
+
         Raises:
             QueueFull, ShuttingDown: The row is not admitted.
         """

@@ -34,7 +34,7 @@ class RowJob(Job):
         error: Why it failed.
         is_withdrawn: Whether nobody waits for it any more. `on_done` is then not called.
         waiting_since: When it was created or its last run ended, by the performance counter, in seconds.
-        num_items: Number of its items, consumed or not.
+        num_items: Number of its items, consumed or not. Its inputs may have more, to be consumed if it is extended.
         parts: The kept outputs of each run.
         rows: The state row after each run; None if only the last one is wanted.
     """
@@ -59,6 +59,14 @@ class RowJob(Job):
     def is_over(self) -> bool:
         """Whether it has failed, or nobody waits for it any more."""
         return self.error is not None or self.is_withdrawn
+
+    def extend(self, num_items: int) -> bool:
+        """Let it consume so many more of its inputs' items. Returns False if it is over or done, and so cannot."""
+        if self.is_over or not self.remaining:
+            return False
+        self.remaining += num_items
+        self.num_items += num_items
+        return True
 
     def drop_callbacks(self) -> None:
         """Drop the callbacks: nobody is notified from now on."""

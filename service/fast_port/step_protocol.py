@@ -126,7 +126,7 @@ class StepProtocol(CoalescingProtocol):
         session_id = url[len(PREFIX) : -len(SUFFIX)]
         is_id = session_id and _ID_CHARACTERS.issuperset(session_id)
         # A client that does not read its answers is left to uvicorn, which waits for it and reads no more meanwhile.
-        is_next = self._is_answered and not self.flow.write_paused
+        is_next = self._is_answered and not self.flow.write_paused and not self._is_short
         is_plain = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
         if not is_id or not is_next or not is_plain or not _is_short_json(self.headers):
             return None

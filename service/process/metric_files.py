@@ -27,7 +27,7 @@ ENDED = "ended"
 BUNDLE = "bundle"  # the label that names a bundle version
 _FIRST_ENTRY = 8  # offset in a file of prometheus_client
 # Twice what a worker needs that has used all shipped bundles.
-NUM_BYTES = {"counter": 2**18, "gauge_mostrecent": 2**16, "histogram": 2**21}
+NUM_BYTES = {"counter": 2**18, "gauge_livesum": 2**16, "gauge_mostrecent": 2**16, "histogram": 2**21}
 
 
 def reserve_totals(directory: Path) -> None:
@@ -154,7 +154,9 @@ def _is_of(labels: Mapping[str, str], bundles: Container[str]) -> bool:
 
 
 def _add(path: Path, kind: str, ended: Path) -> None:
-    """Add a file's counts to those of ended processes. The value of a gauge is the one that was set last."""
+    """Add a file's counts to those of ended processes. The value of a gauge is the one that was set last, if any is."""
+    if kind.startswith("gauge_live"):  # what is true of a living process only
+        return
     counts = list(MmapedDict.read_all_values_from_file(str(path)))  # type: ignore[no-untyped-call]
     _reserve_bytes(ended, 2 * (_num_used(ended) + _num_used(path)))
     totals = MmapedDict(str(ended))  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ logger = logging.getLogger(__name__)
 
 RECOMMENDED_FILES = 4096
 RESERVED_FILES = 64
+SHORT_CONNECTIONS = 16
 
 
 def raise_limit() -> None:
@@ -35,3 +36,10 @@ def first_reserved_descriptor() -> int:
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft - min(RESERVED_FILES, soft // 8)
+
+
+@cache
+def first_short_descriptor() -> int:
+    """The file descriptor from which on a connection may ask only once, so that probes are answered at the limit."""
+    first_reserved = first_reserved_descriptor()
+    return first_reserved - min(SHORT_CONNECTIONS, first_reserved // 8)

@@ -20,8 +20,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.problem import plain_problem, problem_response
 from service.concurrency.failures import FailureLog
-from service.errors import HeadTooLarge, Malformed, ServiceError, UpgradeNeeded
-from service.process.open_files import first_reserved_descriptor
+from service.errors import HeadTooLarge, Malformed, OutOfResources, ServiceError, UpgradeNeeded
+from service.process.open_files import first_reserved_descriptor, first_short_descriptor
+from service.protocols.connections import HTTP, connections
 
 # Least time that a connection may be silent. BentoML's five seconds, which apply in its own containers, are shorter
 # than many clients' keep-alive, and than a slow client may need for a body.
@@ -73,6 +74,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **more)
         self._refused = refused
         self.timeout_keep_alive = max(self.timeout_keep_alive, KEEP_ALIVE_SECONDS)
+        self._is_short = False  # only one request is accepted, and no WebSocket
         self._is_ended = False  # no further request is accepted
         self._final_bytes = b""
         self._is_head = False  # whether the latest request is known to be HEAD, whose answer has no body
@@ -83,18 +85,26 @@ class GuardedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Overrides uvicorn, which waits for the first request for ever: start the timer.
 
-        Close at once if the limit of open files leaves no room for the service's own.
+        Close at once if the limit of open files leaves no room for the service's own. The last connections before that
+        are for one request each, which comes at once: else no probe would be answered.
         """
         super().connection_made(transport)
-        if _exceeds_open_files(transport):
+        connections.begin(HTTP)
+        descriptor = _descriptor(transport)
+        if descriptor >= first_reserved_descriptor():
+            _too_many.log(OSError(errno.EMFILE, "too many open files and connections (ulimit -n)"))
             transport.abort()
             return
+        if descriptor >= first_short_descriptor():
+            self._is_short = True
+            self.timeout_keep_alive = STALLED_SECONDS
         _set_unread_timeout(transport)
         self._start_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Overrides uvicorn: cancel the timer after an error, too, because it keeps the connection in memory."""
         super().connection_lost(exc)
+        connections.end(HTTP, exc)
         self._cancel_timer()
 
     def data_received(self, data: bytes) -> None:
@@ -150,8 +160,12 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if (refusal := _handshake_refusal(self.headers)) is not None:
             self._refuse(refusal)
             return
+        if self._is_short:
+            self._refuse(OutOfResources("this worker has as many connections open as it may (ulimit -n)"))
+            return
         self._is_ended = True
         self._cancel_timer()
+        connections.end(HTTP)
         super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
@@ -165,7 +179,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._pass_head()
         if not self.parser.should_upgrade() or self._should_upgrade():
             super().on_headers_complete()
-            if self.expect_100_continue and not self.parser.should_upgrade():
+            if (self.expect_100_continue or self._is_short) and not self.parser.should_upgrade():
                 # A client refused before `100 Continue` may send its body all the same, or its next request.
                 self.cycle.keep_alive = False
 
@@ -327,12 +341,9 @@ def last_answer(response: Response, server_fields: Iterable[tuple[bytes, bytes]]
     return head + bytes(response.body)
 
 
-def _exceeds_open_files(transport: asyncio.Transport) -> bool:
+def _descriptor(transport: asyncio.Transport) -> int:
     connection = transport.get_extra_info("socket")
-    if connection is None or connection.fileno() < first_reserved_descriptor():
-        return False
-    _too_many.log(OSError(errno.EMFILE, "too many open files and connections (ulimit -n)"))
-    return True
+    return -1 if connection is None else int(connection.fileno())
 
 
 def _set_unread_timeout(transport: asyncio.Transport) -> None:

@@ -1,5 +1,6 @@
 """WebSockets on both ports: uvicorn's protocol, with limits on what messages may cost, and refusals as problems."""
 
+from asyncio.transports import BaseTransport
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -12,6 +13,7 @@ from websockets.http11 import Request
 
 from service.api.problem import plain_problem, problem_response
 from service.errors import UpgradeNeeded
+from service.protocols.connections import WEBSOCKET, connections
 from service.protocols.http import OnRefused, last_answer
 
 
@@ -44,6 +46,16 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         config.ws_per_message_deflate = False
         super().__init__(config, *arguments, **more)
         self._refused = refused
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Overrides uvicorn: count the connection."""
+        super().connection_made(transport)
+        connections.begin(WEBSOCKET)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Overrides uvicorn: count it no longer."""
+        super().connection_lost(exc)
+        connections.end(WEBSOCKET, exc)
 
     def data_received(self, data: bytes) -> None:
         """Overrides uvicorn: answer a head that websockets does not read, because it leaves that to websockets, which

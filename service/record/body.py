@@ -60,7 +60,7 @@ class Body(NamedTuple):
     """A session's own content.
 
     Attributes:
-        created_at: Wall-clock seconds since 1970.
+        created_at: Wall-clock seconds since 1970, rounded up so that its lifetime never ends early.
         secret: 16 bytes that seed sampling unless the client gives a seed; never sent.
         state: The recurrent state and pending input.
         numerics: Fingerprint of the numerics that computed the state, 8 bytes.

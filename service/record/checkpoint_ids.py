@@ -17,3 +17,8 @@ def checkpoint_name(saved: str) -> str:
 def checkpoint_id(session_id: str, saved: str) -> str:
     """Return the id of a checkpoint's record."""
     return f"{session_id}~{saved}"
+
+
+def session_of(record_id: str) -> str:
+    """Return the id of the session that a checkpoint's record belongs to."""
+    return record_id.partition("~")[0]

@@ -1,5 +1,6 @@
 """Checkpoints: states of a session saved under a name, each in its own record."""
 
+import math
 from collections.abc import Callable, Collection
 
 from service.errors import CheckpointUnknown, VersionLeft
@@ -63,7 +64,7 @@ class Checkpoints:
         Returns:
             The checkpoint as the session lists it once the step is taken.
         """
-        record, now = loaded.record, int(self._clock())
+        record, now = loaded.record, math.ceil(self._clock())
         saved = checkpoint_entry(name, record.step)
         content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=(), idle_seconds=0)
         checkpoint = record._replace(

@@ -3,16 +3,18 @@
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Callable, Sequence
 
 from service.metrics import Metrics
 from service.record.body import BodyUnreadable, decode
-from service.record.checkpoint_ids import checkpoint_id
-from service.stores.base import Record, Store, Swap
+from service.record.checkpoint_ids import checkpoint_id, session_of
+from service.stores.base import CHECKPOINT, Record, Store, Swap
 
 logger = logging.getLogger(__name__)
 
 BURIED_AT_ONCE = 16
+LOOK_AGAIN_SECONDS = 86400  # after which an overdue checkpoint of a live session is overdue again
 
 
 class Graveyard:
@@ -67,7 +69,7 @@ class Graveyard:
         return len(buried)
 
     async def clear(self, overdue: list[Record], now: int) -> None:
-        """Delete overdue tombstones and checkpoints, and bury overdue sessions.
+        """Delete overdue tombstones, bury overdue sessions, and delete overdue checkpoints of sessions that are over.
 
         A session that has meanwhile been opened under a tombstone's id is left alone.
 
@@ -75,18 +77,31 @@ class Graveyard:
             overdue: Records that are overdue.
             now: The time, seconds since 1970.
         """
-        over = [record.session_id for record in overdue if record.ended]
+        over = [record.session_id for record in overdue if record.ended not in ("", CHECKPOINT)]
         if over:
             await self._store.delete_overdue(over, now)
         idle = [record for record in overdue if not record.ended]
         for start in range(0, len(idle), BURIED_AT_ONCE):
             await self.bury_all(idle[start : start + BURIED_AT_ONCE], "expired")
             await asyncio.sleep(0)  # let other tasks run
+        checkpoints = [record for record in overdue if record.ended == CHECKPOINT]
+        for start in range(0, len(checkpoints), BURIED_AT_ONCE):
+            await self._clear_checkpoints(checkpoints[start : start + BURIED_AT_ONCE], now)
+            await asyncio.sleep(0)
+
+    async def _clear_checkpoints(self, overdue: Sequence[Record], now: int) -> None:
+        """Delete overdue checkpoints, except those that a live session lists, as its maximum lifetime was raised."""
+        sessions = await self._store.load(list({session_of(each.session_id) for each in overdue}))
+        listed = {saved for record in sessions if isinstance(record, Record) for saved in checkpoint_ids(record)}
+        await self._store.delete_overdue([each.session_id for each in overdue if each.session_id not in listed], now)
+        later = [each._replace(used_at=now, ttl_seconds=LOOK_AGAIN_SECONDS) for each in overdue]
+        if swaps := [Swap(record, record.step) for record in later if record.session_id in listed]:
+            await self._store.swap(swaps)
 
     def _tombstone(self, record: Record, reason: str) -> Record:
         return record._replace(
             step=record.step + 1,
-            used_at=int(self._clock()),
+            used_at=math.ceil(self._clock()),
             ttl_seconds=self._remember_seconds,
             ended=reason,
             body=b"",

@@ -1,5 +1,6 @@
 """How sessions begin: new, found again by the key that opened them, or in the place of another session."""
 
+import math
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -90,7 +91,12 @@ class Openings:
         session_id = await self.keyed_id(owner, keyed.key) if keyed else new_session_id(now)
         body = body._replace(request_digest=keyed.digest if keyed else "", idle_seconds=0)
         record = Record(
-            session_id=session_id, owner=owner, bundle=bundle, step=step, used_at=int(now), ttl_seconds=ttl_seconds
+            session_id=session_id,
+            owner=owner,
+            bundle=bundle,
+            step=step,
+            used_at=math.ceil(now),
+            ttl_seconds=ttl_seconds,
         )
         opened = self._new_session(record, body)
         if await self._insert(opened.record):
@@ -115,7 +121,12 @@ class Openings:
             if isinstance(before, Damaged):
                 await self._sessions.delete_record(session_id)
             fresh = Record(
-                session_id=session_id, owner=owner, bundle=bundle, step=step, used_at=int(now), ttl_seconds=ttl_seconds
+                session_id=session_id,
+                owner=owner,
+                bundle=bundle,
+                step=step,
+                used_at=math.ceil(now),
+                ttl_seconds=ttl_seconds,
             )
             record = self._new_session(fresh, body).record
             if await self._insert(record, before if isinstance(before, Record) else None):
@@ -159,7 +170,7 @@ class Openings:
     def new_body(self, model: SequenceModel[Any]) -> Body:
         """Return the body of a session that has read nothing, with a new secret."""
         secret = secrets.token_bytes(SECRET_BYTES)
-        return Body(created_at=int(self._clock()), secret=secret, state=model.initial_state())
+        return Body(created_at=math.ceil(self._clock()), secret=secret, state=model.initial_state())
 
     def _new_session(self, record: Record, body: Body) -> LiveSession:
         """Return a session with this record and body, used now and ready to be written."""

@@ -1,5 +1,6 @@
 """Sessions that begin with another's state: forks, and imports of sessions exported here or elsewhere."""
 
+import math
 import secrets
 from collections.abc import Callable
 
@@ -63,7 +64,7 @@ class Transfers:
         record = source.record
         check_next(record, request.step)
         body = body._replace(
-            created_at=int(self._clock()),
+            created_at=math.ceil(self._clock()),
             secret=secrets.token_bytes(SECRET_BYTES),
             checkpoints=(),
             inputs=inherited(body.inputs, body.secret, self._settings.max_kept_input_bytes),
@@ -98,7 +99,7 @@ class Transfers:
             body = decode(exported.body)
         except BodyUnreadable as error:
             raise BlobTampered(f"the export holds no session: {error}") from error
-        body = body._replace(created_at=int(self._clock()))
+        body = body._replace(created_at=math.ceil(self._clock()))
         ttl_seconds = min(exported.ttl_seconds, self._settings.max_session_ttl_seconds)
         keyed = keyed_import(idempotency_key, blob)
         opened = await self._openings.open(owner, exported.bundle, exported.step, body, ttl_seconds, keyed)

@@ -4,6 +4,7 @@ Each is a compare-and-swap on the session's record, so a race with other steps l
 gets a conflict if it named a step.
 """
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
@@ -137,11 +138,12 @@ class Transitions:
             await self._checkpoints.delete_lost(loaded, lost)
             record, body, _ = loaded
             if is_repeated(record, body, step, digest):
+                self._check_saved(loaded, request.get("save"))
                 self._metrics.step_replays.inc()
                 return Answer(session_id, record.step, body.answer)
             self._check_next(record, step)
             following = await after(loaded)
-            following = following.used_at(int(self._clock()))
+            following = following.used_at(math.ceil(self._clock()))
             answer = orjson.dumps(request if answer_of is None else answer_of(following))
             content = encode(following.body._replace(digest=digest, answer=answer, before=None))
             taken = following.record._replace(step=record.step + 1, body=content)
@@ -153,6 +155,18 @@ class Transitions:
         loaded = await self._sessions.load(owner, session_id)
         await self._checkpoints.delete_lost(loaded, lost)
         raise contended(loaded.record.step)
+
+    def _check_saved(self, loaded: LiveSession, name: str | None) -> None:
+        """Raise StepConflict if only the session that this one was forked or imported from has the checkpoint."""
+        if name is None or name in map(checkpoint_name, loaded.body.checkpoints):
+            return
+        self._metrics.step_conflicts.inc()
+        step = loaded.record.step
+        raise StepConflict(
+            f"step {step - 1} saved checkpoint {name!r} in the session that this one was forked or imported from, and "
+            f"checkpoints stay there; step {step} is next, and may save it here",
+            step,
+        )
 
     def _check_next(self, record: Record, step: int | None) -> None:
         try:
@@ -175,7 +189,8 @@ async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:
     if body.inputs is None:
         raise NotMigratable(
             "the session keeps no inputs to replay: it was not created with `keep_inputs`, or they outgrew "
-            "UNROLLED_MAX_KEPT_INPUT_BYTES"
+            "UNROLLED_MAX_KEPT_INPUT_BYTES. If its version is not served, it goes on once the operator has put it back "
+            "into the model store"
         )
     state = model.initial_state()
     try:

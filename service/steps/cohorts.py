@@ -10,6 +10,7 @@ them.
 """
 
 import logging
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -138,7 +139,7 @@ class Cohorts:
             turn.is_committing = True
         try:
             computed = cohort.computed(job)
-            groups = [cohort.swap_group(each, int(self._clock())) for each in computed]
+            groups = [cohort.swap_group(each, math.ceil(self._clock())) for each in computed]
             written = await or_unavailable(self._store.advance(groups))
             for each, group, won in zip(computed, groups, written, strict=True):
                 self._answer(each, group, won)

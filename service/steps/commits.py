@@ -1,6 +1,7 @@
 """Commits: all steps computed so far are written in one call to the store, and then answered."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -60,7 +61,7 @@ class Commits:
         self._run_store_call(self._commit(computed))
 
     async def _commit(self, turns: Sequence[Turn]) -> None:
-        now = int(self._clock())
+        now = math.ceil(self._clock())
         try:
             bodies = [self._rules.next_body(turn, now) for turn in turns]
             computed = zip(turns, bodies, strict=True)

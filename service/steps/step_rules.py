@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict
+from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict, VersionUnknown
 from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, decode, is_current_version, with_creation_time
 from service.record.expiry import kept_idle_seconds, ttl_seconds_at
@@ -84,7 +84,10 @@ class StepRules:
         if turn.ask.secret not in (None, body.secret):
             raise SessionGone(f"session {record.session_id!r} is over: begun anew", "begun anew")
         turn.record, turn.body = record, body
-        turn.model = self._models.by_tag(record.bundle)
+        try:
+            turn.model = self._models.by_tag(record.bundle)
+        except VersionUnknown as error:
+            raise VersionUnknown(f"{error}. {_way_out(record, body)}", record.step) from error
 
     def end_of(self, body: Body) -> int:
         """Return when a session reaches the maximum lifetime, in wall-clock seconds since 1970."""
@@ -196,6 +199,17 @@ def readable(record: Record, now: float) -> Body:
         raise SessionDamaged(
             f"the record of session {record.session_id!r} cannot be read; the session cannot continue"
         ) from error
+
+
+def _way_out(record: Record, body: Body) -> str:
+    """Return how a session whose bundle version is not served can go on, for its client."""
+    back = (
+        f"The session is on it and lost nothing: step {record.step} is next once the operator has put it back into the "
+        "model store"
+    )
+    if body.inputs is None:
+        return f"{back}; it cannot migrate, since its inputs are not kept"
+    return f"{back}, or after POST /sessions/{record.session_id}/migrate, since its inputs are kept"
 
 
 def _advancing(turn: Turn) -> dict[str, Any]:

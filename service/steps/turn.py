@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 from service.engine.job import RowJob
@@ -108,6 +108,7 @@ class Turn:
 
     Attributes:
         started: When it arrived, by the performance counter, in seconds.
+        source: The connection or the request that it shares with other turns. None if it came alone.
         record, body, model: The session as it was loaded.
         step: Number of the step being computed: the next one, or the last one in a replay.
         state: The state before the step; once the step is computed, the state after it.
@@ -126,6 +127,7 @@ class Turn:
         done: Called once, when the turn is over.
         on_piece: Called with each piece of a streamed answer as it becomes final.
         started: When it arrived, by the performance counter. Defaults to now.
+        source: See above.
     """
 
     # Class defaults save setting them on every turn: a turn in a cohort sets only a few.
@@ -144,6 +146,7 @@ class Turn:
     num_attempts: int = 0
     answer: Answer | None = None
     error: Exception | None = None
+    source: Hashable = None
 
     def __init__(
         self,
@@ -151,11 +154,14 @@ class Turn:
         done: Callable[["Turn"], None],
         on_piece: Callable[[Piece], None] = ignore_piece,
         started: float | None = None,
+        source: Hashable = None,
     ) -> None:
         self.ask = ask
         self.done = done
         self.on_piece = on_piece
         self.started = time.perf_counter() if started is None else started
+        if source is not None:
+            self.source = source
 
     @property
     def is_over(self) -> bool:

@@ -22,7 +22,7 @@ class Record(NamedTuple):
         owner: The owner, who alone may see it.
         bundle: Tag of its bundle version; stores count live sessions by it.
         step: Number of the next step; a swap succeeds only against the step that was loaded.
-        used_at: When it was last used.
+        used_at: When it was last used, rounded up so that it never expires early.
         ttl_seconds: How long after `used_at` it is overdue.
         ended: Why it is over; "" while it lives; CHECKPOINT for a saved state, which is not a session itself.
         body: The encoded session; empty once it is over.

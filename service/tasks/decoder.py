@@ -99,11 +99,10 @@ class Decoder:
         """
         # A stop may begin in an earlier run than it ends in, so the state before each such run is kept.
         before_runs: deque[tuple[int, SequenceState]] = deque()
-        draws = Draws(seed, state.position)
 
         def next_job() -> SamplingJob | None:
             num_left = ending.limit - ending.length
-            return self._start(state, options, draws, num_left) if num_left and not ending.stopped else None
+            return self._start(state, options, seed, num_left) if num_left and not ending.stopped else None
 
         job = next_job()
         try:
@@ -146,52 +145,58 @@ class Decoder:
         Returns:
             The tokens, and the state after them.
         """
-        job = self._start(state, options, Draws(seed, state.position), count)
+        job = self._start(state, options, seed, count)
         try:
             return await job.next_run()
         finally:
             job.withdraw()
 
-    def _start(self, state: SequenceState, options: SamplingOptions, draws: Draws, num_tokens: int) -> "SamplingJob":
-        """Start sampling at most `num_tokens` tokens: as many full runs as may be ahead, or a single shorter one."""
+    def _start(self, state: SequenceState, options: SamplingOptions, seed: int, num_tokens: int) -> "SamplingJob":
+        """Start sampling at most `num_tokens` tokens: the full runs that they make, or a single shorter one."""
         a_run = min(self.max_run, num_tokens)
-        count = a_run * min(num_tokens // a_run, MAX_RUNS_AHEAD)
+        count = num_tokens // a_run * a_run
         inputs = {
-            "uniforms": draws.take(count),
+            "uniforms": Draws(seed, state.position).take(count),
             "temperature": np.float32(0 if options.temperature < MIN_TEMPERATURE else options.temperature),
             "top_k": np.int64(options.top_k or self._num_tokens),
             "top_p": np.float32(options.top_p),
             "remaining": np.int64(a_run),
         }
-        runs = self._engine.submit_runs("decode", state.row, inputs, count, keep=["tokens"])  # type: ignore[arg-type]
-        return SamplingJob(runs, state, count)
+        ahead = min(count, a_run * MAX_RUNS_AHEAD)
+        runs = self._engine.submit_runs("decode", state.row, inputs, ahead, keep=["tokens"])  # type: ignore[arg-type]
+        return SamplingJob(runs, state, ahead, count)
 
 
 class SamplingJob:
-    """Tokens that are sampled by the runs of one job.
+    """Tokens that are sampled by the runs of one job, which goes on as long as its tokens are read.
 
     Args:
         runs: The runs.
         state: The state before them.
-        num_tokens: Number of tokens sampled.
+        num_ahead: Number of tokens that will be sampled even if none is read.
+        num_tokens: Number of tokens to sample at most.
     """
 
-    def __init__(self, runs: Runs, state: SequenceState, num_tokens: int) -> None:
+    def __init__(self, runs: Runs, state: SequenceState, num_ahead: int, num_tokens: int) -> None:
         self._runs = runs
         self._state = state
-        self._num_left = num_tokens
+        self._num_ahead = num_ahead
+        self._num_more = num_tokens - num_ahead
 
     @property
     def is_over(self) -> bool:
         """Whether all tokens have been returned."""
-        return not self._num_left
+        return not self._num_ahead
 
     async def next_run(self) -> tuple[list[int], SequenceState]:
         """Wait for the next run, and return its tokens and the state after them."""
         advance = await self._runs.next()
-        tokens: list[int] = advance.outputs["tokens"][: self._num_left].tolist()
-        self._num_left -= len(tokens)
+        tokens: list[int] = advance.outputs["tokens"][: self._num_ahead].tolist()
+        self._num_ahead -= len(tokens)
         self._state = self._state.advanced(advance.row, len(tokens))
+        if self._num_more and self._runs.extend(len(tokens)):
+            self._num_ahead += len(tokens)
+            self._num_more -= len(tokens)
         return tokens, self._state
 
     def withdraw(self) -> None:

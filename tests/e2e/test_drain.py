@@ -8,10 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosedError
 
+from service.api.stream.stream import SERVICE_RESTART
 from tests.e2e.asking import Json, events, http_client, open_session, step
+from tests.e2e.exposition import await_metric
 from tests.e2e.load import Load, stored_steps
 from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
+from tests.e2e.stream import open_stream
 from tests.e2e.workers import client_of_each
 
 pytestmark = pytest.mark.e2e
@@ -96,6 +100,23 @@ def test_readiness_goes_first_and_what_was_taken_is_answered_in_full(stopping: S
     assert not is_listening(stopping.port)
     assert not is_listening(stopping.fast_port)
     assert stored_steps(stopping, [session_id]) == {session_id: served}
+
+
+def test_idle_streams_of_both_ports_are_told_to_connect_elsewhere(stopping: Server) -> None:
+    of_bentoml = stopping.url.replace("http", "ws", 1) + "/stream"
+    with (
+        open_stream(stopping.stream_url) as one,
+        open_stream(of_bentoml) as other,
+        http_client(stopping.url) as client,
+    ):
+        await_metric(client, 'rnn_connections{kind="websocket"}', 2)
+        terminate(stopping)
+        for stream in (one, other):
+            with pytest.raises(ConnectionClosedError) as closed:
+                stream.connection.recv(timeout=STOP_SECONDS)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == SERVICE_RESTART
+    assert stopping.process.wait(timeout=STOP_SECONDS) == 0
 
 
 def test_under_load_every_step_that_is_committed_was_acknowledged(stopping: Server) -> None:

@@ -64,6 +64,21 @@ def test_what_is_left_to_chance_differs_between_forks_and_not_between_retries(cl
     assert len(set(texts)) == 4
 
 
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/x-www-form-urlencoded"])
+def test_a_save_and_a_fork_without_a_body_may_name_any_type(pair: list[httpx.Client], kind: str) -> None:
+    """As aiohttp and urllib do."""
+    path = f"/sessions/{open_session(pair[0], 'generation')}"
+    for client in pair:
+        sent: Json = {"content": b"", "headers": {"Content-Type": kind}}
+        assert client.put(f"{path}/checkpoints/here", **sent).status_code == 200
+        assert client.post(f"{path}/fork", **sent).status_code == 201
+        assert client.post("/generate", **sent).status_code == 415
+        from_page = {**sent, "headers": {**sent["headers"], "Origin": "https://evil.example"}}
+        assert client.post(f"{path}/fork", **from_page).status_code == 403
+        in_chunks = {**sent, "content": iter([b"{}"])}
+        assert client.post(f"{path}/fork", **in_chunks).status_code == 415
+
+
 def test_a_rollback_is_a_step_and_what_follows_has_the_bits_of_the_checkpoint(pair: list[httpx.Client]) -> None:
     ids = np.random.default_rng(2).integers(0, 65, 24).tolist()
     session_id = open_session(pair[0], "generation")

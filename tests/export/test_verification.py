@@ -58,7 +58,7 @@ def test_a_bundle_as_on_the_page_passes_every_check_of_its_graphs(
     assert lines[-1] == [f"{mails}:", "all", "9", "checks", "passed"]
 
 
-@pytest.mark.parametrize("name", ["generation", "sentiment-bidirectional"])
+@pytest.mark.parametrize("name", ["generation", "sentiment-bidirectional", "caption"])
 def test_what_ships_passes_too(name: str) -> None:
     assert main(["verify", str(ROOT / "models" / name)]) == 0
 
@@ -120,7 +120,7 @@ def with_another_stage(manifest: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (without_rung_1, "encode needs a rung of 1"),
+        (without_rung_1, 'stage \'encode\' needs a rung of 1 beside [4, 16]: "fit": "exact" is the default'),
         (without_time, "'logits' of stage 'encode' has no axis \"T\""),
         (with_two_labels, "'logits' of stage 'encode' has 3 values, but the task lists 2 labels"),
         (with_wider_state, "its inputs are"),
@@ -172,7 +172,8 @@ def test_a_tokenizer_may_have_any_name_but_must_be_one(
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("forecasting", "its inputs are"), ("translation-de", "a graph fails on what a model for")]
+    ("name", "reason"),
+    [("forecasting", "stage 'encode' has no input to cut"), ("translation-de", "a graph fails on what a model for")],
 )
 def test_a_stage_without_inputs_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, reason: str

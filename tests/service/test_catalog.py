@@ -50,8 +50,10 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     observer = metrics.observer(model.bundle.tag)
     await models.remove(model.bundle.tag)
     assert metrics.observer(model.bundle.tag) is not observer
-    with pytest.raises(VersionUnknown):
+    with pytest.raises(VersionUnknown) as refused:
         models.by_tag(model.bundle.tag)
+    assert str(refused.value) == f"bundle {model.bundle.tag} is not served; of sentiment there are []"
+    assert refused.value.members() == {}
 
 
 def test_prepared_graphs_are_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

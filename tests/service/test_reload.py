@@ -355,11 +355,18 @@ async def test_a_version_that_cannot_be_served_is_refused_at_once_and_nothing_ch
     assert await one.reloader.load("sum", "1") == "sum:1"
 
 
-async def test_sessions_on_a_version_that_is_lost_do_not_keep_the_others_from_being_served() -> None:
+async def test_sessions_on_a_version_that_is_lost_do_not_keep_the_others_from_being_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     service = Service("1", "2")
     worker = await service.worker("a")
-    await service.open_session("sum:lost")
+    for session_id in ("one", "two"):
+        await service.open_session("sum:lost", session_id)
     assert await worker.reloader.load("sum") == "sum:2"
+    assert caplog.messages == [
+        "sum:lost cannot be served: it is not in the model store. Steps of its live sessions (2 now) are 412 until it "
+        'is; the image or source tree that served it has it (docs/container.md, "Upgrade")'
+    ]
     with pytest.raises(VersionUnknown):
         worker.catalog.by_tag("sum:lost")
     service.models.versions.append("lost")

@@ -10,14 +10,17 @@ import orjson
 import pytest
 
 from service.api.paths import OTHER
+from service.api.stream.stream import SERVICE_RESTART
 from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.process.wall_clock import boot_seconds
+from service.protocols.connections import HTTP, WEBSOCKET, Connections
 from service.settings import ServerSettings, SessionSettings, Settings
 from service.steps.outage import Outage
 from service.steps.turn import Ask
 from service.stores.base import Record, Unavailable
 from service.worker import Worker
+from tests.fakes.asgi import Socket
 from tests.fakes.clock import Clock
 from tests.fakes.graphs import RecordingObserver, SumGraphs, row_of
 from tests.fakes.model import SumModel
@@ -171,7 +174,7 @@ async def test_garbage_is_not_collected_while_a_step_is_under_way(started: Start
     assert started.may_collect
 
 
-async def test_a_worker_that_ends_has_answered_its_questions_and_written_down_what_it_has_counted(
+async def test_a_worker_that_ends_has_answered_its_questions_closed_its_streams_and_written_down_its_counts(
     started: Started,
 ) -> None:
     worker, asked = started.worker, asyncio.Event()
@@ -183,11 +186,33 @@ async def test_a_worker_that_ends_has_answered_its_questions_and_written_down_wh
     under_way = asyncio.create_task(question())
     await settle()
     worker.count_refused(400)
+    idle = Socket(worker.application.plain, "ann")
+    assert (await idle.told())["type"] == "websocket.accept"
     stopping = asyncio.create_task(worker.stop())
+    assert (await idle.told())["code"] == SERVICE_RESTART
     await asyncio.sleep(0.05)
     assert not stopping.done()
+    idle.hang_up()
     asked.set()
     await under_way
     await stopping
     labels = {"endpoint": OTHER, "code": "400"}
     assert worker.metrics.registry.get_sample_value("rnn_requests_total", labels) == 1
+
+
+async def test_open_and_broken_connections_are_counted_and_broken_ones_are_one_line(
+    started: Started, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = Connections()
+    monkeypatch.setattr("service.worker.connections", own)
+    for kind, error in ((HTTP, TimeoutError()), (WEBSOCKET, TimeoutError()), (WEBSOCKET, None)):
+        own.begin(kind)
+        own.begin(kind)
+        own.end(kind, error)
+    for _ in range(2):
+        started.worker._report_broken()
+    started.worker._flush_metrics()
+    sample = started.worker.metrics.registry.get_sample_value
+    assert [sample("rnn_connections", {"kind": kind}) for kind in (HTTP, WEBSOCKET)] == [1, 2]
+    assert sample("rnn_connections_broken_total") == 2
+    assert caplog.messages == ["connections that broke, because their clients read nothing for 20 seconds: 2"]

@@ -146,7 +146,7 @@ class StepRoutes:
             if not num_open and not future.done():
                 future.set_result(None)
 
-        turns = [Turn(ask, done, started=started) for ask in asks]
+        turns = [Turn(ask, done, started=started, source=future) for ask in asks]
         for index, error in wrong.items():
             turns[index].error = error
         for turn in turns:

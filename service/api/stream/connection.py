@@ -103,7 +103,8 @@ class Connection:
             self._reader.cancel()
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the connection once all answers so far have been sent."""
+        """Close the connection once its steps are answered and the answers are sent."""
+        await self._messages.drain()
         if self._outbox.is_closed or self._writer is None:
             return
         self._outbox.put_close(code, reason)

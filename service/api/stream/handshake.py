@@ -19,8 +19,8 @@ async def refuse(response: Response, reason: str, scope: Scope, receive: Receive
         await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
 
 
-async def accept_and_close(subprotocol: str, reason: str, receive: Receive, send: Send) -> None:
+async def accept_and_close(subprotocol: str, code: int, reason: str, receive: Receive, send: Send) -> None:
     """Close a connection as soon as it is accepted, because a browser does not tell a page why a handshake failed."""
     await receive()  # websocket.connect
     await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
-    await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
+    await send({"type": "websocket.close", "code": code, "reason": reason})

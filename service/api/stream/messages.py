@@ -70,6 +70,7 @@ class Messages:
         self._send_answer = send_answer
         self._in_flight: dict[Turn, int] = {}  # with its share of its message's bytes
         self._waiting: asyncio.Task[None] | None = None
+        self._drained: asyncio.Event | None = None
         self._is_gone = False
         self.num_bytes = 0
 
@@ -98,6 +99,12 @@ class Messages:
         for turn in list(self._in_flight):
             self._steps.call_off(turn)
 
+    async def drain(self) -> None:
+        """Wait until no step is under way. Meanwhile, the service admits no more."""
+        if self._in_flight:
+            self._drained = asyncio.Event()
+            await self._drained.wait()
+
     def _read_text(self, text: str) -> None:
         started = time.perf_counter()
         try:
@@ -111,7 +118,8 @@ class Messages:
             self._send_answer(lambda: {"type": "websocket.send", "text": orjson.dumps(problem).decode()}, None)
             return
         holding = self._room.of_items(num_answered(item), AS_A_MESSAGE)
-        self._begin([Turn(ask, lambda turn: self._answer(turn, item.id, holding))], holding, text_bytes(text))
+        turn = Turn(ask, lambda turn: self._answer(turn, item.id, holding), source=self)
+        self._begin([turn], holding, text_bytes(text))
 
     def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
@@ -142,7 +150,7 @@ class Messages:
             if not num_open:
                 self._send_answer(lambda: _binary(turns), holding)
 
-        turns += [Turn(ask, done) for ask in asks]
+        turns += [Turn(ask, done, source=self) for ask in asks]
         for index, turn in enumerate(turns):
             turn.error = request.wrong.get(index)
         self._begin([turn for turn in turns if turn.error is None], holding, len(content))
@@ -183,6 +191,8 @@ class Messages:
 
     def _end(self, turn: Turn) -> None:
         self.num_bytes -= self._in_flight.pop(turn, 0)
+        if self._drained is not None and not self._in_flight:
+            self._drained.set()
         status = 200
         if turn.answer is None:
             status = CLIENT_CLOSED_REQUEST if self._is_gone else refusal(turn).status

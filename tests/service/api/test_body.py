@@ -74,6 +74,40 @@ async def test_a_request_that_needs_no_body_may_be_of_any_type(client: Client, r
     assert (len(reader.messages), len(exchange.sent)) == (1, 2)
 
 
+WITHOUT_BODY = [
+    ("PUT", "/sessions/x/checkpoints/y"),
+    ("POST", "/sessions/x/fork"),
+    ("POST", "/sessions/x/migrate"),
+    ("POST", "/v2/repository/index"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), WITHOUT_BODY)
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/x-www-form-urlencoded"])
+async def test_where_no_body_is_needed_its_type_matters_only_if_there_is_one(
+    client: Client, reader: Reader, method: str, path: str, kind: str
+) -> None:
+    """aiohttp and urllib name these types for an empty body."""
+    headers = {"content-type": kind}
+    assert (await client.begin(method, path, b"", headers).answered()).status == 200
+    assert (await client.begin(method, path, b"{}", headers).answered()).status == 415
+    chunked = client.begin(method, path, None, headers)
+    for piece, more in ((b"", True), (b"{}", True), (b"", False)):
+        chunked.send_body(piece, more)
+    assert (await chunked.answered()).status == 415
+    assert len(reader.messages) == 1
+
+
+@pytest.mark.parametrize("path", ["/sentiment", "/generate", "/sessions", "/sessions/import"])
+async def test_elsewhere_not_even_an_empty_body_may_be_of_any_type(client: Client, path: str) -> None:
+    assert (await client.post(path, b"", {"content-type": "multipart/form-data"})).status == 415
+
+
+async def test_a_body_of_another_type_is_refused_before_it_is_sent_where_one_is_needed(client: Client) -> None:
+    exchange = client.begin("POST", "/sentiment", None, {"content-type": "text/plain"})
+    assert (await exchange.answered()).status == 415
+
+
 async def test_the_body_of_a_delete_has_a_limit_too(client: Client, reader: Reader) -> None:
     assert (await client.begin("DELETE", "/sessions/x", b"x" * (MAX_BYTES + 1)).answered()).status == 413
     assert not reader.messages

@@ -1,12 +1,13 @@
 """What does not reach the log."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service.api.log import leave_out_client_errors, log_news, log_once
+from service.api.log import leave_out_client_errors, log_failed_callbacks, log_news, log_once
 
 BENTOML, UVICORN = "bentoml._internal.server.http_app", "uvicorn.error"
 
@@ -37,6 +38,19 @@ def test_news_of_the_service_are_logged_where_others_only_warn(
     logging.getLogger("service.reload").info("a new version")
     logging.getLogger("another").info("nothing new")
     assert caplog.messages == ["a new version"]
+
+
+def test_failed_callbacks_are_logged_though_bentoml_has_configured_logging(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)  # as dictConfig leaves it
+    log_failed_callbacks()
+    loop = asyncio.new_event_loop()
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert [type(record.exc_info[1]) for record in caplog.records if record.exc_info] == [ZeroDivisionError]
 
 
 def test_a_body_that_fails_validation_is_the_clients(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,15 +5,18 @@ import logging
 import pytest
 from starlette.responses import Response
 
-from service.api.problem import answers_problems, problem_response, refusal_of
+from service.api.problem import answers_problems, problem_of, problem_response, refusal_of
 from service.errors import ModelUnknown, StoreFull
 
 pytestmark = pytest.mark.anyio
 
 
 def test_only_a_refusal_that_passes_says_when_to_ask_again() -> None:
-    assert problem_response(StoreFull("full")).headers["retry-after"] == "60"
-    assert "retry-after" not in problem_response(ModelUnknown("none")).headers
+    passing, lasting = StoreFull("full"), ModelUnknown("none")
+    assert problem_response(passing).headers["retry-after"] == "60"
+    assert problem_of(passing)["retry_after"] == 60
+    assert "retry-after" not in problem_response(lasting).headers
+    assert "retry_after" not in problem_of(lasting)
 
 
 def test_what_is_no_refusal_is_told_without_its_details() -> None:

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 import bentoml
-from service.bundle.errors import BundleDamaged
+from service.bundle.errors import BundleDamaged, ManifestInvalid
 from service.bundle.store import import_bundle, newest_tag, stored_bundle, stored_tags
 first = import_bundle(Path(sys.argv[1]))
 again = import_bundle(Path(sys.argv[1]))
@@ -46,6 +46,20 @@ for read in (lambda: newest_tag("sum"), lambda: stored_bundle("sum:latest"), lam
     except BundleDamaged as error:
         assert "cannot be read" in str(error)
 assert {first.tag, second.tag, "sum:damaged1"} <= set(stored_tags(first.tag))
+manifest = Path(model.path, "manifest.json")
+manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "of_next_year": 1}))
+try:
+    raise AssertionError(stored_bundle(first.tag))
+except ManifestInvalid as error:
+    assert "of_next_year: Extra inputs are not permitted" in str(error), error
+    assert "was written by another version of Unrolled" in str(error), error
+    assert "do not delete it" in str(error), error
+    assert "models delete" not in str(error), error
+Path(second.path, "encode-1.onnx").unlink()
+try:
+    raise AssertionError(stored_bundle(second.tag))
+except BundleDamaged as error:
+    assert f"`bentoml models delete {second.tag}` removes the damaged copy" in str(error), error
 """
 
 

@@ -166,6 +166,18 @@ async def test_the_runs_of_a_job_that_is_alone_do_not_wait_for_the_event_loop() 
     assert [total_of(one.row) for one in told] == [10, 36, 45]
 
 
+async def test_runs_go_on_as_long_as_they_are_extended() -> None:
+    graphs = SumGraphs()
+    async with thread_only(graphs) as engine, asyncio.timeout(10):
+        runs = engine.submit_runs("encode", FRESH, {"x": np.arange(1, 25)}, 4, keep=["sums"])
+        for _ in range(5):
+            assert runs.extend(4)
+        assert [total_of((await runs.next()).row) for _ in range(6)] == [10, 36, 78, 136, 210, 300]
+        assert not runs.extend(4)
+        assert engine.is_idle
+    assert graphs.runs == [("encode", 4, 1)] * 6
+
+
 async def test_a_job_that_comes_later_shares_the_next_run_of_one_that_was_alone() -> None:
     graphs = PermittedGraphs()
     async with thread_only(graphs) as engine:

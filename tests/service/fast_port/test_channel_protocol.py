@@ -426,6 +426,11 @@ async def test_a_stop_tells_every_client_to_go_elsewhere(process: Process) -> No
         answers = [await heard(stream) for _ in range(3)]
         stopping = asyncio.ensure_future(port.surface.stream.stop())
         assert await end_of(stream) == await end_of(idle) == 1012
+        with pytest.raises(InvalidStatus) as refused:
+            async with port.stream():
+                pass
         await stopping
+    response = refused.value.response
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     await port.server.stop()
     assert [answer["id"] for answer in answers] == [0, 1, 2]

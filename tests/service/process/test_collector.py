@@ -4,10 +4,12 @@ import asyncio
 import gc
 import time
 import weakref
+from collections import Counter
 
 import pytest
 
 from service.process.collector import collect_when_idle
+from tests.fakes.process import until
 
 pytestmark = pytest.mark.anyio
 
@@ -46,3 +48,36 @@ async def test_cycles_are_collected_when_nobody_waits(
 async def test_too_many_objects_are_collected_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.process.collector.TOO_MANY_OBJECTS", -1)
     assert await is_freed(False, monkeypatch, 60)
+
+
+async def test_all_objects_are_collected_rarely_if_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.process.collector.POLL_SECONDS", 0.001)
+    num_collections: Counter[int] = Counter()
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            num_collections[info["generation"]] += 1
+            time.sleep(0.1 if info["generation"] == 2 else 0)
+
+    gc.callbacks.append(count)
+    collecting = asyncio.create_task(collect_when_idle(lambda: True))
+    await until(lambda: num_collections[1] >= 100)
+    collecting.cancel()
+    await asyncio.gather(collecting, return_exceptions=True)
+    gc.callbacks.remove(count)
+    gc.unfreeze()
+    assert num_collections[2] == 2  # at the start, and once while idle
+
+
+async def test_what_becomes_garbage_late_is_collected_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.process.collector.POLL_SECONDS", 0.001)
+    collecting = asyncio.create_task(collect_when_idle(lambda: True))
+    await asyncio.sleep(0)
+    cycle = Cycle()
+    gc.collect(1)  # it is old now
+    freed = weakref.ref(cycle)
+    del cycle
+    await until(lambda: freed() is None)
+    collecting.cancel()
+    await asyncio.gather(collecting, return_exceptions=True)
+    gc.unfreeze()

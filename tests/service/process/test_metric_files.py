@@ -22,6 +22,7 @@ metrics = Metrics()
 metrics.step_conflicts.inc(float(sys.argv[1]))
 metrics.requests_tally.add("/steps", 200, 0.5)
 metrics.state_bytes.set(float(sys.argv[1]))
+metrics.connections.labels("http").set(float(sys.argv[1]))
 metrics.flush()
 """
 VERSIONS = """
@@ -79,6 +80,7 @@ def counted(files: Path) -> set[str]:
         "rnn_requests_total{",
         "rnn_request_duration_seconds_sum{",
         "rnn_state_bytes ",
+        "rnn_connections{",
     )
     return {line for line in printed.splitlines() if line.startswith(wanted)}
 
@@ -121,20 +123,20 @@ def test_more_is_reserved_before_a_file_is_full(files: Path) -> None:
 def test_what_the_ended_have_counted_is_added_up(files: Path) -> None:
     first, _ = run(WORKER, "1")
     second, _ = run(WORKER, "2")
-    before = counted(files)
-    assert before == {
+    kept = {
         "rnn_step_conflicts_total 3.0",
         'rnn_requests_total{code="200",endpoint="/steps"} 2.0',
         'rnn_request_duration_seconds_sum{endpoint="/steps"} 1.0',
         "rnn_state_bytes 2.0",
     }
+    assert counted(files) == {*kept, 'rnn_connections{kind="http"} 3.0'}
     merge_ended(files, lambda: {second})
     assert not list(files.glob(f"*_{first}.db"))
     assert len(list(files.glob(f"*_{second}.db"))) == len(NUM_BYTES)
-    assert counted(files) == before
+    assert counted(files) == {*kept, 'rnn_connections{kind="http"} 2.0'}
     merge_ended(files, set)
     assert {path.stem.rpartition("_")[2] for path in files.glob("*.db")} == {"ended"}
-    assert counted(files) == before
+    assert counted(files) == kept
 
 
 def test_who_begins_while_counts_are_added_up_loses_none(files: Path) -> None:

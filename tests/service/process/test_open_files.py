@@ -37,10 +37,13 @@ def test_a_low_one_that_cannot_be_raised_is_told() -> None:
     )
 
 
-@pytest.mark.parametrize(("limit", "first"), [(64, 56), (256, 224), (1024, 960), (4096, 4032)])
-def test_some_descriptors_are_kept_from_clients(limit: int, first: int) -> None:
-    script = (
-        SCRIPT.format(soft=limit, hard=limit) + "from service.process.open_files import first_reserved_descriptor\n"
-    )
-    words = [sys.executable, "-c", script + "print(first_reserved_descriptor())"]
-    assert subprocess.check_output(words, text=True, stderr=subprocess.DEVNULL).splitlines()[-1] == str(first)  # noqa: S603  words of this test
+@pytest.mark.parametrize(
+    ("limit", "first_short", "first"), [(64, 49, 56), (256, 208, 224), (1024, 944, 960), (4096, 4016, 4032)]
+)
+def test_some_descriptors_are_kept_from_clients(limit: int, first_short: int, first: int) -> None:
+    names = ("first_short_descriptor", "first_reserved_descriptor")
+    calls = ", ".join(f"{name}()" for name in names)
+    script = f"from service.process.open_files import {', '.join(names)}\nprint({calls})"
+    words = [sys.executable, "-c", SCRIPT.format(soft=limit, hard=limit) + script]
+    printed = subprocess.check_output(words, text=True, stderr=subprocess.DEVNULL)  # noqa: S603  words of this test
+    assert printed.splitlines()[-1] == f"{first_short} {first}"

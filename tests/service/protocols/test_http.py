@@ -14,10 +14,12 @@ import orjson
 import pytest
 import uvicorn
 from uvicorn.config import HTTP_PROTOCOLS
+from websockets.exceptions import InvalidStatus
 
 from service.concurrency.failures import FailureLog
 from service.keys.keys import ANONYMOUS
 from service.protocols import http
+from service.protocols.connections import HTTP, WEBSOCKET, connections
 from service.protocols.http import MAX_HEAD_BYTES, UNREAD_MILLISECONDS, GuardedHttpProtocol, use_guarded_http
 from tests.fakes.asgi import MAX_BYTES
 from tests.fakes.port import STEP, Connection, Port
@@ -30,6 +32,12 @@ H2C = (
     "connection: Upgrade, HTTP2-Settings",
     "upgrade: h2c",
     "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+)
+WEBSOCKET_FIELDS = (
+    "connection: upgrade",
+    "upgrade: websocket",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
 )
 GARBAGE = b"no HTTP\r\n\r\n"
 CHUNKED = b"POST /steps HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -151,6 +159,41 @@ async def test_a_client_that_would_leave_no_files_to_the_service_is_cut_off(
         assert (await first.answer())[0] == 404
     assert caplog.messages == ["new clients are disconnected"]
     await until(lambda: not port.connections)
+
+
+async def test_the_last_connections_that_the_limit_leaves_are_for_one_request_each(
+    port: Port, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await process.create(ANONYMOUS)
+    monkeypatch.setattr(http, "first_short_descriptor", lambda: 0)
+    async with port.connected() as connection:
+        connection.step(session_id)
+        status, fields, _ = await connection.answer()
+        assert (status, fields["connection"]) == (200, "close")
+        assert await connection.is_over()
+    with pytest.raises(InvalidStatus) as refused:
+        async with port.stream():
+            pass
+    response = refused.value.response
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert port.refusals == [503]
+    monkeypatch.setattr(http, "STALLED_SECONDS", 0.01)
+    async with port.connected() as silent:
+        assert await silent.is_over()
+
+
+async def test_open_connections_are_counted_by_kind(port: Port) -> None:
+    before = connections.num_open.copy()
+
+    def num_more(kind: str) -> int:
+        return connections.num_open[kind] - before[kind]
+
+    async with port.connected() as connection:
+        connection.send("/nothing", b"", method="GET")
+        await connection.answer()
+        async with port.stream(), port.stream():
+            assert (num_more(HTTP), num_more(WEBSOCKET)) == (1, 2)
+    await until(lambda: not num_more(HTTP) and not num_more(WEBSOCKET))
 
 
 @pytest.mark.parametrize("path", ["/sessions/{}/steps", "/sessions/{}/steps?"])
@@ -481,3 +524,21 @@ async def test_a_connection_whose_client_does_not_read_is_broken_by_the_kernel(p
         (protocol,) = port.connections
         opened = protocol.transport.get_extra_info("socket")
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNREAD_MILLISECONDS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an option of Linux's sockets")
+async def test_connections_that_the_kernel_breaks_are_counted(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "UNREAD_MILLISECONDS", 100)
+    connections.take_broken()
+    num_broken = 0
+    async with port.connected(num_buffer_bytes=4096) as plain, port.connected(num_buffer_bytes=4096) as stream:
+        plain.send("/nothing", b"", method="GET")
+        stream.send("/stream", b"", *WEBSOCKET_FIELDS, method="GET")
+        assert [(await each.answer())[0] for each in (plain, stream)] == [404, 101]
+        for protocol in port.connections:
+            protocol.transport.write(bytes(2**25))
+        async with asyncio.timeout(30):
+            while num_broken < 2:
+                await asyncio.sleep(0.01)
+                num_broken += connections.take_broken()
+    assert num_broken == 2

@@ -25,12 +25,21 @@ def test_inputs_that_outgrow_the_limit_are_kept_no_more() -> None:
     assert appended(None, 2, {"text": ""}, 10_000) is None
 
 
-def test_a_fork_inherits_steps_with_the_secret_of_whoever_took_them() -> None:
-    of_first = appended(b"", 0, {"text": "a"}, 1000)
-    of_second = appended(inherited(of_first, b"1", 1000), 1, {"text": "b"}, 1000)
+def test_a_fork_inherits_steps_that_generated_with_the_secret_of_whoever_took_them() -> None:
+    of_first = appended(b"", 0, {"generate": {}}, 1000)
+    of_second = appended(inherited(of_first, b"1", 1000), 1, {"generate": {}}, 1000)
     of_third = inherited(of_second, b"2", 1000)
     assert of_third is not None
     assert [step.secret for step in kept_steps(of_third)] == [b"1".hex(), b"2".hex()]
     assert inherited(of_third, b"3", len(of_third)) == of_third
     assert inherited(of_third, b"3", len(of_third) - 1) is None
     assert inherited(None, b"3", 1000) is None
+
+
+def test_a_fork_inherits_all_other_steps_as_they_are() -> None:
+    kept = appended(appended(b"", 0, {"values": {"kW": [1.35]}}, 1000), 2, {"text": "generate"}, 1000)
+    assert kept is not None
+    assert inherited(kept, b"1" * 16, len(kept)) == kept
+    with_secrets = kept.replace(b"}\n", b',"secret":"%b"}\n' % (b"00" * 16))  # as earlier versions wrote them
+    assert [step.inputs for step in kept_steps(with_secrets)] == [step.inputs for step in kept_steps(kept)]
+    assert inherited(with_secrets, b"1" * 16, len(kept)) == kept

@@ -20,6 +20,7 @@ from service.errors import (
     StepConflict,
     VersionUnknown,
 )
+from service.forms.sentiment import TextStep
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest, SessionRequest
 from service.record.body import Body, encode
 from service.record.digest import inputs_digest
@@ -28,6 +29,7 @@ from service.steps.turn import Answer, Ask
 from service.stores.base import Swap
 from service.tasks.forecasting import ForecastingModel
 from tests.fakes.graphs import RecordingObserver, row_of
+from tests.fakes.model import SumModel
 from tests.fakes.process import Process, outputs
 from tests.fakes.stores import FaultyStore
 
@@ -96,16 +98,29 @@ async def test_inputs_that_came_as_arrays_are_kept_and_read_again(store: FaultyS
         assert await process.count(session_id) == 12
 
 
-async def test_a_fork_moves_by_reading_the_inputs_of_the_other_with_the_others_chance(store: FaultyStore) -> None:
+class Drawing(TextStep):
+    """A text, and whether its step draws."""
+
+    generate: bool = False
+
+
+async def test_a_fork_moves_by_reading_the_inputs_of_the_other_with_the_others_chance(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SumModel, "inputs_form", Drawing)
     async with Process(store, versions=["0", "1"], max_kept_input_bytes=1000) as process:
         session_id = await kept(process)
+        for text in "de":
+            await process.steps.take(Ask("ann", session_id, inputs={"text": text, "generate": True}))
         before = (await process.sessions.load("ann", session_id)).body.state
         fork = (await process.transfers.fork("ann", session_id, ForkRequest())).session_id
         seeds = len(process.model.seeds)
         await process.transitions.migrate("ann", session_id, MigrateRequest())
         of_the_first = process.model.seeds[seeds:]
         await process.transitions.migrate("ann", fork, MigrateRequest())
-        assert process.model.seeds[seeds:] == of_the_first * 2
+        of_the_fork = process.model.seeds[seeds + len(of_the_first) :]
+        assert len(of_the_fork) == len(of_the_first)
+        assert of_the_fork[-2:] == of_the_first[-2:]  # the others drew nothing
         assert (await process.sessions.load("ann", fork)).body.state == before
         assert (await process.sessions.get("ann", fork)).bundle == "sum:1"
 

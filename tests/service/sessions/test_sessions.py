@@ -1,7 +1,10 @@
 """Sessions that live: shown, listed, expired, ended."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import numpy as np
 import pytest
 
 from service.errors import (
@@ -12,6 +15,7 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.forms.sessions import ForkRequest
+from service.sessions.sequences import SequencePart
 from service.stores.base import Record
 from tests.fakes.clock import Clock
 from tests.fakes.process import NEW, Process, settle, two_processes, until
@@ -48,6 +52,64 @@ async def test_every_step_puts_expiry_off(process: Process) -> None:
         process.clock.now += 4
         await process.text(session_id, "a")
     assert (await process.sessions.get("ann", session_id)).expires_at == "1970-01-01T00:17:01+00:00"
+
+
+async def forked(process: Process, session_id: str) -> str:
+    return (await process.transfers.fork("ann", session_id, ForkRequest())).session_id
+
+
+async def imported(process: Process, session_id: str) -> str:
+    blob = await process.transfers.export("ann", session_id)
+    return (await process.transfers.import_session("ann", blob)).session_id
+
+
+async def begun(process: Process, _: str) -> str:
+    part = SequencePart("s", "sum", is_start=True)
+    taken = await process.sequences.part("ann", process.model, part, np.array([1]), ["logits"])
+    return taken.answer.session_id
+
+
+USES: dict[str, Callable[[Process, str], Awaitable[Any]]] = {
+    "create": lambda process, _: process.create(),
+    "text": lambda process, session_id: process.text(session_id, "a"),
+    "tensors": lambda process, session_id: process.ids(session_id, 1),
+    "save": lambda process, session_id: process.transitions.save("ann", session_id, "here"),
+    "fork": forked,
+    "import": imported,
+    "sequence": begun,
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("max_recent", [0, 100])
+async def test_a_session_is_over_at_most_a_second_late_and_never_early(
+    store: FaultyStore, use: Callable[[Process, str], Awaitable[object]], max_recent: int
+) -> None:
+    async with Process(store, Clock(1000.1), max_recent=max_recent, session_ttl_seconds=2) as process:
+        session_id = await process.create()
+        process.clock.now = 1001.9
+        used = await use(process, session_id)
+        session_id = used if isinstance(used, str) else session_id
+        process.clock.now += 1.99
+        await process.housekeeping.sweep()
+        await process.text(session_id, "a")
+        process.clock.now += 3
+        with pytest.raises(SessionGone):
+            await process.text(session_id, "a")
+
+
+@pytest.mark.parametrize("use", [USES[name] for name in ("create", "fork", "import", "sequence")])
+async def test_a_lifetime_is_over_at_most_a_second_late_and_never_early(
+    store: FaultyStore, use: Callable[[Process, str], Awaitable[str]]
+) -> None:
+    async with Process(store, Clock(1000.9), max_session_lifetime_seconds=2) as process:
+        session_id = await use(process, await process.create())
+        process.clock.now += 1.99
+        await process.housekeeping.sweep()
+        await process.text(session_id, "a")
+        process.clock.now += 1.01
+        with pytest.raises(SessionGone):
+            await process.text(session_id, "a")
 
 
 async def test_looking_at_a_session_does_not_keep_it_alive(process: Process) -> None:

@@ -15,7 +15,8 @@ from service.errors import (
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
 from service.steps.turn import Answer
-from service.stores.base import CHECKPOINT, Record
+from service.stores.base import CHECKPOINT, Record, Swap
+from tests.fakes.clock import Clock
 from tests.fakes.process import Process, outputs, two_processes, until
 from tests.fakes.stores import FaultyStore
 
@@ -49,6 +50,25 @@ async def test_a_save_is_a_step_that_can_be_repeated(process: Process) -> None:
         assert refused.value.expected_step == 2
     assert (await process.sessions.get("ann", session_id)).checkpoints == ["here"]
     assert outputs(await process.text(session_id, "c", 2))["count"] == 3
+
+
+@pytest.mark.parametrize("is_exported", [False, True])
+async def test_a_copy_does_not_acknowledge_a_save_of_the_other_session(process: Process, is_exported: bool) -> None:
+    session_id = await stepped(process, "ab")
+    await process.transitions.save("ann", session_id, "here", 1)
+    if is_exported:
+        blob = await process.transfers.export("ann", session_id)
+        copy = await process.transfers.import_session("ann", blob)
+    else:
+        copy = await process.transfers.fork("ann", session_id, ForkRequest())
+    with pytest.raises(StepConflict, match=r"^step 1 saved checkpoint 'here' in .* step 2 is next") as no:
+        await process.transitions.save("ann", copy.session_id, "here", 1)
+    assert no.value.expected_step == 2
+    counted = process.metrics.registry.get_sample_value
+    assert (counted("rnn_step_conflicts_total"), counted("rnn_step_replays_total")) == (1, 0)
+    answer = await process.transitions.save("ann", copy.session_id, "here", 2)
+    assert await process.transitions.save("ann", copy.session_id, "here", 2) == answer
+    assert (await process.sessions.get("ann", copy.session_id)).checkpoints == ["here"]
 
 
 async def test_a_rollback_returns_to_the_state_and_never_to_the_number(process: Process) -> None:
@@ -140,6 +160,38 @@ async def test_a_checkpoint_outlives_the_idle_time_but_not_the_lifetime(store: F
         await process.housekeeping.sweep()
         await process.housekeeping.sweep()
         assert (await store.count()).num_bytes == 0
+
+
+async def test_a_checkpoint_lives_as_long_as_its_session_after_the_lifetime_was_raised(store: FaultyStore) -> None:
+    clock, week = Clock(), 7 * 86400
+    idle = {"session_ttl_seconds": week, "max_session_ttl_seconds": week}
+    async with Process(store, clock, max_session_lifetime_seconds=50, **idle) as process:
+        session_id = await stepped(process, "ab")
+        await process.transitions.save("ann", session_id, "here")
+    async with Process(store, clock, max_session_lifetime_seconds=week, **idle) as process:
+        await process.text(session_id, "c")
+        for seconds in (60, 86400):
+            clock.now += seconds
+            assert [await process.housekeeping.sweep() for _ in range(2)] == [1, 0]
+            await process.transitions.roll_back("ann", session_id, back("here"))
+            assert await process.count(session_id) == 2
+        clock.now += week
+        await process.housekeeping.sweep()
+        assert (await store.count()).num_bytes == num_checkpoints(store) == 0
+
+
+async def test_a_checkpoint_that_its_session_does_not_list_goes_when_it_is_overdue(
+    process: Process, store: FaultyStore
+) -> None:
+    session_id = await process.create(ttl_seconds=100)
+    await process.transitions.save("ann", session_id, "here")
+    (saved,) = [record for record in store._records.values() if record.ended == CHECKPOINT]
+    left_behind = saved._replace(session_id=f"{session_id}~here~7", ttl_seconds=50)
+    await store.swap([Swap(left_behind, None)])
+    process.clock.now += 60
+    await process.housekeeping.sweep()
+    assert num_checkpoints(store) == 1
+    await process.transitions.roll_back("ann", session_id, back("here"))
 
 
 async def test_a_checkpoint_is_no_session(process: Process, store: FaultyStore) -> None:

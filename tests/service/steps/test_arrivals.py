@@ -1,11 +1,11 @@
 """Turns that are about to begin: which of them begin together."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import pytest
 
 from service.errors import DeadlineExceeded
-from service.steps.arrivals import MIN_CROWD_TURNS, Arrivals
+from service.steps.arrivals import MAX_STARTED, MIN_CROWD_TURNS, Arrivals
 from service.steps.open_turns import OpenTurns
 from service.steps.turn import Ask, Turn
 from tests.fakes.process import settle
@@ -21,9 +21,9 @@ class Moments:
         self.open = OpenTurns(60.0, lambda _: None)
         self.arrivals = Arrivals(self.open, self._begin)
 
-    def arrive(self, *session_ids: str) -> list[Turn]:
+    def arrive(self, *session_ids: str, source: Hashable = None) -> list[Turn]:
         """Turns of those sessions, which are under way from now on."""
-        turns = [Turn(Ask("ann", each), lambda _: None) for each in session_ids]
+        turns = [Turn(Ask("ann", each), lambda _: None, source=source) for each in session_ids]
         for turn in turns:
             self.open.admit(turn)
             self.arrivals.add(turn)
@@ -79,3 +79,32 @@ async def test_in_a_crowd_nobody_waits_for_longer_than_a_moment(monkeypatch: pyt
     moments.arrive("a")
     await settle()
     assert moments.begun[1:] == [["a"]]
+
+
+class Client(list[str]):
+    """A client that is as false as an empty list."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+async def test_who_sends_many_at_once_lets_the_others_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.steps.arrivals.GATHER_SECONDS", 0.0)
+    moments = Moments()
+    flood = [f"flood {n}" for n in range(2 * MAX_STARTED)]
+    moments.arrive(*flood, source=Client())
+    moments.arrive("a", "b", source=Client())
+    moments.arrive("c")
+    await settle()
+    first, second, third = moments.begun
+    assert first == ["flood 0", "a", "c", "flood 1", "b", *flood[2 : MAX_STARTED - 3]]
+    assert [*second, *third] == flood[MAX_STARTED - 3 :]
+    assert len(second) == MAX_STARTED
+
+
+async def test_all_others_go_before_the_second_of_a_client() -> None:
+    moments = Moments()
+    moments.arrive("flood 0", "flood 1", source=Client())
+    others = [f"other {n}" for n in range(MAX_STARTED)]
+    moments.arrive(*others)
+    await settle()
+    assert moments.begun == [["flood 0", *others[:-1]], [others[-1], "flood 1"]]

@@ -5,7 +5,16 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.errors import InvalidInput, QueueFull, SessionGone, SessionUnknown, StepConflict, VersionUnknown
+from service.errors import (
+    InvalidInput,
+    NotMigratable,
+    QueueFull,
+    SessionGone,
+    SessionUnknown,
+    StepConflict,
+    VersionUnknown,
+)
+from service.forms.sessions import MigrateRequest
 from service.steps.step_rules import MAX_KEPT_ANSWER_BYTES
 from service.steps.turn import Answer, Ask
 from tests.fakes.clock import Clock
@@ -263,7 +272,26 @@ async def test_a_session_whose_lifetime_is_over_is_buried_with_its_checkpoints(
 
 
 async def test_a_session_of_a_version_that_is_not_served_is_refused(process: Process, store: FaultyStore) -> None:
-    session_id = await process.create()
+    session_id, kept = await process.create(), await process.create(keep_inputs=True)
+    for each in (session_id, kept):
+        await process.text(each, "a")
     async with Process(store, process.clock, versions=["1"]) as newer:
-        with pytest.raises(VersionUnknown, match=r"sum:0 is not served; there are \['sum:1'\]"):
-            await newer.text(session_id, "a")
+        refusals = []
+        for each in (session_id, kept):
+            with pytest.raises(VersionUnknown) as refused:
+                await newer.text(each, "a", 0)
+            assert refused.value.members() == {"expected_step": 1}
+            refusals.append(str(refused.value))
+        way_out = (
+            "bundle sum:0 is not served; of sum there are ['sum:1']. The session is on it and lost nothing: step 1 is "
+            "next once the operator has put it back into the model store"
+        )
+        assert refusals == [
+            f"{way_out}; it cannot migrate, since its inputs are not kept",
+            f"{way_out}, or after POST /sessions/{kept}/migrate, since its inputs are kept",
+        ]
+        await newer.transitions.migrate("ann", kept, MigrateRequest())
+        assert (await newer.text(kept, "b")).step == 3
+        with pytest.raises(NotMigratable, match="goes on once the operator has put it back"):
+            await newer.transitions.migrate("ann", session_id, MigrateRequest())
+    assert (await process.text(session_id, "b")).step == 2

@@ -26,18 +26,20 @@ class Counting:
     def __init__(self) -> None:
         self.counts: list[int] = []
         self.num_withdrawn = 0
+        self.may_extend = True
 
     def submit_runs(self, stage: str, row: bytes, inputs: Inputs, count: int, keep: list[str]) -> "Counted":
-        assert (stage, len(inputs["uniforms"]), keep) == ("decode", count, ["tokens"])
+        assert (stage, keep) == ("decode", ["tokens"])
         self.counts.append(count)
-        return Counted(self, int(row), count, int(inputs["remaining"]))
+        return Counted(self, int(row), count, int(inputs["remaining"]), len(inputs["uniforms"]))
 
 
 class Counted:
     """A row of that engine."""
 
-    def __init__(self, engine: Counting, start: int, count: int, remaining: int) -> None:
+    def __init__(self, engine: Counting, start: int, count: int, remaining: int, num_draws: int) -> None:
         self._engine, self._at, self._end, self._remaining = engine, start, start + count, remaining
+        self._last = start + num_draws
 
     async def next(self) -> Advance:
         """The tokens of a run, followed by -1 from `remaining` on, as a rung that covers has them."""
@@ -46,6 +48,13 @@ class Counted:
         tokens[self._remaining :] = -1
         self._at += min(LONGEST_RUN, self._remaining)
         return Advance({"tokens": tokens}, b"%d" % self._at)
+
+    def extend(self, num_items: int) -> bool:
+        if self._engine.may_extend:
+            self._end += num_items
+            assert self._end <= self._last
+            self._engine.counts[-1] += num_items
+        return self._engine.may_extend
 
     def withdraw(self) -> None:
         self._engine.num_withdrawn += 1
@@ -110,26 +119,33 @@ async def test_whole_runs_are_ahead_and_a_shorter_one_is_under_way_before_the_la
 
 
 async def test_who_does_not_read_costs_only_so_many_runs(decoder: Decoder, engine: Counting) -> None:
-    longest = MAX_RUNS_AHEAD * LONGEST_RUN
     async with aclosing(decoder.write(fresh(), OPTIONS, SEED, Until(1000))) as pieces:
         assert await anext(pieces) == [0, 1, 2, 3]
-        assert engine.counts == [longest]
+        assert engine.counts == [(1 + MAX_RUNS_AHEAD) * LONGEST_RUN]
+
+
+@pytest.mark.parametrize(("may_extend", "counts"), [(True, [36, 1]), (False, [32, 4, 1])])
+async def test_a_row_that_is_read_goes_on_and_one_that_has_ended_has_a_successor(
+    decoder: Decoder, engine: Counting, may_extend: bool, counts: list[int]
+) -> None:
+    engine.may_extend = may_extend
+    longest = MAX_RUNS_AHEAD * LONGEST_RUN
     told = [piece async for piece in written(decoder, Until(longest + 5))]
     assert [token for piece in told[:-1] for token in piece] == list(range(longest + 5))
-    assert engine.counts == [longest, longest, 4, 1]
+    assert engine.counts == counts
 
 
 async def test_nothing_follows_the_end_and_the_state_is_exactly_after_it(decoder: Decoder, engine: Counting) -> None:
     told = [piece async for piece in written(decoder, Until(100, stop=6))]
     assert told == [[0, 1, 2, 3], [4, 5], SequenceState((b"6",), ("",), position=6)]
-    assert engine.counts == [32, 2]  # the latter is the second run again, as far as the end
+    assert engine.counts == [40, 2]  # the latter is the second run again, as far as the end
     assert engine.num_withdrawn == 2
 
 
 async def test_who_stops_listening_withdraws_the_runs_that_are_under_way(decoder: Decoder, engine: Counting) -> None:
     async with aclosing(decoder.write(fresh(), OPTIONS, SEED, Until(100))) as pieces:
         assert await anext(pieces) == [0, 1, 2, 3]
-    assert (engine.counts, engine.num_withdrawn) == ([32], 1)
+    assert (engine.counts, engine.num_withdrawn) == ([36], 1)
 
 
 async def test_nothing_is_run_where_nothing_is_asked_for(decoder: Decoder, engine: Counting) -> None:

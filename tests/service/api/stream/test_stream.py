@@ -326,6 +326,42 @@ async def test_a_stop_does_not_wait_for_who_does_not_read(
         socket.may_read.set()
 
 
+async def test_a_stop_waits_on_each_connection_for_its_own_steps_only(surface: Surface, process: Process) -> None:
+    session_id = await process.create()
+    async with surface.connected() as busy, surface.connected() as idle:
+        busy.say(session_id=session_id, inputs={"text": "wait"}, id="first")
+        busy.say(session_id=session_id, inputs={"text": "a"}, id="second")
+        await until(lambda: process.model.num_waiting == 1)
+        stopping = asyncio.gather(process.steps.drain(), surface.stream.stop())
+        closed = await idle.told()
+        assert (closed["type"], closed["code"]) == ("websocket.close", SERVICE_RESTART)
+        busy.say(session_id=session_id, inputs={"text": "a"}, id="late")
+        refused = await busy.heard()
+        assert (refused["id"], refused["status"], refused["problem"]["retry_after"]) == ("late", 503, 1)
+        process.model.go.set()
+        answers = [await busy.heard() for _ in range(2)]
+        assert [(each["id"], each["status"]) for each in answers] == [("first", 200), ("second", 200)]
+        assert (await busy.told())["code"] == SERVICE_RESTART
+        await stopping
+
+
+async def test_a_stop_refuses_new_connections(surface: Surface, process: Process) -> None:
+    await surface.stream.stop()
+    socket = surface.socket_type(surface.app, "ann")
+    socket.scope["extensions"] = {"websocket.http.response": {}}
+    refused = await socket.told()
+    assert (refused["status"], dict(refused["headers"])[b"retry-after"]) == (503, b"1")
+    page = surface.socket_type(surface.app, "ann")
+    page.scope["subprotocols"] = ["unrolled"]
+    accepted, closed = await page.told(), await page.told()
+    assert (accepted["type"], accepted["subprotocol"]) == ("websocket.accept", "unrolled")
+    assert (closed["type"], closed["code"]) == ("websocket.close", SERVICE_RESTART)
+    await asyncio.gather(socket.task, page.task)
+    process.metrics.flush()
+    sample = process.metrics.registry.get_sample_value
+    assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "503"}) == 2
+
+
 async def test_a_connection_that_breaks_while_it_is_written_to_ends(surface: Surface, process: Process) -> None:
     session_id = await process.create()
     async with surface.connected() as socket:

@@ -54,6 +54,20 @@ async def test_few_sessions_or_sessions_that_are_not_known_go_alone(process: Pro
     assert store.advances == []
 
 
+async def test_sessions_that_step_together_are_over_at_most_a_second_late_and_never_early(
+    process: Process, store: FaultyStore
+) -> None:
+    ids = await known(process, ttl_seconds=2)
+    process.clock.now += 1.9
+    await taken(process, [ask(each, 1) for each in ids])
+    assert len(store.advances) == 1
+    process.clock.now += 1.99
+    await taken(process, [ask(each, 1) for each in ids])
+    assert len(store.advances) == 2
+    process.clock.now += 3
+    assert [type(answer) for answer in await told(process, [ask(each, 1) for each in ids])] == [Expired] * NUM
+
+
 @pytest.mark.parametrize("form", ["values", "json"])
 async def test_steps_in_json_go_together_too(process: Process, store: FaultyStore, form: str) -> None:
     ids = await known(process)

@@ -118,6 +118,7 @@ class Catalog(Mapping[str, ServedModel]):
         """Stop serving a version that is not current and that no session lives on."""
         model = self._by_tag.pop(tag)
         await model.engine.stop()
+        self._metrics.forget(tag)
         logger.info("no longer serving %s", tag)
 
     def current(self, name: str) -> SequenceModel[Any]:

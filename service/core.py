@@ -87,7 +87,7 @@ class Core:
         self.housekeeping = Housekeeping(
             timed, metrics, graveyard, limits.max_store_bytes, self.steps.is_under_way, earliest
         )
-        self.openings = Openings(timed, models, limits, self.sessions, self.housekeeping, latest)
+        self.openings = Openings(timed, models, limits, self.sessions, self.housekeeping, metrics, latest)
         checkpoints = Checkpoints(self.sessions, latest)
         self.transitions = Transitions(
             self.sessions, checkpoints, models, metrics, limits.max_checkpoints, self.open_answers, latest

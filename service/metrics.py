@@ -4,13 +4,14 @@ import asyncio
 from bisect import bisect_left
 from collections import Counter as Multiset
 from collections.abc import Iterable, Sequence
+from warnings import catch_warnings
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.process.metric_files import exposition
+from service.process.metric_files import BUNDLE, exposition, keep_within
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-ENDS = ("ended", "expired", "evicted")
+ENDS = ("ended", "expired", "evicted", "replaced")
 SECONDS = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -64,9 +65,11 @@ class Metrics:
         self.run_duration = self._seconds("rnn_run_duration_seconds", "Time of one run of a graph", "bundle", "rung")
         self.steps = self._counter("rnn_steps", "Items by which rows advanced, in each stage", "bundle")
         self.sessions_active = self._gauge("rnn_sessions_active", "Live sessions in the store")
+        self.sessions_opened = self._counter("rnn_sessions_opened", "Sessions that were opened")
         self.sessions_ended = self._counter("rnn_sessions_ended", "Sessions that ended", "reason")
         for reason in ENDS:  # at 0 from the start: Prometheus sees no increase in a series that begins above 0
             self.sessions_ended.labels(reason)
+        self.step_items = self._counter("rnn_step_items", "Steps of POST /steps, by the HTTP status of each", "code")
         self.step_conflicts = self._counter("rnn_step_conflicts", "Steps refused because another was due")
         self.step_replays = self._counter("rnn_step_replays", "Steps answered again from the store")
         self.state_bytes = self._gauge("rnn_state_bytes", "Bytes of session records in the store")
@@ -110,12 +113,29 @@ class Metrics:
             return await asyncio.to_thread(self._collected)
 
     def _collected(self) -> bytes:
-        of_all = exposition()
+        of_all = exposition(frozenset(self._observers))
         return generate_latest(self.registry) if of_all is None else of_all
 
     def observer(self, bundle: str) -> "BundleObserver":
         """Return the observer for a bundle version. Reused if the version is loaded again."""
         return self._observers.setdefault(bundle, BundleObserver(self, bundle))
+
+    def forget(self, bundle: str) -> None:
+        """Drop the series of a bundle version that is no longer served."""
+        self._observers.pop(bundle, None)
+        with catch_warnings(action="ignore"):  # that they stay in the files, which `keep_room` sees to
+            for metric in (self.batch_rows, self.queue_wait, self.run_duration, self.steps):
+                metric.remove_by_labels({BUNDLE: bundle})
+
+    def keep_room(self) -> None:
+        """Keep this process's files within what is reserved for them.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        for value in (self.step_conflicts._value, self.time_to_first_token._sum):  # one of each file that grows
+            if value._multiprocess:
+                keep_within(value._file, self._observers)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)

@@ -120,6 +120,7 @@ class Worker:
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)
         self._background.repeat(LOOK_SECONDS, self._return_memory)
         self._background.repeat(FLUSH_SECONDS, self._flush_metrics)
+        self._background.repeat(LOOK_SECONDS, self.metrics.keep_room)
         self._background.repeat(BROKEN_SECONDS, self._report_broken)
         self._draining.begin_on_sigterm()
         self.metrics.workers_started.inc()

@@ -95,7 +95,7 @@ class Application:
         openai = OpenAI(catalog, metrics, core.open_answers, self._bodies)
         hot = joined(
             self.question_routes.handlers(),
-            StepRoutes(core.steps, core.answer_room, self._bodies, metrics.time_to_first_token.observe).handlers(),
+            StepRoutes(core.steps, core.answer_room, self._bodies, metrics).handlers(),
             InferRoute(catalog, sequences, core.answer_room, self._bodies).handlers(),
             openai.handlers(),
         )

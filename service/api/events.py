@@ -20,6 +20,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST
+from service.api.measure import COUNTED_STATUS
 from service.api.problem import problem_of, refusal_of
 from service.api.request_id import log_suffix
 from service.api.steps.items import refusal
@@ -55,34 +56,24 @@ def error_event(error: ServiceError) -> bytes:
     return event("error", orjson.dumps(problem_of(error)))
 
 
-async def with_error_event(
-    events: AsyncGenerator[bytes], refused: Callable[[ServiceError], bytes]
-) -> AsyncGenerator[bytes]:
-    """Yield the same events. If they fail, the last one is `refused` of the error, since the status has been sent."""
-    async with aclosing(events):
-        try:
-            async for each in events:
-                yield each
-        except Exception as error:
-            if not isinstance(error, ServiceError):
-                logger.exception("a stream of server-sent events failed%s", log_suffix())
-            yield refused(refusal_of(error))
-
-
 class EventStream(StreamingResponse):
     """Sends events as they come, and asks proxies not to buffer them.
+
+    If they fail, the last event is `refused` of the error, since the status has been sent.
 
     The generator is closed when the response ends. If the client leaves without reading, the cancellation reaches
     `send`, not the generator, whose work would go on until it is garbage-collected. It is started before the response,
     since closing a generator that was never started closes nothing inside it.
 
     Attributes:
-        status_code: The status that was sent; afterwards 499 if the client left before the end.
+        status_code: The status that was sent; afterwards the one to count: that of the error if the events failed, 499
+            if the client left before the end.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes], refused: Callable[[ServiceError], bytes] = error_event) -> None:
         super().__init__(events, media_type=EVENT_STREAM, headers=_AT_ONCE)
         self._events = events
+        self._refused = refused
         self._is_whole = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,11 +82,19 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         if not self._is_whole:
             self.status_code = CLIENT_CLOSED_REQUEST
+        scope[COUNTED_STATUS] = self.status_code
 
     async def _whole(self, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         async with aclosing(events):
-            async for each in events:
-                yield each
+            try:
+                async for each in events:
+                    yield each
+            except Exception as error:
+                if not isinstance(error, ServiceError):
+                    logger.exception("a stream of server-sent events failed%s", log_suffix())
+                refused = refusal_of(error)
+                self.status_code = refused.status
+                yield self._refused(refused)
         self._is_whole = True
 
 
@@ -108,7 +107,7 @@ async def stream_step(
         first_piece: Called with the seconds to the first piece.
 
     Returns:
-        The status that was sent.
+        The status to count.
 
     Raises:
         ServiceError: It was refused, or failed, before its first event.
@@ -137,8 +136,7 @@ async def _events(first: Piece | Turn, events: asyncio.Queue[Piece | Turn]) -> A
         yield piece_event(latest)
         latest = await events.get()
     if latest.answer is None:
-        yield error_event(refusal(latest))
-        return
+        raise refusal(latest)
     if not has_pieces:  # a repeated step, whose whole answer is there
         outputs = orjson.loads(latest.answer.outputs)
         yield piece_event({name: outputs[name] for name in PIECES if name in outputs})

@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.paths import label_of
 from service.metrics import RequestTally
 
+COUNTED_STATUS = "unrolled.counted_status"  # in the scope, where it differs from the status that was sent
+
 
 class MeasureMiddleware:
     """Counts each HTTP request once its last byte has been sent."""
@@ -31,4 +33,5 @@ class MeasureMiddleware:
         try:
             await self._app(scope, receive, watch)
         finally:
+            status = scope.get(COUNTED_STATUS, status)
             self._tally.add(label_of(scope["path"]), status, time.perf_counter() - started)

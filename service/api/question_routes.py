@@ -21,7 +21,7 @@ from service.api.answer import LargeAnswer, json_of
 from service.api.body import parsed_body
 from service.api.body_reader import BodyReader
 from service.api.endpoint import Endpoint
-from service.api.events import EventStream, error_event, event, piece_event, with_error_event
+from service.api.events import EventStream, event, piece_event
 from service.api.media_types import MIDI
 from service.api.routes import HotHandlers
 from service.api.wire import cancel_on_disconnect, check_json, respond
@@ -75,7 +75,7 @@ class QuestionRoutes:
         if not request.stream:
             return await self._questions.generate(request)
         events = await self._questions.stream(request)
-        return EventStream(with_error_event(_event_bytes(events), error_event))
+        return EventStream(_event_bytes(events))
 
     async def tag(self, request: TagRequest) -> TagAnswer | Response:
         """Tag words. A large answer takes its room until it is sent."""

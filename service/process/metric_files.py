@@ -6,21 +6,26 @@ would make every scrape slower.
 """
 
 import fcntl
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from service.process.deaths import living_children
 from service.process.service_directory import directory_errors, service_directory
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ENDED = "ended"
+BUNDLE = "bundle"  # the label that names a bundle version
+_FIRST_ENTRY = 8  # offset in a file of prometheus_client
 # Twice what a worker needs that has used all shipped bundles.
 NUM_BYTES = {"counter": 2**18, "gauge_livesum": 2**16, "gauge_mostrecent": 2**16, "histogram": 2**21}
 
@@ -67,8 +72,27 @@ def join_service() -> None:
             _reserve(directory, str(os.getpid()))
 
 
-def exposition() -> bytes | None:
-    """The counts of all processes of the service, in Prometheus' text format.
+def keep_within(file: MmapedDict, bundles: Container[str]) -> None:
+    """Before a file of this process is full, drop the series of all bundle versions but these, or reserve more.
+
+    prometheus_client only appends to it, and would double it when it is full without reserving the space.
+
+    Raises:
+        OSError: There is no room for more.
+    """
+    num_bytes = os.fstat(file._f.fileno()).st_size
+    if 2 * file._used <= num_bytes:
+        return
+    path = Path(file._fname)
+    # If it is being read, there is time until the next call. When the service ends, its directory is removed.
+    with suppress(BlockingIOError, FileNotFoundError), _locked(path.parent, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        _keep_only(file, bundles)
+        if 2 * file._used > num_bytes:
+            _reserve_bytes(path, 2 * num_bytes)
+
+
+def exposition(bundles: Container[str]) -> bytes | None:
+    """The counts of all processes of the service, in Prometheus' text format, of these bundle versions alone.
 
     None if this one keeps no files, or they are gone.
     """
@@ -77,9 +101,22 @@ def exposition() -> bytes | None:
     # Locked, so that no counts are moved from one file to another meanwhile. The collector refuses a missing directory.
     with suppress(FileNotFoundError, ValueError), _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        registry.register(_OfBundles(MultiProcessCollector(None), bundles))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
     return None
+
+
+class _OfBundles(Collector):
+    """Collects what another collector does, except the series of all bundle versions but these."""
+
+    def __init__(self, collector: Collector, bundles: Container[str]) -> None:
+        self._collector = collector
+        self._bundles = bundles
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._collector.collect():
+            metric.samples = [sample for sample in metric.samples if _is_of(sample.labels, self._bundles)]
+            yield metric
 
 
 @contextmanager
@@ -103,6 +140,17 @@ def _reserve_bytes(path: Path, num_bytes: int) -> None:
         os.posix_fallocate(file, 0, num_bytes)
     finally:
         os.close(file)
+
+
+def _keep_only(file: MmapedDict, bundles: Container[str]) -> None:
+    kept = [each for each in file.read_all_values() if _is_of(json.loads(each[0])[2], bundles)]  # type: ignore[no-untyped-call]
+    file._used, file._positions = _FIRST_ENTRY, {}
+    for key, value, set_at in kept:
+        file.write_value(key, value, set_at)  # type: ignore[no-untyped-call]
+
+
+def _is_of(labels: Mapping[str, str], bundles: Container[str]) -> bool:
+    return BUNDLE not in labels or labels[BUNDLE] in bundles
 
 
 def _add(path: Path, kind: str, ended: Path) -> None:

@@ -65,15 +65,23 @@ class Housekeeping:
             logger.info("%d sessions, ends and checkpoints were overdue and are no longer kept", num_swept)
         for _ in range(MAX_EVICTIONS):
             count = await self._store.count()
-            if count.num_bytes <= self._max_store_bytes or not await self.evict(EVICTED_AT_ONCE):
+            if count.num_bytes <= self._max_store_bytes or not await self.make_room(EVICTED_AT_ONCE):
                 break
         return num_swept
 
-    async def expire_of(self, owner: str) -> int:
-        """Bury an owner's overdue sessions that no sweep has found yet, except those with a step in flight here.
+    async def make_room(self, most: int) -> int:
+        """End overdue sessions, or if there are none, at most this many of the least recently used.
 
         Returns:
-            How many there were, whether buried here or by another process.
+            How many there were, whether ended here or by another process.
+        """
+        return await self.expire_of(None) or await self.evict(most)
+
+    async def expire_of(self, owner: str | None) -> int:
+        """Bury the overdue sessions of an owner, or of all if that is None, except those with a step in flight here.
+
+        Returns:
+            How many were found, whether buried here or by another process.
         """
         overdue = await self._store.overdue_of(owner, int(self._clock()), EXPIRED_AT_ONCE)
         over = [record for record in overdue if not self._is_under_way(record.session_id)]

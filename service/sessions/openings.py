@@ -7,6 +7,7 @@ from typing import Any
 
 from service.errors import IdempotencyMismatch, InvalidInput, SessionQuota, StoreFull
 from service.forms.sessions import SessionRequest, SessionView
+from service.metrics import Metrics
 from service.record.body import Body, encode
 from service.record.ids import keyed_session_id, new_session_id
 from service.sessions.graveyard import checkpoint_ids
@@ -36,6 +37,7 @@ class Openings:
         settings: Limits of sessions.
         sessions: The live sessions.
         housekeeping: Makes room when there is none.
+        metrics: Counts the sessions that were opened, and those that others have replaced.
         clock: Wall-clock seconds since 1970.
     """
 
@@ -46,6 +48,7 @@ class Openings:
         settings: SessionSettings,
         sessions: Sessions,
         housekeeping: Housekeeping,
+        metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
@@ -53,6 +56,7 @@ class Openings:
         self._settings = settings
         self._sessions = sessions
         self._housekeeping = housekeeping
+        self._metrics = metrics
         self._clock = clock
         self._secret = b""
 
@@ -126,10 +130,17 @@ class Openings:
             )
             record = self._new_session(fresh, body).record
             if await self._insert(record, before if isinstance(before, Record) else None):
-                if isinstance(before, Record) and (saved := checkpoint_ids(before)):
-                    await or_unavailable(self._store.delete(saved))
+                if isinstance(before, Record):
+                    await self._replaced(before, now)
                 return record
         raise contended(step)
+
+    async def _replaced(self, before: Record, now: float) -> None:
+        """Count the end of the session that another has replaced, unless it was over, and delete its checkpoints."""
+        if not before.ended:
+            self._metrics.sessions_ended.labels("expired" if before.expires_at <= now else "replaced").inc()
+        if saved := checkpoint_ids(before):
+            await or_unavailable(self._store.delete(saved))
 
     async def keyed_id(self, owner: str, key: str) -> str:
         """Return the session id that an owner's key stands for, the same on every worker that shares the store."""
@@ -185,13 +196,16 @@ class Openings:
         refusal: SessionQuota | StoreFull = StoreFull(NO_ROOM)
         for attempt in range(MAX_EVICTIONS):
             try:
-                return await self._sessions.write(swap)
+                is_written = await self._sessions.write(swap)
+                if is_written:
+                    self._metrics.sessions_opened.inc()
+                return is_written
             except QuotaReached as quota:
                 refusal = SessionQuota(f"you have {quota.num_live} of {quota.max_sessions} sessions; end some")
                 making_room = self._housekeeping.expire_of(record.owner)
             except Full:
                 refusal = StoreFull(NO_ROOM)
-                making_room = self._housekeeping.evict(min(EVICTED_AT_ONCE, few << attempt))
+                making_room = self._housekeeping.make_room(min(EVICTED_AT_ONCE, few << attempt))
             if not await or_unavailable(making_room):
                 break
         raise refusal

@@ -198,8 +198,11 @@ class Store(Protocol):
     async def overdue(self, now: int, limit: int) -> list[Record]:
         """Return overdue records of all kinds. They are found at most a minute late."""
 
-    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
-        """Return an owner's overdue live records, accurate to the second, but only those that are cheap to find."""
+    async def overdue_of(self, owner: str | None, now: int, limit: int) -> list[Record]:
+        """Return overdue live records, accurate to the second, but only those that are cheap to find.
+
+        Those of one owner, or of all if that is None.
+        """
 
     async def idlest(self, limit: int) -> list[Record]:
         """Return live records, the least recently used first, accurate to the minute."""

@@ -55,7 +55,7 @@ class MeasuredStore:
     async def overdue(self, now: int, limit: int) -> list[Record]:
         return await self._call("overdue", self._store.overdue(now, limit))
 
-    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+    async def overdue_of(self, owner: str | None, now: int, limit: int) -> list[Record]:
         return await self._call("overdue_of", self._store.overdue_of(owner, now, limit))
 
     async def idlest(self, limit: int) -> list[Record]:

@@ -63,9 +63,10 @@ class MemoryStore:
         due = (self._records[session_id] for session_id in self._by_expiry.until(now // SECONDS_PER_MINUTE))
         return list(islice((record for record in due if record.expires_at <= now), limit))
 
-    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
-        owned = (self._records[session_id] for session_id in self._ids_by_owner.get(owner, []))
-        return list(islice((record for record in owned if not record.ended and record.expires_at <= now), limit))
+    async def overdue_of(self, owner: str | None, now: int, limit: int) -> list[Record]:
+        due = self._by_expiry.until(now // SECONDS_PER_MINUTE)
+        records = map(self._records.__getitem__, due if owner is None else self._ids_by_owner.get(owner, []))
+        return list(islice((record for record in records if not record.ended and record.expires_at <= now), limit))
 
     async def idlest(self, limit: int) -> list[Record]:
         return [self._records[session_id] for session_id in islice(self._by_use.until(None), limit)]

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.e2e.asking import Json, ask, events, last_step, open_session, step
+from tests.e2e.exposition import await_metric, metrics
 
 pytestmark = pytest.mark.e2e
 SAMPLED: Json = {"max_tokens": 120, "temperature": 0.9, "seed": 7}
@@ -56,6 +57,15 @@ def test_the_bundle_that_is_named_writes(client: httpx.Client) -> None:
 def test_a_drawn_seed_is_told_and_gives_the_text_again(client: httpx.Client) -> None:
     drawn = generated(client, seed=None)
     assert generated(client, seed=drawn["seed"])["text"] == drawn["text"]
+
+
+def test_who_leaves_a_stream_before_its_end_is_counted_as_gone_on_bentomls_port_too(client: httpx.Client) -> None:
+    gone = 'rnn_requests_total{code="499",endpoint="/generate"}'
+    before = metrics(client).get(gone, 0)
+    body = {"prompt": "ROMEO:\n", **SAMPLED, "max_tokens": 4096, "stream": True}
+    with httpx.Client(base_url=client.base_url) as leaving, leaving.stream("POST", "/generate", json=body) as response:
+        next(response.iter_lines())
+    await_metric(client, gone, before + 1)
 
 
 def test_company_in_the_batch_changes_nothing(client: httpx.Client) -> None:

@@ -263,12 +263,11 @@ class Surface:
         tally, bodies = process.metrics.requests_tally, BodyReader(MAX_BYTES)
         self.stream = Stream(process.steps, process.core.answer_room, tally, bodies)
         sequences = Sequences(process.sessions, process.openings, process.steps, open_answers, process.catalog.numerics)
-        first_piece = process.metrics.time_to_first_token.observe
         openai = OpenAI(process.catalog, process.metrics, open_answers, bodies, process.clock)
         questions = Questions(process.catalog, process.metrics, open_answers, process.core.answer_room)
         hot = joined(
             QuestionRoutes(questions, bodies).handlers(),
-            StepRoutes(process.steps, process.core.answer_room, bodies, first_piece).handlers(),
+            StepRoutes(process.steps, process.core.answer_room, bodies, process.metrics).handlers(),
             InferRoute(process.catalog, sequences, process.core.answer_room, bodies).handlers(),
             openai.handlers(),
         )

@@ -29,7 +29,8 @@ def catalog() -> Catalog:
 
 
 async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
-    models = catalog()
+    metrics = Metrics()
+    models = Catalog(BundleSettings(), EngineSettings(), metrics)
     model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / "sentiment"))
     assert isinstance(model, StreamingSentimentModel)
     models.add(model)
@@ -46,7 +47,9 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     assert models.by_tag(model.bundle.tag) is model
     await models.stop()
     assert not models.is_serving
+    observer = metrics.observer(model.bundle.tag)
     await models.remove(model.bundle.tag)
+    assert metrics.observer(model.bundle.tag) is not observer
     with pytest.raises(VersionUnknown) as refused:
         models.by_tag(model.bundle.tag)
     assert str(refused.value) == f"bundle {model.bundle.tag} is not served; of sentiment there are []"

@@ -80,6 +80,18 @@ def test_a_bundle_that_is_opened_again_is_observed_by_who_observed_it_before() -
     assert metrics.observer("sum:1") is not first
 
 
+@pytest.mark.anyio
+async def test_a_bundle_that_is_served_no_longer_is_not_told_of() -> None:
+    metrics = Metrics()
+    for bundle in ("sum:0", "sum:1"):
+        metrics.observer(bundle).ran("encode", 4, [0.001], 0.01, 8)
+    assert "sum:0" in (await metrics.exposition()).decode()
+    metrics.forget("sum:0")
+    text = (await metrics.exposition()).decode()
+    assert "sum:0" not in text
+    assert "sum:1" in text
+
+
 def test_a_bundle_may_be_opened_in_a_thread_while_counts_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = Metrics()
     monkeypatch.setattr(metrics.observer("sum:0"), "flush", lambda: metrics.observer("sum:1"))

@@ -17,7 +17,6 @@ from typing import Literal
 import orjson
 
 from service.api.answer import json_of
-from service.api.events import with_error_event
 from service.api.openai.errors import error_of
 from service.concurrency.open_answers import OpenAnswers
 from service.concurrency.streams import merged, time_to_first, wait_for_first
@@ -61,9 +60,9 @@ class Completions:
         return texts.answer(ends)
 
     async def stream(self, model: GenerationModel, request: CompletionRequest) -> AsyncGenerator[bytes]:
-        """Return server-sent events. A refusal before the first one is raised."""
+        """Return server-sent events, which may fail with a refusal. One before the first event is raised here."""
         texts = Texts(model, request, int(self._clock()))
-        return with_error_event(_chunks(texts, await wait_for_first(self._events(texts))), _error)
+        return _chunks(texts, await wait_for_first(self._events(texts)))
 
     def _events(self, texts: "Texts") -> AsyncGenerator[TextEvent]:
         return self._open_answers.pieces(time_to_first(texts.written(), self._metrics.time_to_first_token.observe))
@@ -167,7 +166,8 @@ async def _chunks(texts: Texts, events: AsyncGenerator[TextEvent]) -> AsyncGener
         yield _data(DONE)
 
 
-def _error(error: ServiceError) -> bytes:
+def error_chunk(error: ServiceError) -> bytes:
+    """Return a refusal as an event."""
     return _data(orjson.dumps(error_of(error)))
 
 

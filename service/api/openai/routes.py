@@ -10,7 +10,7 @@ from service.api.answer import json_of
 from service.api.body import parsed_body
 from service.api.body_reader import BodyReader
 from service.api.events import EventStream
-from service.api.openai.completions import Completions
+from service.api.openai.completions import Completions, error_chunk
 from service.api.openai.errors import document, document_response
 from service.api.routes import HotHandlers, methods_by_path
 from service.api.wire import cancel_on_disconnect, check_json, respond
@@ -76,7 +76,7 @@ class OpenAI:
             await respond(send, json_of(answer))
             return 200
         events = await cancel_on_disconnect(receive, self._completions.stream(model, request))
-        response = EventStream(events)
+        response = EventStream(events, error_chunk)
         await response(scope, receive, send)
         return response.status_code
 

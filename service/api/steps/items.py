@@ -15,6 +15,11 @@ def refusal(turn: Turn) -> ServiceError:
     return refusal_of(turn.error or RuntimeError("a turn has neither answer nor error"))
 
 
+def item_status(turn: Turn) -> int:
+    """Return the HTTP status of a step as one of many."""
+    return refusal(turn).status if turn.answer is None else 200
+
+
 def refused_item(turn: Turn) -> dict[str, Any]:
     """Return a refused step as one of many."""
     error = refusal(turn)

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +17,7 @@ from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
 from service.api.steps import binary
 from service.api.steps.item_errors import parsed_items
-from service.api.steps.items import item_json, item_pieces
+from service.api.steps.items import item_json, item_pieces, item_status
 from service.api.wire import (
     cancel_on_disconnect,
     check_encoding,
@@ -29,28 +30,27 @@ from service.api.wire import (
 )
 from service.errors import ServiceError
 from service.forms.steps import StepItem, StepItems, StepRequest
+from service.metrics import Metrics
 from service.steps.answer_room import AS_A_WHOLE, IN_PIECES, AnswerRoom, Holding
 from service.steps.steps import Steps
 from service.steps.turn import Ask, Turn
 
 
 class StepRoutes:
-    """Steps over HTTP. Each handler returns the status that it has sent, or raises a refusal.
+    """Steps over HTTP. Each handler returns the status to count, or raises a refusal.
 
     Args:
         steps: Takes them.
         answer_room: Makes large answers wait for memory.
         bodies: Reads the bodies of requests.
-        first_piece: Called with the seconds until the first piece of a streamed step.
+        metrics: Observes the time to the first piece of a streamed step, and counts the steps of many.
     """
 
-    def __init__(
-        self, steps: Steps, answer_room: AnswerRoom, bodies: BodyReader, first_piece: Callable[[float], None]
-    ) -> None:
+    def __init__(self, steps: Steps, answer_room: AnswerRoom, bodies: BodyReader, metrics: Metrics) -> None:
         self._steps = steps
         self._room = answer_room
         self._bodies = bodies
-        self._first_piece = first_piece
+        self._metrics = metrics
 
     def handlers(self) -> HotHandlers:
         """The handler of each endpoint."""
@@ -63,7 +63,8 @@ class StepRoutes:
         request = parsed_body(StepRequest, body)
         ask = ask_of(owner_of(scope), session_id, request)
         if ask.is_streamed:
-            return await stream_step(self._steps, ask, self._first_piece, scope, receive, send)
+            first_piece = self._metrics.time_to_first_token.observe
+            return await stream_step(self._steps, ask, first_piece, scope, receive, send)
         with self._room.of_items(num_answered(request), _bytes_per_logit(scope)) as holding:
             await enter_room(holding, receive)
             if ask.is_in_tensors and not holding.num_bytes:
@@ -130,7 +131,10 @@ class StepRoutes:
         """Return all turns, each with its answer or refusal. Long ones are called off if the client hangs up."""
         taking = self._taken(asks, wrong, started)
         is_short = not holding.num_bytes and all(ask.is_in_tensors for ask in asks)
-        return await (taking if is_short else cancel_on_disconnect(receive, taking))
+        turns = await (taking if is_short else cancel_on_disconnect(receive, taking))
+        for status, num_items in Counter(map(item_status, turns)).items():
+            self._metrics.step_items.labels(str(status)).inc(num_items)
+        return turns
 
     async def _taken(self, asks: Sequence[Ask], wrong: Mapping[int, ServiceError], started: float) -> list[Turn]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -13,11 +13,11 @@ from lmdb import Cursor, Transaction
 
 from service.stores.base import SECONDS_PER_MINUTE, Record, last_due_minute
 from service.stores.lmdb.indexes import minute_key, minute_of, owner_key
-from service.stores.lmdb.rows import expiry_of, indexed_of, is_intact, key_of, with_entry_minute
+from service.stores.lmdb.rows import expires_at_of, expiry_of, indexed_of, is_intact, key_of, with_entry_minute
 from service.stores.lmdb.tables import Tables
 
 SWEPT_ENTRIES = 128
-MAX_JUMPS = 512  # a millisecond or two
+MAX_JUMPS = 512  # entries to look at; a millisecond or two
 
 
 class Entry(NamedTuple):
@@ -65,9 +65,18 @@ def count_overdue(tables: Tables, txn: Transaction[bytes], now: int) -> int:
     return num_overdue
 
 
-def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str, now: int, limit: int) -> list[Record]:
-    """Return an owner's overdue live records. Looks at this minute and the last; sweeps handle earlier ones."""
+def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str | None, now: int, limit: int) -> list[Record]:
+    """Return overdue live records of one owner, or of all.
+
+    Looks at an owner's of this minute and the last, since sweeps handle earlier ones; of all, at the first few entries.
+    """
     minute = now // SECONDS_PER_MINUTE
+    if owner is None:
+        entries = islice(_entries(tables, txn, minute, None), MAX_JUMPS)
+        heads = tables.heads(txn, [entry.key for entry in entries])
+        known = ((key, head) for key, head in heads.items() if is_intact(key, head))
+        over = (key for key, head in known if indexed_of(head).bundle is not None and expires_at_of(head) <= now)
+        return tables.first(txn, over, limit)
     owned, due = txn.cursor(tables.by_owner), txn.cursor(tables.by_expiry)
     keys = chain.from_iterable(_common(owned, owner_key(owner), due, minute_key(each)) for each in (minute - 1, minute))
     found = tables.first(txn, keys, MAX_JUMPS)

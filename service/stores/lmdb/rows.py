@@ -209,8 +209,13 @@ def has_tail(head: bytes) -> bool:
 
 def expiry_of(head: bytes) -> int:
     """Return the minute in which an intact head's record is overdue."""
+    return expires_at_of(head) // SECONDS_PER_MINUTE
+
+
+def expires_at_of(head: bytes) -> int:
+    """Return when an intact head's record is overdue, in seconds since 1970."""
     used_at, ttl_seconds = TIMES.unpack_from(head, _TIMES_AT)
-    return int(used_at + ttl_seconds) // SECONDS_PER_MINUTE
+    return int(used_at + ttl_seconds)
 
 
 def with_entry_minute(key: bytes, head: bytes, entry_minute: int) -> bytes:

@@ -95,7 +95,7 @@ class LmdbStore:
             await asyncio.sleep(0)  # let other tasks run
         return found
 
-    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+    async def overdue_of(self, owner: str | None, now: int, limit: int) -> list[Record]:
         return self._transact(lambda tables, txn: overdue_of(tables, txn, owner, now, limit))
 
     async def idlest(self, limit: int) -> list[Record]:

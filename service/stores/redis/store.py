@@ -57,6 +57,7 @@ from service.stores.redis.shard import (
     shard_of_key,
 )
 
+FEW_DUE = 128  # records to look at for those of all owners that are overdue
 WON, UNDONE = map(ord, "1?")
 _NO_TIME = (
     "Redis does not tell its time (TIME is not allowed): sessions expire too soon or too late where the clocks of the "
@@ -131,11 +132,14 @@ class RedisStore:
             lambda wanted: self._index.due(last_due_minute(now), wanted), limit, lambda record: record.expires_at <= now
         )
 
-    async def overdue_of(self, owner: str, now: int, limit: int) -> list[Record]:
+    async def overdue_of(self, owner: str | None, now: int, limit: int) -> list[Record]:
+        minute = now // SECONDS_PER_MINUTE
         return await self._first(
-            lambda wanted: self._index.due_of(owner, now // SECONDS_PER_MINUTE, wanted),
+            lambda wanted: (
+                self._index.due(minute, FEW_DUE) if owner is None else self._index.due_of(owner, minute, wanted)
+            ),
             limit,
-            lambda record: record.owner == owner and not record.ended and record.expires_at <= now,
+            lambda record: owner in (None, record.owner) and not record.ended and record.expires_at <= now,
         )
 
     async def idlest(self, limit: int) -> list[Record]:

@@ -9,13 +9,16 @@ from starlette.types import Message
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.events import EventStream, event, piece_event
+from service.api.measure import MeasureMiddleware
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
 from service.engine.state import Array
+from service.errors import DeadlineExceeded
 from service.forms.sessions import SessionRequest
+from service.metrics import Metrics
 from service.steps import step_rules
 from service.tasks.generation import GenerationModel
-from tests.fakes.asgi import Answered, Exchange, Surface
+from tests.fakes.asgi import Answered, Client, Exchange, Surface
 from tests.fakes.gated import GatedBuilder, GatedRuntime
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process, settle, two_processes, until
@@ -58,6 +61,12 @@ def events(body: bytes) -> list[tuple[str, dict]]:
     ]
 
 
+def num_counted(process: Process, endpoint: str, status: int) -> float | None:
+    """How many requests are counted with this status."""
+    process.metrics.flush()
+    return process.metrics.registry.get_sample_value("rnn_requests_total", {"endpoint": endpoint, "code": str(status)})
+
+
 def text_of(told: list[tuple[str, dict]]) -> str:
     return "".join(data["text"] for name, data in told if name == "text")
 
@@ -98,6 +107,20 @@ async def test_a_stream_whose_client_leaves_without_reading_is_closed_with_its_r
     await response({"type": "http"}, receive, send)
     assert is_closed
     assert response.status_code == CLIENT_CLOSED_REQUEST
+
+
+async def test_a_stream_that_fails_is_counted_as_its_error_by_the_layer_that_sees_only_the_200_too() -> None:
+    async def failing() -> AsyncGenerator[bytes]:
+        yield b"data: {}\n\n"
+        raise DeadlineExceeded("it took too long")
+
+    metrics = Metrics()
+    answered = await Client(MeasureMiddleware(EventStream(failing()), metrics.requests_tally)).post("/generate", b"")
+    (_, problem) = events(answered.body.removeprefix(b"data: {}\n\n"))[-1]
+    assert (answered.status, problem["status"]) == (200, 504)
+    metrics.flush()
+    sample = metrics.registry.get_sample_value
+    assert sample("rnn_requests_total", {"endpoint": "/generate", "code": "504"}) == 1
 
 
 async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Surface, session_id: str) -> None:
@@ -206,7 +229,7 @@ async def test_a_client_that_hangs_up_during_the_commit_has_taken_its_step(
 
 
 async def test_a_store_that_fails_at_the_commit_is_an_error_event_and_a_retry_gives_the_same_text(
-    surface: Surface, session_id: str, store: FaultyStore
+    surface: Surface, process: Process, session_id: str, store: FaultyStore
 ) -> None:
     store.may_swap.clear()
     exchange = generate(surface, session_id)
@@ -216,6 +239,7 @@ async def test_a_store_that_fails_at_the_commit_is_an_error_event_and_a_retry_gi
     answered = await exchange.answered()
     name, problem = events(answered.body)[-1]
     assert (answered.status, name, problem["status"]) == (200, "error", 503)
+    assert num_counted(process, "/sessions/{id}/steps", 503) == 1
     store.is_down = False
     told = events((await generate(surface, session_id).answered()).body)
     assert text_of(told) == text_of(events(answered.body))

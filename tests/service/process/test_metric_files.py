@@ -25,6 +25,14 @@ metrics.state_bytes.set(float(sys.argv[1]))
 metrics.connections.labels("http").set(float(sys.argv[1]))
 metrics.flush()
 """
+VERSIONS = """
+def serve(number):
+    observer = metrics.observer(f"sum:{number}")
+    for rung in range(10):
+        observer.ran("encode", rung, [0.1], 0.1, 1)
+    metrics.flush()
+    metrics.keep_room()
+"""
 READER = """
 import asyncio, os
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = {directory!r}
@@ -75,6 +83,41 @@ def counted(files: Path) -> set[str]:
         "rnn_connections{",
     )
     return {line for line in printed.splitlines() if line.startswith(wanted)}
+
+
+def room_of(files: Path, process: int) -> tuple[int, int]:
+    """The bytes of a process's file of histograms, and how many of them are reserved on the disk."""
+    told = (files / f"histogram_{process}.db").stat()
+    return told.st_size, told.st_blocks * 512
+
+
+def test_bundle_versions_that_are_served_no_longer_are_not_told_and_leave_room(files: Path) -> None:
+    one_by_one = "for n in range(60):\n    serve(n)\n    metrics.forget(f'sum:{n - 1}')\n"
+    process, printed = run(WORKER + VERSIONS + one_by_one + "print(metrics._collected().decode())", "3")
+    told = printed.splitlines()
+    assert 'rnn_steps_total{bundle="sum:59"} 10.0' in told
+    assert 'rnn_batch_rows_count{bundle="sum:59",rung="encode-7"} 1.0' in told
+    assert not [line for line in told if "sum:" in line and "sum:59" not in line]
+    assert "rnn_step_conflicts_total 3.0" in told
+    assert 'rnn_request_duration_seconds_count{endpoint="/steps"} 1.0' in told
+    assert room_of(files, process) == (NUM_BYTES["histogram"], NUM_BYTES["histogram"])
+
+
+@pytest.mark.usefixtures("files")
+def test_a_bundle_version_that_is_served_again_after_its_series_were_dropped_is_counted_anew() -> None:
+    again = "for n in [*range(60), 0]:\n    serve(n)\n    metrics.forget(f'sum:{n - 1}')\n"
+    _, printed = run(WORKER + VERSIONS + again + "print(metrics._collected().decode())", "3")
+    told = printed.splitlines()
+    assert 'rnn_batch_rows_count{bundle="sum:0",rung="encode-7"} 1.0' in told
+    assert 'rnn_batch_rows_sum{bundle="sum:0",rung="encode-7"} 1.0' in told
+
+
+def test_more_is_reserved_before_a_file_is_full(files: Path) -> None:
+    all_at_once = "for n in range(60):\n    serve(n)\n"
+    process, printed = run(WORKER + VERSIONS + all_at_once + "print(metrics._collected().decode())", "3")
+    assert len([line for line in printed.splitlines() if line.startswith("rnn_steps_total{")]) == 60
+    size, reserved = room_of(files, process)
+    assert reserved >= size > NUM_BYTES["histogram"]
 
 
 def test_what_the_ended_have_counted_is_added_up(files: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import SessionGone, StoreFull
-from service.stores.base import Count, Unavailable
+from service.stores.base import Count, Record, Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb.store import LmdbStore
 from tests.fakes.clock import Clock
@@ -91,6 +91,21 @@ async def test_a_full_store_gives_the_room_of_the_least_recently_used(store: Fau
         assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "evicted"}) == 1
 
 
+async def test_the_overdue_make_room_before_a_sweep_finds_them_and_before_anyone_is_evicted() -> None:
+    async with Process(FaultyStore(Limits(max_sessions=20))) as process:
+        long = [await process.create(ttl_seconds=100) for _ in range(10)]
+        for _ in range(10):
+            await process.create("eve", ttl_seconds=1)
+        process.clock.now += 3
+        for _ in range(10):
+            await process.create(ttl_seconds=100)
+        for session_id in long:
+            assert (await process.sessions.get("ann", session_id)).step == 0
+        sample = process.metrics.registry.get_sample_value
+        assert sample("rnn_sessions_ended_total", {"reason": "evicted"}) == 0
+        assert sample("rnn_sessions_ended_total", {"reason": "expired"}) == 10
+
+
 async def test_who_comes_to_a_full_store_with_others_finds_the_room_that_they_make(tmp_path: Path) -> None:
     store = LmdbStore(tmp_path, Limits(max_sessions=20), "commit")
     async with Process(store, max_sessions=20) as process:
@@ -133,6 +148,24 @@ async def test_a_sweep_keeps_to_the_budget_of_bytes(store: FaultyStore) -> None:
         await process.housekeeping.sweep()
         assert 0 < (await store.count()).num_bytes <= 2000
         assert (await process.sessions.get("ann", newest)).step == 0
+
+
+async def test_the_overdue_leave_before_anyone_is_evicted_for_the_budget_of_bytes(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found_late(*_: int) -> list[Record]:
+        return []
+
+    monkeypatch.setattr(store, "overdue", found_late)
+    async with Process(store, Clock(), max_store_bytes=2000) as process:
+        long = [await process.create(ttl_seconds=100) for _ in range(10)]
+        for _ in range(30):
+            await process.create(ttl_seconds=1)
+        process.clock.now += 3
+        await process.housekeeping.sweep()
+        assert (await store.count()).num_bytes <= 2000
+        for session_id in long:
+            assert (await process.sessions.get("ann", session_id)).step == 0
 
 
 async def test_a_store_full_of_bytes_makes_room_too() -> None:

@@ -69,6 +69,14 @@ async def test_whatever_opens_a_session_is_refused(process: Process, held: list[
     await opening(process, held[0], "")
 
 
+@pytest.mark.parametrize("opening", [created, forked, imported])
+async def test_whatever_opens_a_session_is_counted_once_a_key(process: Process, opening: Opening) -> None:
+    origin = await process.create()
+    for _ in range(2):
+        await opening(process, origin, "key")
+    assert process.metrics.registry.get_sample_value("rnn_sessions_opened_total") == 2
+
+
 @pytest.mark.parametrize("opening", [created, forked])
 async def test_a_key_finds_what_it_has_opened(process: Process, opening: Opening) -> None:
     origin = await process.create()

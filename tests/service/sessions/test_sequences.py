@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.errors import SequenceUnknown, SessionGone, StepConflict, StoreFull, StoreUnavailable
+from service.metrics import ENDS
 from service.sessions.sequences import SequencePart, Taken
 from service.stores.base import Swap, Unavailable
 from service.stores.limits import Limits
@@ -39,6 +40,17 @@ async def test_a_start_begins_anew_whatever_was_there_and_the_step_goes_on(proce
     assert steps[0] == process.clock.now * 1000
     assert steps == sorted(set(steps))
     assert is_after(await take(process, PART, 1), 6)
+
+
+async def test_each_start_opens_a_session_and_ends_the_one_before_as_what_it_was(process: Process) -> None:
+    for part in (START, START, END, START):
+        await take(process, part, 5)
+    process.clock.now += 11
+    await take(process, START, 5)
+    sample = process.metrics.registry.get_sample_value
+    ends = {reason: sample("rnn_sessions_ended_total", {"reason": reason}) for reason in ENDS}
+    assert ends == {"ended": 1, "expired": 1, "evicted": 0, "replaced": 1}
+    assert sample("rnn_sessions_opened_total") == 4
 
 
 async def test_a_start_has_another_secret_and_no_checkpoints(process: Process, store: FaultyStore) -> None:

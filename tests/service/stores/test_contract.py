@@ -192,6 +192,19 @@ async def test_what_is_overdue_of_an_owner_is_found_to_the_second(store: Store) 
     assert await store.overdue_of("bob", 6600, 9) == await store.overdue_of("a" * 300, 6600, 9) == []
 
 
+async def test_what_is_overdue_of_all_owners_is_found_to_the_second(store: Store) -> None:
+    checkpoint = named(f"{A}~saved", ended=CHECKPOINT)
+    ended = named(B, ended="ended", body=b"")
+    later, foreign = named(C, used_at=6030), named(D, owner="eve")
+    await create(store, RECORD, checkpoint, ended, later, foreign, named(E, used_at=9000))
+    assert await store.overdue_of(None, 6599, 9) == []
+    assert set(await store.overdue_of(None, 6600, 9)) == {RECORD, foreign}
+    assert set(await store.overdue_of(None, 6600 + MINUTE, 9)) == {RECORD, foreign, later}
+    assert len(await store.overdue_of(None, 6600 + MINUTE, 1)) == 1
+    assert await store.swap([Swap(named(A, step=1, used_at=6500), 0)]) == [True]
+    assert set(await store.overdue_of(None, 6600 + 2 * MINUTE, 9)) == {foreign, later}
+
+
 async def test_what_is_used_is_not_overdue_of_its_owner(store: Store) -> None:
     await create(store, RECORD)
     used = named(A, step=1, used_at=6500)

@@ -30,7 +30,7 @@ async def test_every_verb_is_handed_on_and_timed() -> None:
     store = MeasuredStore(MemoryStore(Limits()), metrics)
     assert await store.swap([Swap(RECORD, None)]) == [True]
     assert await store.load([A]) == await store.page("ann", "", 1) == await store.idlest(1) == [RECORD]
-    assert await store.overdue(10**6, 1) == await store.overdue_of("ann", 10**6, 1) == [RECORD]
+    assert await store.overdue(10**6, 1) == await store.overdue_of(None, 10**6, 1) == [RECORD]
     bodies = np.zeros((1, 2), np.uint8), np.zeros((1, 3), np.uint8)
     assert await store.advance([SwapGroup([A], [1], [600], "ann", "echo:1", 6000, *bodies)]) == [[True]]
     assert await store.count() == Count(1, 5)

@@ -197,7 +197,7 @@ async def test_what_fails_tells_nothing_of_its_insides(
 
 
 async def test_a_stream_that_fails_ends_with_an_error_and_not_as_if_it_were_done(
-    surface: Surface, runtime: GatedRuntime
+    surface: Surface, process: Process, runtime: GatedRuntime
 ) -> None:
     runtime.permit(1)
     exchange = surface.client.begin("POST", COMPLETIONS, orjson.dumps({"model": "generation", **ASKED, "stream": True}))
@@ -213,6 +213,9 @@ async def test_a_stream_that_fails_ends_with_an_error_and_not_as_if_it_were_done
     assert last["error"]["type"] == "server_error"
     assert b"[DONE]" not in body
     assert b"memory" not in body
+    process.metrics.flush()
+    sample = process.metrics.registry.get_sample_value
+    assert sample("rnn_requests_total", {"endpoint": COMPLETIONS, "code": "500"}) == 1
 
 
 @pytest.mark.usefixtures("runtime")

@@ -154,6 +154,9 @@ async def test_an_item_that_is_none_is_refused_for_itself(surface: Surface, proc
     assert [item["problem"]["errors"][0]["location"] for item in told[1:4]] == [["step"], ["stream"], ["more"]]
     assert "leave `stream` out" in told[2]["problem"]["detail"]
     assert [(await process.sessions.get("ann", each)).step for each in (one, other)] == [1, 1]
+    sample = process.metrics.registry.get_sample_value
+    assert sample("rnn_step_items_total", {"code": "200"}) == 2
+    assert sample("rnn_step_items_total", {"code": "422"}) == len(wrong)
 
 
 async def test_items_that_are_all_wrong_are_all_told_so(surface: Surface) -> None:

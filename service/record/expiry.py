@@ -5,8 +5,15 @@ of the lifetime, the body stores how long the session may be idle: forks inherit
 the maximum lifetime is raised.
 """
 
+import math
+
 from service.record.body import Body
 from service.stores.base import Record
+
+
+def stored_second(now: float) -> int:
+    """Return the second that a record stores for a moment: rounded up, so that nothing is over early."""
+    return math.ceil(now)
 
 
 def idle_seconds_of(record: Record, body: Body) -> int:

@@ -1,11 +1,11 @@
 """Checkpoints: states of a session saved under a name, each in its own record."""
 
-import math
 from collections.abc import Callable, Collection
 
 from service.errors import CheckpointUnknown, VersionLeft
 from service.record.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
 from service.record.checkpoint_ids import checkpoint_entry, checkpoint_id, checkpoint_name
+from service.record.expiry import stored_second
 from service.sessions.live_session import LiveSession
 from service.sessions.sessions import Sessions
 from service.steps.step_rules import MAX_ATTEMPTS
@@ -64,7 +64,7 @@ class Checkpoints:
         Returns:
             The checkpoint as the session lists it once the step is taken.
         """
-        record, now = loaded.record, math.ceil(self._clock())
+        record, now = loaded.record, stored_second(self._clock())
         saved = checkpoint_entry(name, record.step)
         content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=(), idle_seconds=0)
         checkpoint = record._replace(

@@ -3,12 +3,12 @@
 import asyncio
 import itertools
 import logging
-import math
 from collections.abc import Callable, Sequence
 
 from service.metrics import Metrics
 from service.record.body import BodyUnreadable, decode
 from service.record.checkpoint_ids import checkpoint_id, session_of
+from service.record.expiry import stored_second
 from service.stores.base import CHECKPOINT, Record, Store, Swap
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Graveyard:
     def _tombstone(self, record: Record, reason: str) -> Record:
         return record._replace(
             step=record.step + 1,
-            used_at=math.ceil(self._clock()),
+            used_at=stored_second(self._clock()),
             ttl_seconds=self._remember_seconds,
             ended=reason,
             body=b"",

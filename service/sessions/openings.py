@@ -1,6 +1,5 @@
 """How sessions begin: new, found again by the key that opened them, or in the place of another session."""
 
-import math
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +8,7 @@ from service.errors import IdempotencyMismatch, InvalidInput, SessionQuota, Stor
 from service.forms.sessions import SessionRequest, SessionView
 from service.metrics import Metrics
 from service.record.body import Body, encode
+from service.record.expiry import stored_second
 from service.record.ids import keyed_session_id, new_session_id
 from service.sessions.graveyard import checkpoint_ids
 from service.sessions.housekeeping import EVICTED_AT_ONCE, MAX_EVICTIONS, Housekeeping
@@ -95,7 +95,7 @@ class Openings:
             owner=owner,
             bundle=bundle,
             step=step,
-            used_at=math.ceil(now),
+            used_at=stored_second(now),
             ttl_seconds=ttl_seconds,
         )
         opened = self._new_session(record, body)
@@ -125,7 +125,7 @@ class Openings:
                 owner=owner,
                 bundle=bundle,
                 step=step,
-                used_at=math.ceil(now),
+                used_at=stored_second(now),
                 ttl_seconds=ttl_seconds,
             )
             record = self._new_session(fresh, body).record
@@ -170,7 +170,7 @@ class Openings:
     def new_body(self, model: SequenceModel[Any]) -> Body:
         """Return the body of a session that has read nothing, with a new secret."""
         secret = secrets.token_bytes(SECRET_BYTES)
-        return Body(created_at=math.ceil(self._clock()), secret=secret, state=model.initial_state())
+        return Body(created_at=stored_second(self._clock()), secret=secret, state=model.initial_state())
 
     def _new_session(self, record: Record, body: Body) -> LiveSession:
         """Return a session with this record and body, used now and ready to be written."""

@@ -1,6 +1,5 @@
 """Sessions that begin with another's state: forks, and imports of sessions exported here or elsewhere."""
 
-import math
 import secrets
 from collections.abc import Callable
 
@@ -8,6 +7,7 @@ from service.errors import BlobTampered
 from service.forms.sessions import ForkRequest, SessionView
 from service.record.blob import seal, unseal
 from service.record.body import NO_DIGEST, BodyUnreadable, decode, encode
+from service.record.expiry import stored_second
 from service.record.ids import ID_CHARACTERS
 from service.record.replay import inherited
 from service.sessions.checkpoints import Checkpoints
@@ -64,7 +64,7 @@ class Transfers:
         record = source.record
         check_next(record, request.step)
         body = body._replace(
-            created_at=math.ceil(self._clock()),
+            created_at=stored_second(self._clock()),
             secret=secrets.token_bytes(SECRET_BYTES),
             checkpoints=(),
             inputs=inherited(body.inputs, body.secret, self._settings.max_kept_input_bytes),
@@ -99,7 +99,7 @@ class Transfers:
             body = decode(exported.body)
         except BodyUnreadable as error:
             raise BlobTampered(f"the export holds no session: {error}") from error
-        body = body._replace(created_at=math.ceil(self._clock()))
+        body = body._replace(created_at=stored_second(self._clock()))
         ttl_seconds = min(exported.ttl_seconds, self._settings.max_session_ttl_seconds)
         keyed = keyed_import(idempotency_key, blob)
         opened = await self._openings.open(owner, exported.bundle, exported.step, body, ttl_seconds, keyed)

@@ -4,7 +4,6 @@ Each is a compare-and-swap on the session's record, so a race with other steps l
 gets a conflict if it named a step.
 """
 
-import math
 import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
@@ -21,6 +20,7 @@ from service.metrics import Metrics
 from service.record.body import Body, encode
 from service.record.checkpoint_ids import checkpoint_name
 from service.record.digest import inputs_digest
+from service.record.expiry import stored_second
 from service.record.replay import kept_steps
 from service.sessions.checkpoints import Checkpoints, saved_as
 from service.sessions.live_session import LiveSession, model_name
@@ -143,7 +143,7 @@ class Transitions:
                 return Answer(session_id, record.step, body.answer)
             self._check_next(record, step)
             following = await after(loaded)
-            following = following.used_at(math.ceil(self._clock()))
+            following = following.used_at(stored_second(self._clock()))
             answer = orjson.dumps(request if answer_of is None else answer_of(following))
             content = encode(following.body._replace(digest=digest, answer=answer, before=None))
             taken = following.record._replace(step=record.step + 1, body=content)

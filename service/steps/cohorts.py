@@ -10,7 +10,6 @@ them.
 """
 
 import logging
-import math
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from service.engine.job import RowJob
 from service.errors import ServiceError
 from service.record.body import SECRET_AT
 from service.record.body_columns import HEAD
+from service.record.expiry import stored_second
 from service.steps.cohort import Cohort, Computed
 from service.steps.endings import Endings
 from service.steps.grouping import CohortKey, Find, Member, grouped
@@ -139,7 +139,7 @@ class Cohorts:
             turn.is_committing = True
         try:
             computed = cohort.computed(job)
-            groups = [cohort.swap_group(each, math.ceil(self._clock())) for each in computed]
+            groups = [cohort.swap_group(each, stored_second(self._clock())) for each in computed]
             written = await or_unavailable(self._store.advance(groups))
             for each, group, won in zip(computed, groups, written, strict=True):
                 self._answer(each, group, won)

@@ -1,11 +1,11 @@
 """Commits: all steps computed so far are written in one call to the store, and then answered."""
 
 import asyncio
-import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from service.record.body import Body, encode
+from service.record.expiry import stored_second
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
 from service.steps.outage import or_unavailable
@@ -61,7 +61,7 @@ class Commits:
         self._run_store_call(self._commit(computed))
 
     async def _commit(self, turns: Sequence[Turn]) -> None:
-        now = math.ceil(self._clock())
+        now = stored_second(self._clock())
         try:
             bodies = [self._rules.next_body(turn, now) for turn in turns]
             computed = zip(turns, bodies, strict=True)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 _BENTOML_LOGGER = "bentoml._internal.server.http_app"
 _UVICORN_LOGGER = "uvicorn.error"
+_CLIENT_HAS_GONE = "socket.send() raised exception"
 # Logged after a refused handshake, and after a response that a slow client did not read to its end: both on purpose.
 _ENDED_EARLY = "ASGI callable returned without completing"
 
@@ -31,7 +32,9 @@ def log_failed_callbacks() -> None:
 
     BentoML configures logging when asyncio's logger exists already, which disables it.
     """
-    logging.getLogger("asyncio").disabled = False
+    logger = logging.getLogger("asyncio")
+    logger.disabled = False
+    logger.addFilter(lambda record: not record.getMessage().startswith(_CLIENT_HAS_GONE))
 
 
 def log_once() -> None:

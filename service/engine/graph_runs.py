@@ -48,9 +48,10 @@ def consecutive(run: Run, prepared: PreparedBatch, waits: Sequence[float], next_
 
 
 def _following(one: Ran, next_rung: NextRung) -> PreparedBatch | None:
-    if isinstance(one.results, Exception) or (rung := next_rung(one.prepared)) is None:
+    if isinstance(one.results, Exception):
         return None
     try:
-        return one.prepared.following(rung, one.results)
+        rung = next_rung(one.prepared)
+        return None if rung is None else one.prepared.following(rung, one.results)
     except Exception:  # the event loop prepares it again, and there a failure is that of the job
         return None

@@ -29,7 +29,7 @@ class RowJob(Job):
         inputs: The stage's inputs, of the manifest's dtypes. Those with a time axis have an entry for each item.
         keep: Names of the outputs to keep. May include ARGMAX if the stage has logits.
         on_done: Called once, when all items are consumed or the job has failed.
-        on_run: Called after each run that leaves items to consume. It may be called once for several runs.
+        on_run: Called after each run that leaves items to consume.
         offset: Number of items consumed.
         error: Why it failed.
         is_withdrawn: Whether nobody waits for it any more. `on_done` is then not called.
@@ -276,14 +276,14 @@ def _windows(job: RowJob, values: Array, offset: int, rung: int) -> Array:
     """Return the items that a run consumes, for each row of a job."""
     if job.width == 1:
         return _window(values, offset, rung)
-    if values.shape[1] == rung:
+    if values.shape[1] == rung and not offset:
         return values
     return np.stack([_window(row, offset, rung) for row in values])
 
 
 def _window(values: Array, offset: int, rung: int) -> Array:
     """Return the `rung` items from `offset` on, padded with zeros if there are fewer."""
-    if len(values) == rung:
+    if len(values) == rung and not offset:
         return values
     window = values[offset : offset + rung]
     if len(window) == rung:

@@ -6,7 +6,7 @@ engine to itself, happens on the event loop: it is not worth waking the thread.
 """
 
 from service.engine.job import RowJob
-from service.engine.scheduler import ENOUGH_ROWS, Batch
+from service.engine.scheduler import ENOUGH_ROWS, Batch, Lane
 
 # Waking the thread and being woken by it costs about 60 µs, of which the event loop could use half.
 INLINE_SECONDS = 300e-6
@@ -70,10 +70,12 @@ class RunPolicy:
             batch: The rows of the run.
             is_alone: Whether its row has the engine to itself.
         """
-        if self._num_running or not self._may_run_inline:
-            return False
-        expected_seconds = self._expected_seconds.get((*batch.lane, batch.num_rows), float("inf"))
-        return expected_seconds < (LONE_INLINE_SECONDS if is_alone else INLINE_SECONDS)
+        return not self._num_running and self.is_short(batch.lane, batch.num_rows, is_alone)
+
+    def is_short(self, lane: Lane, num_rows: int, is_alone: bool) -> bool:
+        """Whether a run is expected to be over sooner on the event loop than in the thread, if both are free."""
+        expected_seconds = self._expected_seconds.get((*lane, num_rows), float("inf"))
+        return self._may_run_inline and expected_seconds < (LONE_INLINE_SECONDS if is_alone else INLINE_SECONDS)
 
     def _can_be_halved(self, num_rows: int) -> bool:
         """Whether nothing runs, and the rows fit one run but are enough for two efficient ones."""

@@ -219,6 +219,8 @@ class Scheduler(Generic[J]):
         return self._exact.get(job.stage) or self.lane(job)
 
     def _enqueue(self, job: J) -> None:
+        if job.least_rung:  # reserved for more items than it has left, if runs without the others came between
+            job.least_rung = min(job.least_rung, self.rung(job.stage, job.remaining))
         job.order = self._next_order
         self._next_order += 1
         key = self._queue_of(job)

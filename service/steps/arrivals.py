@@ -1,7 +1,7 @@
 """Turns that are about to start: those that arrive at almost the same time start together.
 
 Starting a turn keeps the event loop from everything else, so only some start at a time, and of many those of different
-sources first: a client that sends many at once must not make others wait for all of them.
+connections and requests first: who sends many in one must not make others wait for all of them.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from service.steps.turn import Turn
 # With this many turns or more under way, new ones wait for others, for at most GATHER_SECONDS.
 MIN_CROWD_TURNS = 8
 GATHER_SECONDS = 0.0005
-MAX_STARTED = 64  # as many as a run takes
+MAX_STARTED = 64  # in one iteration of the event loop, and a few more, since few would be no group
 
 
 class Arrivals:
@@ -63,7 +63,7 @@ class Arrivals:
 
     def _take(self) -> list[Turn]:
         """Take up to MAX_STARTED turns out of the queues, one of each source in turn."""
-        if self._num_arrived <= MAX_STARTED:
+        if self._num_arrived < MAX_STARTED + MIN_CROWD_TURNS:
             taken = list(chain.from_iterable(self._by_source.values()))
             self._by_source.clear()
         else:

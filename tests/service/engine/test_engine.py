@@ -166,6 +166,58 @@ async def test_the_runs_of_a_job_that_is_alone_do_not_wait_for_the_event_loop() 
     assert [total_of(one.row) for one in told] == [10, 36, 45]
 
 
+async def test_a_rung_that_was_reserved_for_more_items_than_are_left_is_not_waited_for() -> None:
+    graphs = SumGraphs()
+    async with serving(graphs) as engine, asyncio.timeout(10):
+        long, bad = job(*range(1, 6)), job(BAD)
+        await run(engine, long, bad)  # their run fails, and the long one alone takes its own rung
+        assert (totals(long), type(bad.error)) == ([15], RuntimeError)
+        assert engine.is_idle
+    assert [size for _, size, _ in graphs.runs] == [1, 4, 1, 1]
+
+
+async def test_a_wide_job_that_was_to_share_a_rung_goes_its_own_way_alone() -> None:
+    graphs = PermittedGraphs()
+    engine = Engine(graphs, RecordingObserver(), max_batch_rows=64, builder=ThreadBuilder(graphs.bundle))
+    engine.start()
+    async with asyncio.timeout(10):
+        first, late = asyncio.create_task(total(engine, 1)), job(1, 2)
+        await turn()
+        own, gone = wide(*[range(12)] * 10), wide(*[[1]] * 60)
+        running = asyncio.create_task(run(engine, own, gone))  # too many rows together: one of the two is next
+        await turn()
+        engine.withdraw(gone)
+        for num_runs in range(1, 5):  # the first row, and what the wide job runs alone
+            graphs.permits.release()
+            await until(lambda num_runs=num_runs: len(graphs.runs) == num_runs)  # type: ignore[misc]
+        joining = asyncio.create_task(run(engine, late))
+        await turn()
+        graphs.permits.release(20)
+        await asyncio.gather(first, joining)
+        await until(lambda: not own.remaining)
+        running.cancel()
+        assert totals(own) == [66] * 10
+        assert engine.is_idle
+    await engine.stop()
+
+
+async def test_short_runs_of_a_job_that_was_alone_in_the_thread_go_back_to_the_event_loop() -> None:
+    graphs = SumGraphs()
+    is_on_loop = list[bool]()
+
+    class Noting(SumGraphs):
+        def run(self, stage: str, rung: int, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+            is_on_loop.append(threading.current_thread() is threading.main_thread())
+            return super().run(stage, rung, feeds, names)
+
+    graphs = Noting()
+    async with serving(graphs) as engine:
+        await total(engine, 1)  # nothing is known of the first runs
+        await total(engine, 1, 2, 3, 4)
+        assert await total(engine, *range(9)) == 36
+    assert is_on_loop == [False, False, True, True, True]
+
+
 async def test_runs_go_on_as_long_as_they_are_extended() -> None:
     graphs = SumGraphs()
     async with thread_only(graphs) as engine, asyncio.timeout(10):

@@ -90,7 +90,7 @@ class Client(list[str]):
 async def test_who_sends_many_at_once_lets_the_others_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.steps.arrivals.GATHER_SECONDS", 0.0)
     moments = Moments()
-    flood = [f"flood {n}" for n in range(2 * MAX_STARTED)]
+    flood = [f"flood {n}" for n in range(3 * MAX_STARTED)]
     moments.arrive(*flood, source=Client())
     moments.arrive("a", "b", source=Client())
     moments.arrive("c")
@@ -101,10 +101,12 @@ async def test_who_sends_many_at_once_lets_the_others_go_first(monkeypatch: pyte
     assert len(second) == MAX_STARTED
 
 
-async def test_all_others_go_before_the_second_of_a_client() -> None:
+async def test_all_others_go_before_the_second_of_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.steps.arrivals.GATHER_SECONDS", 0.0)
     moments = Moments()
     moments.arrive("flood 0", "flood 1", source=Client())
-    others = [f"other {n}" for n in range(MAX_STARTED)]
+    others = [f"other {n}" for n in range(MAX_STARTED + MIN_CROWD_TURNS)]
     moments.arrive(*others)
     await settle()
-    assert moments.begun == [["flood 0", *others[:-1]], [others[-1], "flood 1"]]
+    first, left = ["flood 0", *others][:MAX_STARTED], [*others[MAX_STARTED - 1 :], "flood 1"]
+    assert moments.begun == [first, left]

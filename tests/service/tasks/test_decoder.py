@@ -26,7 +26,7 @@ class Counting:
     def __init__(self) -> None:
         self.counts: list[int] = []
         self.num_withdrawn = 0
-        self.may_extend = True
+        self.num_extensions = 1000  # that are still possible
 
     def submit_runs(self, stage: str, row: bytes, inputs: Inputs, count: int, keep: list[str]) -> "Counted":
         assert (stage, keep) == ("decode", ["tokens"])
@@ -50,11 +50,13 @@ class Counted:
         return Advance({"tokens": tokens}, b"%d" % self._at)
 
     def extend(self, num_items: int) -> bool:
-        if self._engine.may_extend:
-            self._end += num_items
-            assert self._end <= self._last
-            self._engine.counts[-1] += num_items
-        return self._engine.may_extend
+        if not self._engine.num_extensions:
+            return False
+        self._engine.num_extensions -= 1
+        self._end += num_items
+        assert self._end <= self._last
+        self._engine.counts[-1] += num_items
+        return True
 
     def withdraw(self) -> None:
         self._engine.num_withdrawn += 1
@@ -124,14 +126,14 @@ async def test_who_does_not_read_costs_only_so_many_runs(decoder: Decoder, engin
         assert engine.counts == [(1 + MAX_RUNS_AHEAD) * LONGEST_RUN]
 
 
-@pytest.mark.parametrize(("may_extend", "counts"), [(True, [36, 1]), (False, [32, 4, 1])])
+@pytest.mark.parametrize(("num_extensions", "counts"), [(1000, [68, 1]), (3, [44, 24, 1]), (0, [32, 32, 4, 1])])
 async def test_a_row_that_is_read_goes_on_and_one_that_has_ended_has_a_successor(
-    decoder: Decoder, engine: Counting, may_extend: bool, counts: list[int]
+    decoder: Decoder, engine: Counting, num_extensions: int, counts: list[int]
 ) -> None:
-    engine.may_extend = may_extend
-    longest = MAX_RUNS_AHEAD * LONGEST_RUN
-    told = [piece async for piece in written(decoder, Until(longest + 5))]
-    assert [token for piece in told[:-1] for token in piece] == list(range(longest + 5))
+    engine.num_extensions = num_extensions
+    length = 2 * MAX_RUNS_AHEAD * LONGEST_RUN + 5
+    told = [piece async for piece in written(decoder, Until(length))]
+    assert [token for piece in told[:-1] for token in piece] == list(range(length))
     assert engine.counts == counts
 
 

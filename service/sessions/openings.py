@@ -194,6 +194,7 @@ class Openings:
         swap = Swap(record, None) if before is None else Swap(record, before.step, bool(before.ended))
         few = max(1, self._settings.max_sessions // ROOM_TO_EVICTED)
         refusal: SessionQuota | StoreFull = StoreFull(NO_ROOM)
+        was_room_made = True
         for attempt in range(MAX_EVICTIONS):
             try:
                 is_written = await self._sessions.write(swap)
@@ -206,6 +207,8 @@ class Openings:
             except Full:
                 refusal = StoreFull(NO_ROOM)
                 making_room = self._housekeeping.make_room(min(EVICTED_AT_ONCE, few << attempt))
-            if not await or_unavailable(making_room):
+            num_over = await or_unavailable(making_room)
+            if not num_over and not was_room_made:
                 break
+            was_room_made = num_over > 0  # if not, others may have made it since: one more attempt tells
         raise refusal

@@ -175,7 +175,7 @@ async def test_the_last_connections_that_the_limit_leaves_are_for_one_request_ea
         async with port.stream():
             pass
     response = refused.value.response
-    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert port.refusals == [503]
     monkeypatch.setattr(http, "STALLED_SECONDS", 0.01)
     async with port.connected() as silent:

@@ -118,6 +118,20 @@ async def test_who_comes_to_a_full_store_with_others_finds_the_room_that_they_ma
     await store.close()
 
 
+async def test_who_finds_nothing_to_end_since_others_have_ended_it_finds_their_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Process(FaultyStore(Limits(max_sessions=1))) as process:
+        session_id = await process.create()
+
+        async def ended_by_others(_: int) -> int:
+            await process.sessions.end("ann", session_id)
+            return 0
+
+        monkeypatch.setattr(process.housekeeping, "make_room", ended_by_others)
+        assert await process.create() != session_id
+
+
 async def test_a_session_with_a_step_in_flight_is_never_evicted() -> None:
     store = FaultyStore(Limits(max_sessions=2))
     async with Process(store) as process:

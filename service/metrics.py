@@ -98,6 +98,7 @@ class Metrics:
         self.requests_tally = RequestTally(self)
         self._exposing = asyncio.Lock()
         self._observers: dict[str, BundleObserver] = {}
+        self._forgotten: set[str] = set()  # bundle versions that were served here and are no longer
 
     def flush(self) -> None:
         """Write what the hot paths have counted in plain lists into the metrics."""
@@ -113,16 +114,18 @@ class Metrics:
             return await asyncio.to_thread(self._collected)
 
     def _collected(self) -> bytes:
-        of_all = exposition(frozenset(self._observers))
+        of_all = exposition(frozenset(self._forgotten))
         return generate_latest(self.registry) if of_all is None else of_all
 
     def observer(self, bundle: str) -> "BundleObserver":
         """Return the observer for a bundle version. Reused if the version is loaded again."""
+        self._forgotten.discard(bundle)
         return self._observers.setdefault(bundle, BundleObserver(self, bundle))
 
     def forget(self, bundle: str) -> None:
         """Drop the series of a bundle version that is no longer served."""
         self._observers.pop(bundle, None)
+        self._forgotten.add(bundle)
         with catch_warnings(action="ignore"):  # that they stay in the files, which `keep_room` sees to
             for metric in (self.batch_rows, self.queue_wait, self.run_duration, self.steps):
                 metric.remove_by_labels({BUNDLE: bundle})
@@ -135,7 +138,7 @@ class Metrics:
         """
         for value in (self.step_conflicts._value, self.time_to_first_token._sum):  # one of each file that grows
             if value._multiprocess:
-                keep_within(value._file, self._observers)
+                keep_within(value._file, self._forgotten)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)

@@ -31,7 +31,8 @@ class BodyMiddleware:
 
     A body that passes is handed on as one message, in turn if it is large. Without an endpoint, any type passes: the
     answer is a 404 or 405. Where no body is needed, the type matters only if there is one: aiohttp and urllib name one
-    of their own for an empty body. The handler of a POST is cancelled when its client disconnects.
+    of their own for an empty body. (Not so questions, which BentoML reads by their type.) The handler of a POST is
+    cancelled when its client disconnects.
     """
 
     def __init__(self, app: ASGIApp, bodies: BodyReader) -> None:

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Container, Iterator, Mapping, Set
+from collections.abc import Callable, Container, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -72,8 +72,8 @@ def join_service() -> None:
             _reserve(directory, str(os.getpid()))
 
 
-def keep_within(file: MmapedDict, bundles: Container[str]) -> None:
-    """Before a file of this process is full, drop the series of all bundle versions but these, or reserve more.
+def keep_within(file: MmapedDict, forgotten: Container[str]) -> None:
+    """Before a file of this process is full, drop the series of these bundle versions, or reserve more.
 
     prometheus_client only appends to it, and would double it when it is full without reserving the space.
 
@@ -86,13 +86,13 @@ def keep_within(file: MmapedDict, bundles: Container[str]) -> None:
     path = Path(file._fname)
     # If it is being read, there is time until the next call. When the service ends, its directory is removed.
     with suppress(BlockingIOError, FileNotFoundError), _locked(path.parent, fcntl.LOCK_EX | fcntl.LOCK_NB):
-        _keep_only(file, bundles)
+        _drop(file, forgotten)
         if 2 * file._used > num_bytes:
             _reserve_bytes(path, 2 * num_bytes)
 
 
-def exposition(bundles: Container[str]) -> bytes | None:
-    """The counts of all processes of the service, in Prometheus' text format, of these bundle versions alone.
+def exposition(forgotten: Container[str]) -> bytes | None:
+    """The counts of all processes of the service, in Prometheus' text format, without those of these bundle versions.
 
     None if this one keeps no files, or they are gone.
     """
@@ -101,21 +101,21 @@ def exposition(bundles: Container[str]) -> bytes | None:
     # Locked, so that no counts are moved from one file to another meanwhile. The collector refuses a missing directory.
     with suppress(FileNotFoundError, ValueError), _locked(Path(os.environ[VARIABLE]), fcntl.LOCK_SH):
         registry = CollectorRegistry()
-        registry.register(_OfBundles(MultiProcessCollector(None), bundles))  # type: ignore[no-untyped-call]
+        registry.register(_Remembered(MultiProcessCollector(None), forgotten))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
     return None
 
 
-class _OfBundles(Collector):
-    """Collects what another collector does, except the series of all bundle versions but these."""
+class _Remembered(Collector):
+    """Collects what another collector does, except the series of forgotten bundle versions."""
 
-    def __init__(self, collector: Collector, bundles: Container[str]) -> None:
+    def __init__(self, collector: Collector, forgotten: Container[str]) -> None:
         self._collector = collector
-        self._bundles = bundles
+        self._forgotten = forgotten
 
     def collect(self) -> Iterator[Metric]:
         for metric in self._collector.collect():
-            metric.samples = [sample for sample in metric.samples if _is_of(sample.labels, self._bundles)]
+            metric.samples = [sample for sample in metric.samples if sample.labels.get(BUNDLE) not in self._forgotten]
             yield metric
 
 
@@ -142,15 +142,11 @@ def _reserve_bytes(path: Path, num_bytes: int) -> None:
         os.close(file)
 
 
-def _keep_only(file: MmapedDict, bundles: Container[str]) -> None:
-    kept = [each for each in file.read_all_values() if _is_of(json.loads(each[0])[2], bundles)]  # type: ignore[no-untyped-call]
+def _drop(file: MmapedDict, forgotten: Container[str]) -> None:
+    kept = [each for each in file.read_all_values() if json.loads(each[0])[2].get(BUNDLE) not in forgotten]  # type: ignore[no-untyped-call]
     file._used, file._positions = _FIRST_ENTRY, {}
     for key, value, set_at in kept:
         file.write_value(key, value, set_at)  # type: ignore[no-untyped-call]
-
-
-def _is_of(labels: Mapping[str, str], bundles: Container[str]) -> bool:
-    return BUNDLE not in labels or labels[BUNDLE] in bundles
 
 
 def _add(path: Path, kind: str, ended: Path) -> None:

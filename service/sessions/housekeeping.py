@@ -62,7 +62,7 @@ class Housekeeping:
             if len(overdue) < SWEEP_RECORDS or not over:
                 break
         if num_swept >= SWEEP_RECORDS:
-            logger.info("%d sessions, ends and checkpoints were overdue and are no longer kept", num_swept)
+            logger.info("%d sessions, ends and checkpoints were overdue", num_swept)
         for _ in range(MAX_EVICTIONS):
             count = await self._store.count()
             if count.num_bytes <= self._max_store_bytes or not await self.make_room(EVICTED_AT_ONCE):

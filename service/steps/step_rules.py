@@ -10,7 +10,7 @@ from typing import Any
 from service.errors import NumericsChanged, SessionDamaged, SessionGone, StepConflict, VersionUnknown
 from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import NUMERICS_UNKNOWN, Body, BodyUnreadable, decode, is_current_version, with_creation_time
-from service.record.expiry import kept_idle_seconds, ttl_seconds_at
+from service.record.expiry import kept_idle_seconds, stored_second, ttl_seconds_at
 from service.record.replay import appended
 from service.settings import SessionSettings
 from service.steps.session_cache import CachedSession
@@ -193,7 +193,7 @@ def readable(record: Record, now: float) -> Body:
         SessionDamaged: The body cannot be read. This is also logged.
     """
     try:
-        return with_creation_time(decode(record.body), int(now))
+        return with_creation_time(decode(record.body), stored_second(now))
     except BodyUnreadable as error:
         logger.error("the record of session %s of owner %s is damaged: %s", record.session_id, record.owner, error)
         raise SessionDamaged(

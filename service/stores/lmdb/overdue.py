@@ -17,7 +17,7 @@ from service.stores.lmdb.rows import expires_at_of, expiry_of, indexed_of, is_in
 from service.stores.lmdb.tables import Tables
 
 SWEPT_ENTRIES = 128
-MAX_JUMPS = 512  # entries to look at; a millisecond or two
+MAX_JUMPS = 512  # entries of an owner to look at; a millisecond or two
 
 
 class Entry(NamedTuple):
@@ -68,11 +68,11 @@ def count_overdue(tables: Tables, txn: Transaction[bytes], now: int) -> int:
 def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str | None, now: int, limit: int) -> list[Record]:
     """Return overdue live records of one owner, or of all.
 
-    Looks at an owner's of this minute and the last, since sweeps handle earlier ones; of all, at the first few entries.
+    Looks at an owner's of this minute and the last, since sweeps handle earlier ones; of all, at the first entries.
     """
     minute = now // SECONDS_PER_MINUTE
     if owner is None:
-        entries = islice(_entries(tables, txn, minute, None), MAX_JUMPS)
+        entries = islice(_entries(tables, txn, minute, None), SWEPT_ENTRIES)
         heads = tables.heads(txn, [entry.key for entry in entries])
         known = ((key, head) for key, head in heads.items() if is_intact(key, head))
         over = (key for key, head in known if indexed_of(head).bundle is not None and expires_at_of(head) <= now)

@@ -134,12 +134,13 @@ class RedisStore:
 
     async def overdue_of(self, owner: str | None, now: int, limit: int) -> list[Record]:
         minute = now // SECONDS_PER_MINUTE
+        if owner is None:
+            found = await self.load(await self._index.due(minute, FEW_DUE))
+            return [each for each in found if isinstance(each, Record) and _is_overdue(each, now)][:limit]
         return await self._first(
-            lambda wanted: (
-                self._index.due(minute, FEW_DUE) if owner is None else self._index.due_of(owner, minute, wanted)
-            ),
+            lambda wanted: self._index.due_of(owner, minute, wanted),
             limit,
-            lambda record: owner in (None, record.owner) and not record.ended and record.expires_at <= now,
+            lambda record: record.owner == owner and _is_overdue(record, now),
         )
 
     async def idlest(self, limit: int) -> list[Record]:
@@ -247,6 +248,10 @@ class RedisStore:
             if len(records) >= limit or len(ids) < wanted:
                 return records[:limit]
             wanted = limit + len(ids) - len(records)
+
+
+def _is_overdue(record: Record, now: int) -> bool:
+    return not record.ended and record.expires_at <= now
 
 
 def _call(script: Script, ids: Sequence[bytes], arguments: Iterable[list[bytes]]) -> Command:

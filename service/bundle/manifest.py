@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from service.bundle.errors import BundleDamaged, ManifestInvalid
+from service.bundle.errors import BundleDamaged, BundleError, ManifestInvalid
 from service.bundle.manifest_model import FileName, ManifestModel, Sha256
 from service.bundle.stage import ITEM_STAGE, Stage, StateSpec
 from service.bundle.tasks import Task
@@ -138,12 +138,15 @@ def read_bundle(path: Path) -> Bundle:
     Raises:
         ManifestInvalid: The format version is not FORMAT_VERSION, or a field is wrong, missing or unknown.
         BundleDamaged: The manifest is missing or not JSON, or a file is missing or differs from its checksum.
+        BundleError: The manifest cannot be read, for lack of permission or of file descriptors.
     """
     manifest_path = path / MANIFEST_FILE
     try:
         content = manifest_path.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleDamaged(f"{path}: no {MANIFEST_FILE}") from error
     except OSError as error:
-        raise BundleDamaged(f"{path}: no readable {MANIFEST_FILE} ({error.strerror})") from error
+        raise BundleError(f"{path}: {MANIFEST_FILE} cannot be read now ({error.strerror})") from error
     manifest = _parse(path, content)
     for name, expected in manifest.files.items():
         _verify_file(path / name, expected)
@@ -168,7 +171,8 @@ def _parse(path: Path, content: bytes) -> Manifest:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
         mistakes = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in error.errors()
+            ": ".join([*filter(None, [".".join(map(str, each["loc"]))]), each["msg"].removeprefix("Value error, ")])
+            for each in error.errors()
         )
         raise ManifestInvalid(f"{path}: {MANIFEST_FILE} is not valid: {mistakes}") from error
 

@@ -165,9 +165,9 @@ class Engine:
         most = self._max_queue_rows // rows_of_item
         if num_items > most:
             name, needed = self._graphs.bundle.manifest.name, num_items * rows_of_item
+            advice = f": send at most {most} {of} at a time" if most else ""
             raise TooLarge(
-                f"{name} takes {self._max_queue_rows} rows of a request at a time, and this needs {needed}: "
-                f"send at most {most} {of} at a time"
+                f"{name} takes {self._max_queue_rows} rows of a request at a time, and this needs {needed}{advice}"
             )
 
     def withdraw(self, job: RowJob) -> None:

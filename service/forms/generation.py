@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from service.forms.form import (
     MAX_TEXT_CHARACTERS,
@@ -23,9 +23,11 @@ class Sampling(SamplingOptions):
     """How a text is continued."""
 
     max_tokens: int = Field(200, ge=1, le=MAX_TOKENS, description="Maximum number of characters to generate")
-    stop: TextOrListOrNull[StopString, Annotated[list[StopString], Field(max_length=4)]] = Field(
-        None, description="Stop strings: the text ends before the first one that appears"
-    )
+    # A null counts as left out: the digests of steps, by which repetitions are known, hold it as an empty list.
+    stop: Annotated[
+        TextOrListOrNull[StopString, Annotated[list[StopString], Field(max_length=4)]],
+        AfterValidator(lambda given: [] if given is None else given),
+    ] = Field([], description="Stop strings: the text ends before the first one that appears")
 
     @property
     def stops(self) -> tuple[str, ...]:

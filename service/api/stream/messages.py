@@ -72,6 +72,7 @@ class Messages:
         self._waiting: asyncio.Task[None] | None = None
         self._drained: asyncio.Event | None = None
         self._is_gone = False
+        self._is_draining = False
         self.num_bytes = 0
 
     def __len__(self) -> int:
@@ -100,7 +101,10 @@ class Messages:
             self._steps.call_off(turn)
 
     async def drain(self) -> None:
-        """Wait until no step is under way. Meanwhile, the service admits no more."""
+        """Wait until no step is under way. Meanwhile, the service admits no more, so no message waits for room."""
+        self._is_draining = True
+        if self._waiting is not None:
+            self._waiting.cancel()
         if self._in_flight:
             self._drained = asyncio.Event()
             await self._drained.wait()
@@ -166,7 +170,7 @@ class Messages:
         for turn in turns:
             self._in_flight[turn] = num_bytes // len(turns)
             self.num_bytes += num_bytes // len(turns)
-        if not turns or holding.is_in:
+        if not turns or holding.is_in or self._is_draining:
             self._submit(turns)
         else:
             self._waiting = asyncio.get_running_loop().create_task(self._begin_later(turns, holding))
@@ -179,6 +183,10 @@ class Messages:
                 if not turn.is_over:
                     turn.error = error
                     turn.done(turn)
+        except asyncio.CancelledError:
+            if not self._is_gone:
+                self._submit(turns)  # to be refused, since the service is stopping
+            raise
         else:
             self._submit(turns)
         finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.bundle.errors import BundleDamaged, ManifestInvalid
+from service.bundle.errors import BundleDamaged, BundleError, ManifestInvalid
 from service.bundle.manifest import Manifest, name_and_version, read_bundle
 from service.bundle.stage import TensorSpec
 from tests.service.bundle.conftest import MANIFEST, write_manifest
@@ -50,8 +50,15 @@ def test_what_is_no_manifest_is_refused(directory: Path, content: str) -> None:
 
 
 def test_a_directory_without_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleDamaged, match=r"no readable manifest\.json"):
+    with pytest.raises(BundleDamaged, match=r"no manifest\.json"):
         read_bundle(tmp_path)
+
+
+def test_a_manifest_that_cannot_be_read_now_is_not_said_to_be_damaged(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(BundleError, match=r"cannot be read now") as refused:
+        read_bundle(tmp_path)
+    assert not isinstance(refused.value, BundleDamaged)
 
 
 STAGE = MANIFEST["stages"][0]

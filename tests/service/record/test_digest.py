@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from service.forms.generation import CharacterStep
 from service.record.digest import inputs_digest, tensors_digest, tensors_digests
 
 IDS = np.array([[3, 7], [4, 8]], dtype=np.int64)
@@ -16,6 +17,8 @@ def test_a_digest_is_of_what_was_meant_and_not_of_how_it_was_spelt() -> None:
 def test_digests_are_those_of_earlier_releases() -> None:
     assert inputs_digest({"seed": 1, "text": "a"}).hex() == "7206f10880bc522dc7b35024b84838e0"
     assert tensors_digest(IDS[0], "argmax").hex() == "e5a833521b9763b1c1d7ee233ff39f9e"
+    step = CharacterStep.model_validate({"text": "a", "generate": {"max_tokens": 5}})
+    assert inputs_digest(step.model_dump()).hex().startswith("371dc7c5")
 
 
 def test_a_digest_of_tensors_tells_values_and_what_is_returned() -> None:

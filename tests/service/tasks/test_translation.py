@@ -16,6 +16,7 @@ from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.tasks.task import SequenceModel, tensor_model
 from service.tasks.translation import TranslationModel
 from tests.fakes.graphs import RecordingObserver
+from tests.fakes.process import until
 from training.text.subwords import END_ID, START_ID, subword_tokenizer
 
 pytestmark = pytest.mark.anyio
@@ -188,8 +189,8 @@ async def test_long_lists_share_the_places_and_the_oldest_ends_first(few_places:
         ended.append(number)
 
     lists = [asyncio.create_task(translate(number)) for number in range(4)]
-    await asyncio.sleep(0)
-    lists[1].cancel()  # its client hangs up
+    await until(few_places._many.locked)
+    lists[1].cancel()  # its client hangs up, while its texts wait
     await asyncio.gather(*lists, return_exceptions=True)
     assert ended == [0, 2, 3]
     assert max(rows for stage, _, rows in runs_of(few_places) if stage == "step") == 4

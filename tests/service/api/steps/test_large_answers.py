@@ -148,6 +148,22 @@ async def test_an_answer_that_is_not_read_holds_up_large_ones_only(narrow: Proce
     assert narrow.core.answer_room.num_bytes == 0
 
 
+async def test_a_stop_does_not_wait_for_the_room_of_a_message(narrow: Process) -> None:
+    surface = Surface(narrow)
+    slow = await unread(surface, narrow)
+    session_id = await narrow.create()
+    async with surface.connected() as socket:
+        socket.say(session_id=session_id, inputs={"ids": HALF_OF_ALL})
+        await settle()
+        async with asyncio.timeout(5):
+            await asyncio.gather(narrow.steps.drain(), surface.stream.stop())
+        assert (await socket.heard())["problem"]["type"].endswith("shutting-down")
+        assert (await socket.told())["code"] == 1012
+    assert (await narrow.sessions.get("ann", session_id)).step == 0
+    await slow.cancel()
+    assert narrow.core.answer_room.num_bytes == 0
+
+
 async def test_an_answer_that_finds_no_room_in_time_is_late(impatient: Process) -> None:
     surface = Surface(impatient)
     slow = await unread(surface, impatient)

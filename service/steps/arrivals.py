@@ -16,7 +16,9 @@ from service.steps.turn import Turn
 # With this many turns or more under way, new ones wait for others, for at most GATHER_SECONDS.
 MIN_CROWD_TURNS = 8
 GATHER_SECONDS = 0.0005
-MAX_STARTED = 64  # in one iteration of the event loop, and a few more, since few would be no group
+# How many steps in tensors, which start together, may start in one iteration of the event loop; others weigh more.
+MAX_STARTED = 256
+OTHERS_WEIGHT = 4
 
 
 class Arrivals:
@@ -32,6 +34,7 @@ class Arrivals:
         self._start = start
         self._by_source: OrderedDict[Hashable, deque[Turn]] = OrderedDict()
         self._num_arrived = 0
+        self._weight = 0
         self._gathering_since = 0.0
 
     def add(self, turn: Turn) -> None:
@@ -40,6 +43,7 @@ class Arrivals:
             self._gathering_since = time.perf_counter()
             asyncio.get_running_loop().call_soon(self._gather)
         self._num_arrived += 1
+        self._weight += _weight(turn)
         source = turn if turn.source is None else turn.source
         queue = self._by_source.get(source)
         if queue is None:
@@ -62,13 +66,16 @@ class Arrivals:
         self._start([turn for turn in arrived if not turn.is_over])
 
     def _take(self) -> list[Turn]:
-        """Take up to MAX_STARTED turns out of the queues, one of each source in turn."""
-        if self._num_arrived < MAX_STARTED + MIN_CROWD_TURNS:
+        """Take as many turns out of the queues as may start, one of each source in turn."""
+        if self._weight <= MAX_STARTED:
             taken = list(chain.from_iterable(self._by_source.values()))
             self._by_source.clear()
-        else:
-            taken = [self._take_one() for _ in range(MAX_STARTED)]
-        self._num_arrived -= len(taken)
+            self._num_arrived = self._weight = 0
+            return taken
+        taken = []
+        least_weight = self._weight - MAX_STARTED
+        while self._weight > least_weight:
+            taken.append(self._take_one())
         return taken
 
     def _take_one(self) -> Turn:
@@ -76,4 +83,10 @@ class Arrivals:
         turn = queue.popleft()
         if queue:
             self._by_source[source] = queue
+        self._num_arrived -= 1
+        self._weight -= _weight(turn)
         return turn
+
+
+def _weight(turn: Turn) -> int:
+    return 1 if turn.ask.is_in_tensors else OTHERS_WEIGHT

@@ -1,11 +1,12 @@
 """Turns that are about to begin: which of them begin together."""
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import pytest
 
 from service.errors import DeadlineExceeded
-from service.steps.arrivals import MAX_STARTED, MIN_CROWD_TURNS, Arrivals
+from service.steps.arrivals import MAX_STARTED, MIN_CROWD_TURNS, OTHERS_WEIGHT, Arrivals
 from service.steps.open_turns import OpenTurns
 from service.steps.turn import Ask, Turn
 from tests.fakes.process import settle
@@ -21,9 +22,9 @@ class Moments:
         self.open = OpenTurns(60.0, lambda _: None)
         self.arrivals = Arrivals(self.open, self._begin)
 
-    def arrive(self, *session_ids: str, source: Hashable = None) -> list[Turn]:
+    def arrive(self, *session_ids: str, source: Hashable = None, inputs: dict[str, Any] | None = None) -> list[Turn]:
         """Turns of those sessions, which are under way from now on."""
-        turns = [Turn(Ask("ann", each), lambda _: None, source=source) for each in session_ids]
+        turns = [Turn(Ask("ann", each, inputs=inputs), lambda _: None, source=source) for each in session_ids]
         for turn in turns:
             self.open.admit(turn)
             self.arrivals.add(turn)
@@ -90,23 +91,32 @@ class Client(list[str]):
 async def test_who_sends_many_at_once_lets_the_others_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.steps.arrivals.GATHER_SECONDS", 0.0)
     moments = Moments()
-    flood = [f"flood {n}" for n in range(3 * MAX_STARTED)]
+    size = MAX_STARTED // OTHERS_WEIGHT
+    flood = [f"flood {n}" for n in range(2 * size)]
     moments.arrive(*flood, source=Client())
     moments.arrive("a", "b", source=Client())
     moments.arrive("c")
     await settle()
     first, second, third = moments.begun
-    assert first == ["flood 0", "a", "c", "flood 1", "b", *flood[2 : MAX_STARTED - 3]]
-    assert [*second, *third] == flood[MAX_STARTED - 3 :]
-    assert len(second) == MAX_STARTED
+    assert first == ["flood 0", "a", "c", "flood 1", "b", *flood[2 : size - 3]]
+    assert [*second, *third] == flood[size - 3 :]
+    assert len(second) == size
 
 
 async def test_all_others_go_before_the_second_of_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.steps.arrivals.GATHER_SECONDS", 0.0)
     moments = Moments()
+    size = MAX_STARTED // OTHERS_WEIGHT
     moments.arrive("flood 0", "flood 1", source=Client())
-    others = [f"other {n}" for n in range(MAX_STARTED + MIN_CROWD_TURNS)]
+    others = [f"other {n}" for n in range(size)]
     moments.arrive(*others)
     await settle()
-    first, left = ["flood 0", *others][:MAX_STARTED], [*others[MAX_STARTED - 1 :], "flood 1"]
-    assert moments.begun == [first, left]
+    assert moments.begun == [["flood 0", *others[: size - 1]], [others[-1], "flood 1"]]
+
+
+async def test_more_steps_in_tensors_start_at_once_than_others() -> None:
+    moments = Moments()
+    ids = [f"session {n}" for n in range(MAX_STARTED)]
+    moments.arrive(*ids, inputs={"ids": [1]})
+    await settle()
+    assert moments.begun == [ids]

@@ -90,14 +90,7 @@ class Openings:
         now = self._clock()
         session_id = await self.keyed_id(owner, keyed.key) if keyed else new_session_id(now)
         body = body._replace(request_digest=keyed.digest if keyed else "", idle_seconds=0)
-        record = Record(
-            session_id=session_id,
-            owner=owner,
-            bundle=bundle,
-            step=step,
-            used_at=stored_second(now),
-            ttl_seconds=ttl_seconds,
-        )
+        record = Record(session_id, owner, bundle, step, stored_second(now), ttl_seconds)
         opened = self._new_session(record, body)
         if await self._insert(opened.record):
             return opened
@@ -120,14 +113,7 @@ class Openings:
             step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
             if isinstance(before, Damaged):
                 await self._sessions.delete_record(session_id)
-            fresh = Record(
-                session_id=session_id,
-                owner=owner,
-                bundle=bundle,
-                step=step,
-                used_at=stored_second(now),
-                ttl_seconds=ttl_seconds,
-            )
+            fresh = Record(session_id, owner, bundle, step, stored_second(now), ttl_seconds)
             record = self._new_session(fresh, body).record
             if await self._insert(record, before if isinstance(before, Record) else None):
                 if isinstance(before, Record):

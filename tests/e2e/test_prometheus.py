@@ -53,6 +53,7 @@ def ask_everything(client: httpx.Client) -> None:
     steps, body = f"/sessions/{session_id}/steps", {"step": 0, "inputs": {"text": "fine "}}
     assert ask(client, steps, body) == ask(client, steps, body)
     assert client.post(steps, json={**body, "step": 7}).status_code == 409
+    ask(client, "/steps", {"items": [{"session_id": session_id, "inputs": {"text": "and warm"}}]})
     open_session(client, "sentiment")
     assert client.delete(f"/sessions/{session_id}").is_success
 

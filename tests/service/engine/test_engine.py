@@ -202,7 +202,6 @@ async def test_a_wide_job_that_was_to_share_a_rung_goes_its_own_way_alone() -> N
 
 
 async def test_short_runs_of_a_job_that_was_alone_in_the_thread_go_back_to_the_event_loop() -> None:
-    graphs = SumGraphs()
     is_on_loop = list[bool]()
 
     class Noting(SumGraphs):

@@ -4,7 +4,8 @@ import itertools
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 RECEIVE_BYTES = 1 << 18
 TIMEOUT_SECONDS = 60.0
@@ -19,17 +20,29 @@ class AnswerRefused(Exception):
 class Connection(ABC):
     """Sends prebuilt requests in turn.
 
+    It is opened for each measurement: a service closes connections that are silent for long, as they are while other
+    sides of a comparison are measured.
+
     Args:
         address: Host and port.
         requests: Bytes of whole requests, sent in a cycle.
     """
 
+    socket: socket.socket
+
     def __init__(self, address: Address, requests: Sequence[bytes]) -> None:
-        self.socket = socket.create_connection(address, TIMEOUT_SECONDS)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address = address
         self._requests = itertools.cycle(requests)
         self._received = b""
         self.sent_at = 0.0
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold it open."""
+        with socket.create_connection(self._address, TIMEOUT_SECONDS) as self.socket:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._received = b""
+            yield
 
     def send(self) -> None:
         """Send the next request."""

@@ -2,7 +2,8 @@
 
 import selectors
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 from bench.clients.connection import TIMEOUT_SECONDS, Address, Connection
 from bench.clients.http import HttpConnection
@@ -14,19 +15,29 @@ class ClosedLoop:
     """Keeps one request in flight on each of several connections.
 
     Args:
-        connections: Open connections.
+        connections: Connections, which are opened for each measurement.
         weight: What one answer counts as, for instance 64 rows.
     """
 
     def __init__(self, connections: Sequence[Connection], weight: int = 1) -> None:
         self._connections = connections
         self._weight = weight
-        self._selector = selectors.DefaultSelector()
-        for connection in connections:
-            self._selector.register(connection.socket, selectors.EVENT_READ, connection)
 
     def __call__(self, seconds: float) -> Load:
         """Send for `seconds`, then wait for what is in flight. All answers and all of the time count."""
+        with self._selector() as selector:
+            return self._send(seconds, selector)
+
+    @contextmanager
+    def _selector(self) -> Iterator[selectors.BaseSelector]:
+        with ExitStack() as stack:
+            selector = stack.enter_context(selectors.DefaultSelector())
+            for connection in self._connections:
+                stack.enter_context(connection.opened())
+                selector.register(connection.socket, selectors.EVENT_READ, connection)
+            yield selector
+
+    def _send(self, seconds: float, selector: selectors.BaseSelector) -> Load:
         watch = Stopwatch()
         until = watch.started + seconds
         latencies: list[float] = []
@@ -34,7 +45,7 @@ class ClosedLoop:
             connection.send()
         in_flight = len(self._connections)
         while in_flight:
-            ready = self._selector.select(TIMEOUT_SECONDS)
+            ready = selector.select(TIMEOUT_SECONDS)
             if not ready:
                 raise TimeoutError(f"no answer for {TIMEOUT_SECONDS:.0f} s")
             for key, _ in ready:
@@ -57,12 +68,13 @@ class OneByOne:
 
     def __call__(self, seconds: float) -> Load:
         """Send for `seconds`."""
-        watch = Stopwatch()
-        until = watch.started + seconds
         latencies: list[float] = []
-        while time.perf_counter() < until:
-            latencies.append(self._connection.ask())
-        return watch.load(len(latencies), latencies)
+        with self._connection.opened():
+            watch = Stopwatch()
+            until = watch.started + seconds
+            while time.perf_counter() < until:
+                latencies.append(self._connection.ask())
+            return watch.load(len(latencies), latencies)
 
 
 def http_loop(

@@ -6,7 +6,8 @@ A client must mask its frames; the key 0 is valid and leaves the bytes unchanged
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from bench.clients.connection import RECEIVE_BYTES, Address, AnswerRefused, Connection
 
@@ -34,7 +35,21 @@ class WebSocketConnection(Connection):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(address, requests)
-        self.socket.sendall(_handshake(headers or {}))
+        self._handshake = _handshake(headers or {})
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold it open.
+
+        Raises:
+            AnswerRefused: The handshake was refused.
+        """
+        with super().opened():
+            self._shake_hands()
+            yield
+
+    def _shake_hands(self) -> None:
+        self.socket.sendall(self._handshake)
         answer = b""
         while b"\r\n\r\n" not in answer:
             received = self.socket.recv(RECEIVE_BYTES)

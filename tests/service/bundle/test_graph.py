@@ -96,6 +96,35 @@ def test_a_rung_is_opened_when_it_is_first_run(directory: Path, monkeypatch: pyt
     assert opened == [1, 2]
 
 
+MEMORY = """
+import sys
+from pathlib import Path
+import numpy as np
+import psutil
+from service.bundle.manifest import read_bundle
+from service.engine.runtime import Runtime
+runtime = Runtime(read_bundle(Path(sys.argv[1])))
+N = 2**21
+for size in range(1, 9):
+    feeds = {"x": np.ones((N, size), np.float32), "total": np.ones((N, 1), np.float32)}
+    runtime.run("encode", size, feeds, ["total_next"])
+    del feeds
+    print(psutil.Process().memory_info().rss // 2**20)
+"""
+
+
+def test_graphs_keep_memory_for_the_largest_run_not_for_each_of_theirs(directory: Path) -> None:
+    """Each run needs 8 MB for the sum."""
+    rungs = {size: f"encode-{size}.onnx" for size in range(1, 9)}
+    for size, name in rungs.items():
+        onnx.save(running_sum(size), directory / name)
+    write_manifest(directory, stages=[{**STAGE, "rungs": rungs}])
+    words = [sys.executable, "-c", MEMORY, str(directory)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)  # noqa: S603  words of this test
+    after_one, *_, after_all = (int(line) for line in done.stdout.splitlines())
+    assert after_all - after_one < 3 * 8
+
+
 UNOPENED = """
 import errno, os, resource, sys
 from pathlib import Path

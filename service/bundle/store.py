@@ -14,11 +14,11 @@ def import_bundle(path: Path) -> Bundle:
     """Copy a bundle into the model store, unless that version is there already, and return the stored one.
 
     Raises:
-        BundleError: The directory has no valid bundle.
+        BundleError: The directory has no valid bundle, or the stored one cannot be read.
     """
     bundle = read_bundle(path)
     try:
-        bentoml.models.get(bundle.tag)
+        _model(bundle.tag)
     except NotFound:
         _copy(bundle)
     return stored_bundle(bundle.tag)

@@ -109,14 +109,28 @@ def copy_keys(keys: Iterable[Key], path: Path, version: int) -> None:
     If it cannot be written, there is none: an older copy may hold removed keys.
     """
     lines = (f"{key.owner}:{key.key_id}:{key.digest.hex()}\n" for key in keys)
-    with suppress(KeysUnusable):
-        if read_copy(path)[0] > version:
-            return
     try:
-        _replace(path, f"# version {version}\n{''.join(lines)}", is_durable=False)
+        with _copying(path):
+            if not _is_later(path, version):
+                _replace(path, f"# version {version}\n{''.join(lines)}", is_durable=False)
     except OSError:
         with suppress(OSError):
             path.unlink()
+
+
+@contextmanager
+def _copying(path: Path) -> Iterator[None]:
+    """Let one process copy at a time. The lock is a file, since others lock the folder for as long as they run."""
+    with path.with_name(f"{path.name}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_later(path: Path, version: int) -> bool:
+    try:
+        return read_copy(path)[0] > version
+    except KeysUnusable:
+        return False
 
 
 def read_copy(path: Path) -> tuple[int, dict[bytes, Key]]:

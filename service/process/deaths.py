@@ -62,13 +62,12 @@ def _watch(on_death: Callable[[], None]) -> None:
         except ChildProcessError:  # no children yet
             known.clear()
         else:
-            ended = _log_deaths(known, death)
             try:
-                if ended - known:
+                known, before = _log_deaths(known, death), known
+                if known - before:
                     on_death()
             except Exception:  # whatever it is, deaths must be watched
                 logger.exception("cleaning up after workers that ended failed")
-            known = ended
         time.sleep(POLL_SECONDS)
 
 

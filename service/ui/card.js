@@ -1,7 +1,7 @@
 /** One text: its session, what the session has read and written, and the checkpoint to return to. */
 import { element } from "./element.js";
 import { attempt, say, showProblem } from "./notice.js";
-import { Problem, isEnded, isPassing } from "./service.js";
+import { Problem, isPassing } from "./service.js";
 import { Session } from "./session.js";
 
 const CHECKPOINT = "here";
@@ -187,9 +187,7 @@ export class TextCard {
   }
 
   async #close() {
-    await this.session.end().catch((error) => {
-      if (!isEnded(error)) throw error;
-    });
+    await this.session.end();
     this.#cards.remove(this);
   }
 

@@ -57,13 +57,13 @@ class TextCards {
     try {
       await card.read(this.#field("prompt").value);
     } catch (error) {
-      card.session.end().catch(() => {}); // it expires by itself
+      card.session.leave();
       throw error;
     }
     const old = this.cards;
     this.cards = [];
     this.add(card);
-    for (const each of old) each.session.end().catch(() => {}); // they expire by themselves
+    for (const each of old) each.session.leave();
     await card.write();
   }
 

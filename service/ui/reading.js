@@ -62,13 +62,13 @@ export class Reading {
   }
 
   /** End the session, and begin another that has read nothing. */
-  async startAnew() {
+  startAnew() {
     const old = this.#session;
     this.#box.value = "";
     this.#forget();
     say(this.#notice);
     this.#show();
-    await old?.end().catch(() => {}); // it expires by itself
+    old?.leave();
   }
 
   /** Let the session read until it has read everything in the box. */

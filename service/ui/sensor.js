@@ -5,6 +5,7 @@ const PAUSE_MS = 400;
 const SHARE_BEFORE = 0.6;
 
 export class SimulatedSensor {
+  #opening = null;
   #session = null;
   #callbacks;
 
@@ -24,7 +25,10 @@ export class SimulatedSensor {
    */
   async toggle(column, model, wanted) {
     if (this.#session) return this.stop();
-    const session = await Session.open(model);
+    const opening = Session.open(model);
+    this.#opening = opening;
+    const session = await opening;
+    if (opening !== this.#opening) return session.leave(); // stopped meanwhile
     this.#session = session;
     this.#callbacks.onState(true);
     this.#follow(session, column, wanted);
@@ -32,6 +36,7 @@ export class SimulatedSensor {
 
   /** Stop reporting. The session ends only once the step under way is answered, which would otherwise be refused. */
   stop() {
+    this.#opening = null;
     this.#session = null;
     this.#callbacks.onState(false);
   }
@@ -45,7 +50,7 @@ export class SimulatedSensor {
         this.#callbacks.onProblem(error);
       }
     }
-    session.end().catch(() => {}); // it expires by itself
+    session.leave();
   }
 
   async #report(session, { name, values }, wanted) {

@@ -1,6 +1,6 @@
 /** A session of the service: its id, its model and the number of its next step. Its state never leaves the service. */
 import { noteEnded, noteOpened } from "./memory.js";
-import { Unreachable, ask, events, isPassing } from "./service.js";
+import { Unreachable, ask, events, isEnded, isPassing } from "./service.js";
 
 const A_DAY_SECONDS = 86_400;
 
@@ -103,10 +103,19 @@ export class Session {
     return Session.#opened(`sessions/${this.id}/fork`, { step: this.step });
   }
 
-  /** End this session. */
+  /** End this session, unless it is over already. */
   async end() {
-    await ask(`sessions/${this.id}`, undefined, { method: "DELETE" });
+    try {
+      await ask(`sessions/${this.id}`, undefined, { method: "DELETE" });
+    } catch (error) {
+      if (!isEnded(error)) throw error;
+    }
     noteEnded(this.id);
+  }
+
+  /** End this session without waiting. If that fails, it expires by itself. */
+  leave() {
+    this.end().catch(() => {});
   }
 
   #took({ step, outputs }) {

@@ -3,6 +3,7 @@ import { element, part } from "./element.js";
 import { noteEnded, opened } from "./memory.js";
 import { attempt } from "./notice.js";
 import { ask, isEnded } from "./service.js";
+import { Session } from "./session.js";
 
 const PAGE = 20;
 /** Sequences under a client's own id number their steps from the clock's milliseconds, so these numbers do not count steps. */
@@ -93,8 +94,7 @@ function row(view, models, isOwn, notice, onDelete) {
     element("td", {}, element("div", { class: "buttons" }, look, end)),
   );
   end.addEventListener("click", () => attempt(end, notice, async () => {
-    await ask(`sessions/${id}`, undefined, { method: "DELETE" });
-    noteEnded(id);
+    await new Session(view).end();
     made.remove();
     onDelete();
   }));

@@ -219,6 +219,24 @@ def test_a_sensor_that_reports_one_reading_at_a_time_is_one_session(visitor: Vis
     until(lambda: client.get(f"/sessions/{session_id}").status_code == 410, 10, "the session has ended")
 
 
+def test_a_sensor_that_is_stopped_while_its_session_is_opened_does_not_start(
+    visitor: Visitor, client: httpx.Client
+) -> None:
+    visitor.open("forecast")
+    held: list[Route] = []
+    visitor.page.route("**/sessions", lambda route: held.append(route))
+    with visitor.page.expect_request("**/sessions"):
+        visitor.part("live").click()
+    visitor.part("go").click()  # the whole forecast, which stops the sensor
+    expect(visitor.part("summary")).to_contain_text("next reading")
+    with visitor.page.expect_response("**/sessions") as opened:
+        held[0].continue_()
+    session_id = opened.value.json()["session_id"]
+    until(lambda: client.get(f"/sessions/{session_id}").status_code == 410, 10, "the session has ended")
+    expect(visitor.part("live")).to_have_text("One at a time")
+    expect(visitor.part("session")).to_be_empty()
+
+
 def test_a_sensor_that_is_stopped_while_its_step_is_under_way_ends_behind_it(
     visitor: Visitor, client: httpx.Client
 ) -> None:
@@ -292,6 +310,22 @@ def test_sessions_are_listed_looked_at_and_ended(visitor: Visitor, client: httpx
     expect(visitor.part("empty")).to_be_visible()
     expect(visitor.part("table")).to_be_hidden()
     assert client.get(f"/sessions/{session_id}").status_code == 410
+
+
+def test_a_session_that_has_ended_elsewhere_leaves_the_list_when_it_is_deleted(
+    visitor: Visitor, client: httpx.Client
+) -> None:
+    visitor.open()
+    visitor.part("text").fill("ok")
+    expect(visitor.part("step")).to_have_text("2")
+    session_id = visitor.part("session").inner_text()
+    visitor.show("sessions")
+    row = visitor.page.locator(f'tr[data-session="{session_id}"]')
+    expect(row).to_be_visible()
+    client.delete(f"/sessions/{session_id}").raise_for_status()
+    row.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+    visitor.expect_refusal(410)
 
 
 def test_a_refusal_is_told_where_it_happened(visitor: Visitor) -> None:

@@ -4,13 +4,15 @@ import errno
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Never
 
 import pytest
 
-from service.keys.key_file import Key, KeysUnusable, add_key, read_keys, remove_key
+from service.keys import key_file
+from service.keys.key_file import Key, KeysUnusable, add_key, copy_keys, read_copy, read_keys, remove_key
 from service.keys.keys import COPY, Keys, open_keys
 from service.settings import KeySettings
 from tests.fakes.clock import Clock
@@ -156,6 +158,27 @@ def test_a_worker_that_has_read_an_older_file_does_not_replace_the_copy_of_a_new
     clock.now = 2.0
     for keys in (serving, slow, Keys(file, clock, copy)):
         assert [owner_of(keys, token) for token in (kept, gone)] == ["ada", None]
+
+
+def test_a_newer_copy_that_is_written_while_an_older_one_is_about_to_be_stays(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_key(file, "ada")
+    keys, copy = read_keys(file), tmp_path / "copy"
+    copy_keys(keys.values(), copy, 1)
+    replace = key_file._replace
+    newer = threading.Thread(target=copy_keys, args=((), copy, 3))
+
+    def replace_late(path: Path, text: str, *, is_durable: bool = True) -> None:
+        monkeypatch.undo()
+        newer.start()
+        newer.join(0.2)  # without a lock, it would be written now
+        replace(path, text, is_durable=is_durable)
+
+    monkeypatch.setattr(key_file, "_replace", replace_late)
+    copy_keys(keys.values(), copy, 2)
+    newer.join()
+    assert read_copy(copy) == (3, {})
 
 
 @pytest.mark.parametrize("break_it", [lambda file: file.write_text("half a li"), lambda file: file.unlink()])

@@ -44,6 +44,32 @@ def test_each_death_is_told_once_and_left_to_be_waited_for() -> None:
     )
 
 
+UNLISTED = """
+import logging, subprocess, sys, threading
+import psutil
+from service.process.deaths import watch_deaths
+logging.basicConfig(format="%(message)s")
+children, failures = psutil.Process.children, [OSError("out of files")]
+def list_children(process):
+    if failures:
+        raise failures.pop()
+    return children(process)
+psutil.Process.children = list_children
+told = threading.Event()
+watch_deaths(told.set)
+worker = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+print(told.wait(20))
+worker.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="waits for children as Linux does")
+def test_deaths_are_told_after_the_children_could_not_be_listed() -> None:
+    done = subprocess.run([sys.executable, "-c", UNLISTED], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603  words of this test
+    assert done.stdout == "True\n"
+    assert "OSError: out of files" in done.stderr
+
+
 @pytest.mark.parametrize("status", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_was_asked_to_end_is_no_news(status: int) -> None:
     assert describe(7, os.CLD_KILLED, status) == ""

@@ -126,7 +126,7 @@ QUESTIONS: list[tuple[str, dict[str, object], int]] = [
     ("/generate", {"prompt": "To be", "max_tokens": 8, "seed": 3, "stream": True}, 200),
     ("/compose", {"notes": [[60]], "seed": 1, "frames": 8, "format": "midi"}, 200),
     ("/forecast", {"series": {"a": [1.0, 2.0]}, "horizon": 3}, 200),
-    ("/caption", {"image": [[0] * 8] * 8, "seed": 1}, 200),
+    ("/caption", {"image": [[0, 0, 0, 16, 16, 0, 0, 0]] * 8, "seed": 1}, 200),
 ]
 
 

@@ -21,7 +21,7 @@ from tests.fakes.asgi import Exchange, Surface
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process, settle, until
 from tests.fakes.stores import FaultyStore
-from tests.service.tasks.test_tagging import WHOLE, make_graphs
+from tests.fakes.tagging import WHOLE, make_graphs
 
 pytestmark = pytest.mark.anyio
 MANY = ["ab"] * (MANY_WORDS + 100)  # more than half of the room below

@@ -21,8 +21,8 @@ from service.bundle.graph import graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import Stage
+from tests.paths import MODELS
 
-MODELS = Path(__file__).parents[3] / "models"
 NAMES = sorted(path.name for path in MODELS.iterdir())
 
 

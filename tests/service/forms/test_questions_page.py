@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,8 +27,8 @@ from service.tasks.sentiment import StreamingSentimentModel, WholeTextSentimentM
 from service.tasks.tagging import MANY_AT_ONCE, MANY_WORDS, StreamingTaggingModel, WholeTaggingModel
 from service.tasks.task import MAX_ANSWERED_VALUES
 from service.tasks.translation import TEXTS_AT_ONCE
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/questions.md").read_text()
 ASKED = [operation for operation in DOCUMENTED if operation.request and issubclass(operation.request, Question)]
 LIMITS = {"maxLength", "maxItems", "maxProperties", "minimum", "maximum", "exclusiveMinimum"}
@@ -147,6 +146,7 @@ def kinds_of(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
 
 def test_what_the_shipped_bundles_allow_is_told() -> None:
     tasks = [read_bundle(path.parent).manifest.task for path in (ROOT / "models").glob("*/manifest.json")]
+    assert {ForecastingTask, MusicTask, CaptionTask} <= set(map(type, tasks))
     for task in tasks:
         match task:
             case ForecastingTask():

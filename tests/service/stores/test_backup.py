@@ -18,7 +18,7 @@ from service.stores.lmdb.check import StoreDamaged
 from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import LmdbStore
 from service.stores.lmdb.tables import NUM_TABLES
-from tests.service.stores.lmdb.test_store import scanned
+from tests.service.stores.lmdb.scan import scanned
 from tests.service.stores.processes import Worker
 from tests.service.stores.worker import body_of
 

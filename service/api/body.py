@@ -16,7 +16,7 @@ from service.api.endpoint import Endpoint
 from service.api.endpoints import IMPORT_SESSION
 from service.api.media_types import BLOB, OCTETS
 from service.api.paths import endpoint_for
-from service.api.refusals import refusal_response
+from service.api.refusal_forms import refusal_response
 from service.api.wire import check_encoding, check_media_type, media_type, read_body
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, QueueFull, TooLarge
 

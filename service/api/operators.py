@@ -9,7 +9,8 @@ from service.api import endpoints
 from service.api.large_texts import compressed, revalidated
 from service.api.media_types import JSON
 from service.api.openapi import openapi_document
-from service.api.problem import not_ready, problem_response
+from service.api.problem import problem_response
+from service.api.refusals import not_ready
 from service.api.routes import Handlers
 from service.metrics import Metrics
 

@@ -16,8 +16,9 @@ from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone, ClientSl
 from service.api.endpoint import Endpoint
 from service.api.openai.errors import V1
 from service.api.paths import PathMatch, first_segment, match_path
-from service.api.problem import plain_problem, refusal_of
-from service.api.refusals import refusal_response
+from service.api.problem import plain_problem
+from service.api.refusal_forms import refusal_response
+from service.api.refusals import refusal_of
 from service.api.request_id import log_suffix
 from service.api.routes import HotHandler, HotHandlers
 from service.api.stream.handshake import refuse

@@ -12,7 +12,7 @@ from service.api.answer import form_response
 from service.api.media_types import JSON
 from service.api.open_inference.signature import signature_of
 from service.api.open_inference.tensors import DATATYPES, MAX_ROWS, metadata_of, shape_of
-from service.api.problem import not_ready
+from service.api.refusals import not_ready
 from service.api.routes import Handlers
 from service.bundle.stage import TensorSpec
 from service.catalog import Catalog

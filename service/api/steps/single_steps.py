@@ -16,7 +16,8 @@ from service.api.auth import bearer_token
 from service.api.body import parsed
 from service.api.endpoints import TAKE_STEP
 from service.api.origins import Origins
-from service.api.problem import failure, problem_response
+from service.api.problem import problem_response
+from service.api.refusals import failure
 from service.api.request_id import REQUEST_ID, request_id_of
 from service.api.steps.items import refusal
 from service.api.steps.steps import ask_of, num_answered

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.types import Message, Send
 
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
-from service.api.problem import failure
+from service.api.refusals import failure
 from service.api.stream.channel import Channel
 from service.api.stream.messages import MakeMessage, text_bytes
 from service.steps.answer_room import Holding

@@ -104,8 +104,8 @@ class BodyMiddleware:
 
 
 def _check_type(scope: Scope, endpoint: Endpoint) -> None:
-    """Raise MediaTypeUnknown if the endpoint does not accept a body of this type."""
-    if endpoint.method != "DELETE":  # nothing reads its body
+    """Raise MediaTypeUnknown if the endpoint does not accept a body of this type. A DELETE's should be empty."""
+    if endpoint.method != "DELETE":
         check_media_type(media_type(scope), BLOBS if endpoint is IMPORT_SESSION else ())
 
 

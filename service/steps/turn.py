@@ -54,7 +54,7 @@ class Ask(NamedTuple):
 
     @property
     def is_in_tensors(self) -> bool:
-        """Whether the step is in tensors. Such a step is short, unless its answer is large."""
+        """Whether the step is in tensors, so that it is a single job of the engine."""
         return self.values is not None or (self.inputs is not None and ("ids" in self.inputs or "x" in self.inputs))
 
 

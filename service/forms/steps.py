@@ -32,6 +32,9 @@ NumericsChanged = Annotated[
 ]
 
 
+TENSOR_FIELDS = frozenset({"ids", "x"})  # a step is in tensors if its inputs have one of these fields
+
+
 class IdsStep(Form):
     """Tokens by their ids."""
 

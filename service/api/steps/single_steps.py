@@ -1,7 +1,7 @@
 """`POST /sessions/{id}/steps` without ASGI: a body in, a response's bytes out through a callback, with no task.
 
-Only a permitted step in tensors whose answer is not large goes this way. Everything else, including what is to be refused
-before it becomes a step, is left to the application.
+Only a permitted step in tensors whose answer is not large goes this way. Everything else, including what is to be
+refused before it becomes a step, is left to the application.
 """
 
 import logging

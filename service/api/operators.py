@@ -1,5 +1,6 @@
 """Endpoints for operators: metrics, probes and the OpenAPI document."""
 
+import functools
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -37,7 +38,7 @@ class OperatorRoutes:
         self._metrics = metrics
         self._measure = measure
         self._is_serving = is_serving
-        self._document = bytes(JSONResponse(openapi_document(needs_key)).body)  # orjson knows no integers above 2^64
+        self._document = _document(needs_key)
 
     def handlers(self) -> Handlers:
         """The handler of each endpoint."""
@@ -61,3 +62,8 @@ class OperatorRoutes:
 
     async def _ready(self, _: Request) -> Response:
         return Response() if self._is_serving() else problem_response(not_ready())
+
+
+@functools.cache  # it takes half a second
+def _document(needs_key: bool) -> bytes:
+    return bytes(JSONResponse(openapi_document(needs_key)).body)  # orjson knows no integers above 2^64

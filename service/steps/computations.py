@@ -13,7 +13,7 @@ from service.engine.job import RowJob
 from service.engine.state import Array, SequenceState
 from service.errors import InvalidInput, NotStreamable, ServiceError
 from service.forms.form import Form
-from service.forms.steps import Returns
+from service.forms.steps import MAX_STEP_ITEMS, Returns
 from service.metrics import Metrics
 from service.record.digest import inputs_digest, tensors_digest
 from service.steps.commits import Commits
@@ -178,5 +178,8 @@ def _values(ask: Ask, model: TensorModel[Any]) -> Array:
     """Return the items of a step in tensors, checked."""
     if ask.values is None:
         return model.read_tensors(ask.inputs or {})
+    if len(ask.values) > MAX_STEP_ITEMS:  # refused as the forms refuse a list
+        message = f"List should have at most {MAX_STEP_ITEMS} items after validation, not {len(ask.values)}"
+        raise InvalidInput(message, (model.tensors_name,))
     model.check_tensors(ask.values)
     return ask.values

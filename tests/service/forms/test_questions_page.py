@@ -17,7 +17,7 @@ from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
 from service.errors import MAX_LISTED_MISTAKES, QueueFull, ServiceError
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question
-from service.forms.steps import MAX_ITEMS
+from service.forms.steps import MAX_ITEMS, MAX_STEP_ITEMS
 from service.forms.tagging import MAX_TEXT_WORDS, MAX_WORDS_TOGETHER
 from service.media.text import MAX_WORD_CHARACTERS
 from service.settings import EngineSettings, ServerSettings
@@ -96,7 +96,7 @@ def test_every_field_of_an_answer_is_told(operation: Endpoint) -> None:
         f"{MAX_TEXT_CHARACTERS:,} characters",
         f"{MAX_TEXT_WORDS:,} words",
         f"{MAX_WORDS_TOGETHER:,} words together",
-        f"{MAX_TEXT_CHARACTERS:,} ids",
+        f"{MAX_STEP_ITEMS:,} ids",
         f"{MAX_TEXTS} texts",
         f"{MAX_CHARACTERS_TOGETHER:,} characters together",
         f"{MAX_WORD_CHARACTERS:,} characters a word",

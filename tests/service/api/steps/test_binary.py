@@ -11,6 +11,7 @@ import pytest
 from service.api.steps import binary
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed, StepConflict
+from service.forms.steps import MAX_STEP_ITEMS
 from service.steps.turn import Answer, Ask, Turn
 from tests.fakes.asgi import Answered, Surface
 from tests.fakes.binary import binary_head
@@ -253,6 +254,21 @@ async def test_tensors_of_another_dtype_than_the_model_reads_are_refused(surface
 async def test_a_binary_body_that_is_refused_is_a_problem(surface: Surface) -> None:
     answered = await surface.client.post("/steps", struct.pack("<I", 7), {"content-type": OCTETS})
     assert (answered.status, answered.headers["content-type"]) == (400, "application/problem+json")
+
+
+async def test_a_binary_step_may_have_as_many_items_as_one_in_json(process: Process) -> None:
+    session_id = await process.create()
+    values = np.ones((1, MAX_STEP_ITEMS + 1), np.int64)
+    content = orjson.dumps(head([session_id], values))
+    (in_binary,) = binary.read(content + values.tobytes(), b"%d" % len(content)).asks("ann")
+    in_json = Ask("ann", session_id, None, {"ids": values[0].tolist()})
+    errors = []
+    for ask in (in_binary, in_json):
+        with pytest.raises(InvalidInput) as refused:
+            await process.steps.take(ask)
+        errors.append(refused.value.errors)
+    assert errors[0] == errors[1]
+    assert (await process.sessions.get("ann", session_id)).step == 0
 
 
 @pytest.mark.parametrize("returns", ["argmax", "none"])

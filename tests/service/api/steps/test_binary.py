@@ -14,7 +14,7 @@ from service.errors import InvalidInput, Malformed, StepConflict
 from service.forms.steps import MAX_STEP_ITEMS
 from service.steps.turn import Answer, Ask, Turn
 from tests.fakes.asgi import Answered, Surface
-from tests.fakes.binary import binary_head
+from tests.fakes.binary import binary_form, binary_head
 from tests.fakes.graphs import BAD, V, logits_of
 from tests.fakes.model import WordyModel
 from tests.fakes.process import Process
@@ -259,8 +259,8 @@ async def test_a_binary_body_that_is_refused_is_a_problem(surface: Surface) -> N
 async def test_a_binary_step_may_have_as_many_items_as_one_in_json(process: Process) -> None:
     session_id = await process.create()
     values = np.ones((1, MAX_STEP_ITEMS + 1), np.int64)
-    content = orjson.dumps(head([session_id], values))
-    (in_binary,) = binary.read(content + values.tobytes(), b"%d" % len(content)).asks("ann")
+    content, length = binary_form([session_id], values)
+    (in_binary,) = binary.read(content, b"%d" % length).asks("ann")
     in_json = Ask("ann", session_id, None, {"ids": values[0].tolist()})
     errors = []
     for ask in (in_binary, in_json):

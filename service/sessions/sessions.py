@@ -6,7 +6,7 @@ comes from a clock that is passed in. Knows no HTTP.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from service.errors import SessionDamaged
 from service.forms.sessions import SessionPage, SessionView
@@ -122,9 +122,10 @@ class Sessions:
         (record,) = await or_unavailable(self._store.load([record_id]))
         return record if isinstance(record, Record) else None
 
-    async def delete_record(self, record_id: str) -> None:
-        """Delete a record of any kind."""
-        await or_unavailable(self._store.delete([record_id]))
+    async def delete_records(self, record_ids: Collection[str]) -> None:
+        """Delete records of any kind."""
+        if record_ids:
+            await or_unavailable(self._store.delete(list(record_ids)))
 
     def live_session(self, record: Record, body: Body) -> LiveSession:
         """Return a session from its record and its decoded body."""

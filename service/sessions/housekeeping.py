@@ -6,8 +6,8 @@ from functools import partial
 
 from service.metrics import Metrics
 from service.sessions.graveyard import Graveyard
-from service.steps.outage import or_logged
 from service.stores.base import Record, Store
+from service.stores.outage import or_logged
 
 logger = logging.getLogger(__name__)
 

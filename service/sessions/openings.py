@@ -16,9 +16,9 @@ from service.sessions.idempotency import Keyed, keyed_creation
 from service.sessions.live_session import LiveSession
 from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
-from service.steps.outage import or_unavailable
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
+from service.stores.outage import or_unavailable
 from service.tasks.models import Models
 from service.tasks.task import SequenceModel
 

@@ -14,9 +14,9 @@ from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import Body
 from service.sessions.graveyard import Graveyard
 from service.sessions.live_session import LiveSession
-from service.steps.outage import or_unavailable
 from service.steps.step_rules import MAX_ATTEMPTS, contended, readable
 from service.stores.base import Record, Store, Swap
+from service.stores.outage import or_unavailable
 
 RECORDS_AT_ONCE = 64  # of a page: each record may have a quarter of a megabyte of kept inputs
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from service.engine.state import SINGLE_ROW, SequenceState
 from service.record import body_v1
+from service.record.sequence_state import SINGLE_ROW, SequenceState
 
 VERSION = 2
 NUMERICS_UNKNOWN = bytes(8)

@@ -13,7 +13,6 @@ import orjson
 from service.bundle.stage import ITEM_STAGE
 from service.concurrency.open_answers import OpenAnswers
 from service.decoding.sampling import derived_seed
-from service.engine.state import SequenceState
 from service.errors import NotMigratable, ServiceError, StepConflict, TooManyCheckpoints
 from service.forms.sessions import MigrateRequest, RollbackRequest
 from service.metrics import Metrics
@@ -22,6 +21,7 @@ from service.record.checkpoint_ids import checkpoint_name
 from service.record.digest import inputs_digest
 from service.record.expiry import stored_second
 from service.record.replay import kept_steps
+from service.record.sequence_state import SequenceState
 from service.sessions.checkpoints import Checkpoints, saved_as
 from service.sessions.live_session import LiveSession, model_name
 from service.sessions.sessions import Sessions

@@ -17,13 +17,14 @@ from service.catalog import Catalog
 from service.concurrency.open_answers import OpenAnswers
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
-from service.engine.state import Array, SequenceState
+from service.engine.state import Array
 from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.forms.tagging import MAX_TAGGED_TOKENS, MAX_TEXT_WORDS, MAX_WORDS_TOGETHER, TagRequest, TagStep
 from service.media.text import MAX_WORD_CHARACTERS
 from service.media.words import spelling
 from service.metrics import Metrics
 from service.questions import Questions
+from service.record.sequence_state import SequenceState
 from service.settings import BundleSettings, EngineSettings
 from service.steps.answer_room import AnswerRoom
 from service.tasks.character_encoder import MAX_CACHED_CHARACTERS

@@ -10,12 +10,13 @@ import orjson
 from service.bundle.stage import ITEM_STAGE
 from service.decoding.sampling import derived_seed
 from service.engine.job import RowJob
-from service.engine.state import Array, SequenceState
+from service.engine.state import Array
 from service.errors import InvalidInput, NotStreamable, ServiceError
 from service.forms.form import Form
 from service.forms.steps import MAX_STEP_ITEMS, Returns
 from service.metrics import Metrics
 from service.record.digest import inputs_digest, tensors_digest
+from service.record.sequence_state import SequenceState
 from service.steps.commits import Commits
 from service.steps.endings import Endings
 from service.steps.large_logits import are_many

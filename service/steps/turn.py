@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 from service.engine.job import RowJob
-from service.engine.state import Array, SequenceState
+from service.engine.state import Array
 from service.forms.steps import TENSOR_FIELDS, Returns
 from service.record.body import Body
+from service.record.sequence_state import SequenceState
 from service.steps.large_logits import json_pieces
 from service.stores.base import Record
 from service.tasks.task import Piece, SequenceModel, TensorModel

@@ -14,11 +14,11 @@ from service.bundle.tasks import SentimentTask
 from service.concurrency.waiting import off_loop, together
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.media.text import TextReader, Tokens, check_words, split_last_word
+from service.record.sequence_state import SequenceState
 from service.tasks.bidirectional import FEATURES, NUM_DIRECTIONS, BidirectionalEncoder
 from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions
 from service.tasks.task import ServedModel

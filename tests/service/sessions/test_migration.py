@@ -11,7 +11,6 @@ import pytest
 from service.bundle.manifest import read_bundle
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
-from service.engine.state import SequenceState
 from service.errors import (
     DeadlineExceeded,
     NotMigratable,
@@ -24,6 +23,7 @@ from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest,
 from service.record.body import Body, encode
 from service.record.digest import inputs_digest
 from service.record.replay import appended, kept_steps
+from service.record.sequence_state import SequenceState
 from service.steps.turn import Answer, Ask
 from service.stores.base import Swap
 from service.tasks.forecasting import ForecastingModel

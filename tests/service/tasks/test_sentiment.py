@@ -7,9 +7,9 @@ import pytest
 
 from service.bundle.manifest import Bundle, Manifest
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.forms.sentiment import TextStep
 from service.media.text import TextReader, Tokens
+from service.record.sequence_state import SequenceState
 from service.tasks.sentiment import StreamingSentimentModel
 from tests.fakes.graphs import SUM_MANIFEST, RecordingObserver, SumGraphs, V, total_of
 from training.text.vocabulary import word_tokenizer

@@ -10,11 +10,11 @@ import pytest
 
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.forms.tagging import MAX_TAGGED_TOKENS, MAX_TEXT_WORDS, MAX_WORDS_TOGETHER, TagRequest, TagStep
 from service.media.text import MAX_WORD_CHARACTERS
 from service.media.words import spelling
+from service.record.sequence_state import SequenceState
 from service.tasks.character_encoder import MAX_CACHED_CHARACTERS
 from service.tasks.tagging import StreamingTaggingModel, WholeTaggingModel, Words
 from service.tasks.task import SequenceModel, tensor_model

@@ -15,6 +15,7 @@ from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Swap, SwapGroup, Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb import store as lmdb_store
+from service.stores.lmdb import tables
 from service.stores.lmdb.boot import Boot, boot_id, read_boot
 from service.stores.lmdb.check import Counted
 from service.stores.lmdb.disk_room import DiskShort
@@ -391,6 +392,18 @@ async def test_the_overdue_of_an_owner_are_found_among_many(store: LmdbStore) ->
         overdue = {record for record in records if record.owner == owner and record.expires_at <= 110 * 60 + 30}
         assert set(await store.overdue_of(owner, 110 * 60 + 30, 600)) == overdue
         assert len(overdue) > 50
+
+
+async def test_of_an_owners_records_only_the_overdue_are_loaded(
+    store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [new_session_id(1000.0 + n) for n in range(50)]
+    await create(store, *(record_of(each)._replace(ttl_seconds=600 + n) for n, each in enumerate(ids)))
+    loaded = Mock(wraps=tables.to_record)
+    monkeypatch.setattr(tables, "to_record", loaded)
+    found = await store.overdue_of("ann", 6604, 20)
+    assert [record.session_id for record in found] == ids[:5]
+    assert loaded.call_count == 5
 
 
 async def test_the_overdue_of_an_owner_are_not_looked_for_without_end(

@@ -25,6 +25,7 @@ from service.process.graceful import GRACEFUL_SECONDS
 from service.process.memory_limit import memory_limit, memory_shortage
 
 HEALTH_SECONDS = 5
+OWN_SETTINGS = "It goes by the UNROLLED_ settings of this shell: set those of the service."
 Result = TypeVar("Result")
 
 
@@ -99,9 +100,10 @@ def keys(options: argparse.Namespace) -> None:
 def backup(options: argparse.Namespace) -> None:
     """Copy the configured store."""
     from service.stores.backup import backup
+    from service.stores.connect import lmdb_directory
 
-    num_bytes = _with_store(lambda url: backup(url, options.destination))
-    _tell(f"backed up the session store to {options.destination}, {num_bytes} bytes")
+    num_bytes, source = _with_store(lambda url: (backup(url, options.destination), lmdb_directory(url)))
+    _tell(f"backed up the session store in {source} to {options.destination}, {num_bytes} bytes")
 
 
 def restore(options: argparse.Namespace) -> None:
@@ -140,20 +142,21 @@ def _with_store(act: Callable[[str], Result]) -> Result:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m service", description="Serve recurrent networks with durable sessions."
+        prog="python -m service", description="Serve recurrent networks with durable sessions.", epilog=OWN_SETTINGS
     )
     parser.set_defaults(run=serve)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     verbs.add_parser("serve", help="start the service (also the default without a verb)")
-    verbs.add_parser("health", help="check whether the service is ready: exit status 0 if it is, else 1").set_defaults(
-        run=health
+    ready = verbs.add_parser(
+        "health", help="check whether the service is ready: exit status 0 if it is, else 1", epilog=OWN_SETTINGS
     )
+    ready.set_defaults(run=health)
     _add_keys(verbs.add_parser("keys", help="add, list or remove API keys"))
-    copy = verbs.add_parser("backup", help="copy the session store, even while it is being served")
+    copy = verbs.add_parser("backup", help="copy the session store, even while it is being served", epilog=OWN_SETTINGS)
     copy.add_argument("destination", type=Path, help="a new or empty directory for the copy")
     copy.set_defaults(run=backup)
     put_back = verbs.add_parser(
-        "restore", help="restore a backup to where the store is configured, if no store is there"
+        "restore", help="restore a backup to where the store is configured, if no store is there", epilog=OWN_SETTINGS
     )
     put_back.add_argument("source", type=Path, help="directory of the backup")
     put_back.set_defaults(run=restore)

@@ -21,7 +21,7 @@ from loadtest import locustfile
 from loadtest.served import leave_out_users
 
 users = [getattr(locustfile, name) for name in locustfile.__all__]
-environment = SimpleNamespace(host=sys.argv[1], user_classes=users)
+environment = SimpleNamespace(host=sys.argv[1], user_classes=users, parsed_options=None)
 leave_out_users(environment)
 for user in environment.user_classes:
     print(user.__name__, user.model or "-", user.max_horizon)

@@ -35,14 +35,27 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionSettings
 
 
 @pytest.mark.anyio
-async def test_what_was_backed_up_can_be_restored(settings: SessionSettings, tmp_path: Path) -> None:
+async def test_what_was_backed_up_can_be_restored(
+    settings: SessionSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = open_store(settings)
     assert await store.swap([Swap(RECORD, None)]) == [True]
     await store.close()
     main(["backup", str(tmp_path / "copy")])
+    num_bytes = (tmp_path / "copy/data.mdb").stat().st_size
+    assert capsys.readouterr().err == (
+        f"backed up the session store in {tmp_path / 'store'} to {tmp_path / 'copy'}, {num_bytes} bytes\n"
+    )
     (tmp_path / "store").rename(tmp_path / "lost")
     main(["restore", str(tmp_path / "copy")])
     assert await stored(settings) == RECORD
+
+
+@pytest.mark.parametrize("words", [[], ["health"], ["backup"], ["restore"]])
+def test_the_help_says_whose_settings_count(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--help"])
+    assert "UNROLLED_ settings of this shell" in capsys.readouterr().out
 
 
 @pytest.mark.anyio

@@ -5,6 +5,7 @@ python -m service health                whether that service is ready, for a con
 python -m service keys add OWNER        write an API key into the file of keys and print its token, once
 python -m service keys list             who may call
 python -m service keys remove KEY_ID    revoke a key
+python -m service import BUNDLE         copy a bundle into the model store, from which it can be served
 python -m service backup DESTINATION    copy the session store, which may be served meanwhile
 python -m service restore SOURCE        put such a copy where there is no store
 """
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +44,8 @@ def serve(_: argparse.Namespace) -> None:
         sys.exit(f"unrolled: {shortage}")
     if error := create_home():
         sys.exit(f"unrolled: {error}")
+    if find_spec("onnxruntime") is None:
+        sys.exit("unrolled: onnxruntime is missing; install 'unrolled[cpu]' or 'unrolled[gpu]'")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
     command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]
@@ -95,6 +99,23 @@ def keys(options: argparse.Namespace) -> None:
                 _print(f"{key.key_id}  {key.owner}")
     except KeysUnusable as error:
         sys.exit(f"unrolled: {error}")
+
+
+def import_(options: argparse.Namespace) -> None:
+    """Copy a bundle into the model store."""
+    if error := create_home():
+        sys.exit(f"unrolled: {error}")
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    from bentoml.exceptions import BentoMLException
+
+    from service.bundle.errors import BundleError
+    from service.bundle.store import import_bundle
+
+    try:
+        bundle = import_bundle(options.bundle)
+    except (BentoMLException, BundleError, OSError) as error:
+        sys.exit(f"unrolled: {error}")
+    _tell(f"{bundle.tag} is in the model store; UNROLLED_BUNDLES={bundle.tag} serves it")
 
 
 def backup(options: argparse.Namespace) -> None:
@@ -152,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     ready.set_defaults(run=health)
     _add_keys(verbs.add_parser("keys", help="add, list or remove API keys"))
+    bundle = verbs.add_parser("import", help="copy a bundle into the model store, from which it can be served")
+    bundle.add_argument("bundle", type=Path, help="directory of the bundle")
+    bundle.set_defaults(run=import_)
     copy = verbs.add_parser("backup", help="copy the session store, even while it is being served", epilog=OWN_SETTINGS)
     copy.add_argument("destination", type=Path, help="a new or empty directory for the copy")
     copy.set_defaults(run=backup)

@@ -30,7 +30,7 @@ from service.process.open_files import raise_limit
 from service.process.output import flush_on_sigterm, install_nonblocking_output
 from service.process.parent import mark_as_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
-from service.process.process_manager import end_on_hangup, listen_privately
+from service.process.process_manager import end_on_hangup, ignore_wall_clock, listen_privately
 from service.process.service_directory import (
     DirectoryUnusable,
     create_service_directory,
@@ -123,6 +123,7 @@ class RNNService:
         mark_as_parent()
         export_clock()
         listen_privately(directory)
+        ignore_wall_clock()
         watch_deaths(partial(merge_ended, directory))
 
     def __init__(self) -> None:

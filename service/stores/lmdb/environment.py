@@ -9,9 +9,9 @@ import lmdb
 
 from service.stores.base import Unavailable
 from service.stores.limits import Limits
-from service.stores.lmdb.boot import NO_ROOM, Boot, Users, boot_id, read_boot, sync_directory, write_boot
+from service.stores.lmdb.boot import FILE, NO_ROOM, Boot, Users, boot_id, read_boot, sync_directory, write_boot
 from service.stores.lmdb.check import StoreDamaged, check_records, check_structure, count_owners
-from service.stores.lmdb.identity import DATA, Identity
+from service.stores.lmdb.identity import DATA, Identity, number_of
 from service.stores.lmdb.tables import NUM_TABLES, Tables
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class OpenedStore:
 
     Raises:
         StoreMoved: The files are not those that were opened before.
-        StoreDamaged: The machine has crashed since the store was last used, and its files are broken.
+        StoreDamaged: The files are broken.
     """
 
     def __init__(self, directory: Path, map_size: int, is_synced: bool, limits: Limits, identity: Identity) -> None:
@@ -44,18 +44,16 @@ class OpenedStore:
         self._users = Users(directory)
         with self._users.opening():
             known = read_boot(directory)
-            must_check = _must_check(directory, known)
-            if must_check:
-                logger.warning(
-                    "the machine has crashed since the session store was last used; checking the whole store"
-                )
+            reason = _reason_to_check(directory, known)
+            if reason:
+                logger.warning("%s; checking the whole store", reason)
                 check_structure(directory)
             self.environment = _open(directory, map_size, is_synced)
             try:
                 identity.opened()
                 self._users.join()
                 self.tables = Tables(self.environment, limits)
-                if must_check:
+                if reason:
                     self._check_records()
                 self._declare(known, is_synced)
                 with self.environment.begin(write=True) as txn:
@@ -95,17 +93,26 @@ class OpenedStore:
             self.environment.sync(True)
             sync_directory(self._directory)
             is_safe = self._users.is_alone() or (known is not None and known.is_safe)
-        boot = Boot(boot_id(), is_safe)
+        boot = Boot(boot_id(), is_safe, number_of(self._directory / DATA))
         if boot != known:
             write_boot(self._directory, boot)
 
 
-def _must_check(directory: Path, known: Boot | None) -> bool:
-    """Return whether the files may have lost writes."""
+def _reason_to_check(directory: Path, known: Boot | None) -> str:
+    """Return why the files may have lost writes. Empty if they have not."""
     data = directory / DATA
     if not data.exists() or not data.stat().st_size:
-        return False
-    return known is None or not (known.is_safe or known.boot_id == boot_id() != "")
+        return ""
+    if known is None:
+        return f"{FILE} of the session store is missing or unreadable"
+    if known.file not in ("", number_of(data)):
+        return (
+            "the session store was not closed, and is in another file now: it was copied while it was served, or its "
+            "volume mounted anew"
+        )
+    if known.is_safe or known.boot_id == boot_id() != "":
+        return ""
+    return "the machine has crashed since the session store was last used"
 
 
 def _open(directory: Path, map_size: int, is_synced: bool) -> lmdb.Environment:

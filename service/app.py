@@ -38,7 +38,7 @@ from service.process.service_directory import (
     service_directory,
 )
 from service.process.user_signals import ignore_user_signals
-from service.process.wall_clock import export_clock
+from service.process.wall_clock import WallClock
 from service.process.watch import report_alive, report_failures, watch_workers
 from service.protocols.http import use_guarded_http
 from service.protocols.websocket import use_guarded_websocket
@@ -121,7 +121,7 @@ class RNNService:
         end_on_hangup()
         ignore_user_signals()
         mark_as_parent()
-        export_clock()
+        WallClock.shared(directory)  # leaves workers a file that tells when it was right
         listen_privately(directory)
         ignore_wall_clock()
         watch_deaths(partial(merge_ended, directory))

@@ -196,9 +196,10 @@ async def test_commits_on_the_disk_do_not_vouch_for_a_process_that_does_not_sync
     lax.last_words()
 
 
+@pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize("durability", ["process", "commit"])
 async def test_a_copy_of_an_open_store_is_checked_once(
-    tmp_path: Path, machine: Machine, checks: list[Path], durability: Durability, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, checks: list[Path], durability: Durability, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = await filled(tmp_path / "store", durability)
     shutil.copytree(tmp_path / "store", tmp_path / "copy")

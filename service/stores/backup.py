@@ -16,7 +16,7 @@ from service.stores.connect import lmdb_directory
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import FILE, OPENING, USERS, Boot, Users, boot_id, sync_directory, write_boot
 from service.stores.lmdb.check import check_structure
-from service.stores.lmdb.environment import MAX_READERS
+from service.stores.lmdb.environment import MAX_READERS, mapped
 from service.stores.lmdb.identity import DATA
 from service.stores.lmdb.overdue import count_overdue
 from service.stores.lmdb.store import MAP_BYTES
@@ -105,9 +105,13 @@ def count_sessions(url: str, now: int) -> Sessions:
 
 def _opened(directory: Path, max_dbs: int = 0) -> lmdb.Environment:
     """Open a store that may be in use, to read it."""
-    return lmdb.open(
-        str(directory), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES, max_dbs=max_dbs
-    )
+
+    def open_mapped(num_bytes: int) -> lmdb.Environment:
+        return lmdb.open(
+            str(directory), readonly=True, create=False, max_readers=MAX_READERS, map_size=num_bytes, max_dbs=max_dbs
+        )
+
+    return mapped(open_mapped, MAP_BYTES)
 
 
 def _copy_used(source: Path, destination: Path) -> None:

@@ -15,7 +15,7 @@ import lmdb
 from service.stores.connect import lmdb_directory
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import FILE, OPENING, USERS, Boot, Users, boot_id, sync_directory, write_boot
-from service.stores.lmdb.check import check_structure
+from service.stores.lmdb.check import StoreDamaged, check_structure
 from service.stores.lmdb.environment import MAX_READERS, mapped
 from service.stores.lmdb.identity import DATA
 from service.stores.lmdb.overdue import count_overdue
@@ -70,8 +70,7 @@ def restore(source: Path, url: str) -> int:
         Size of the store in bytes.
 
     Raises:
-        BackupRefused: There is no backup, it is in use, or there is a store at the destination.
-        StoreDamaged: The backup is incomplete or damaged.
+        BackupRefused: There is no backup, it is in use or damaged, or there is a store at the destination.
         StoreUnknown: The URL is not that of an LMDB store.
         OSError: A file cannot be read or written.
     """
@@ -136,6 +135,11 @@ def _copy_unused(source: Path, destination: Path) -> None:
         check_structure(draft)
         (draft / DATA).chmod(0o600)
         (draft / DATA).replace(destination / DATA)
+    except StoreDamaged as error:
+        raise BackupRefused(
+            f"the backup in {source} is damaged ({error.reason}), so nothing was restored; was it copied with cp or "
+            "rsync while it was served?"
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Thread
 
 from loadtest.invalid_requests import INVALID_REQUESTS
+from tests.paths import LOCUSTFILE
 
-LOCUSTFILE = Path(__file__).parents[2] / "loadtest" / "locustfile.py"
 AN_INVALID_REQUEST = "/sentiment (invalid)"
 ASKED = (
     "/sentiment",

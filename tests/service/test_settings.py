@@ -24,9 +24,10 @@ from service.settings import (
     refuse_unknown_variables,
 )
 from service.stores.lmdb.store import MAP_BYTES
+from tests.paths import DOCS
 
 PUBLIC = "192.0.2.7"
-DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCUMENT = DOCS / "settings.md"
 
 
 def test_a_misspelt_setting_is_an_error_that_names_it() -> None:

@@ -1,9 +1,11 @@
 """Counts requests and their durations by endpoint and status."""
 
+import asyncio
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.paths import label_of
 from service.metrics import RequestTally
 
@@ -32,6 +34,9 @@ class MeasureMiddleware:
 
         try:
             await self._app(scope, receive, watch)
+        except asyncio.CancelledError:  # its body comes too slowly, or the service stops
+            status = CLIENT_CLOSED_REQUEST
+            raise
         finally:
             status = scope.get(COUNTED_STATUS, status)
             self._tally.add(label_of(scope["path"]), status, time.perf_counter() - started)

@@ -4,6 +4,7 @@ request ─► key ─┬─► StepRoutes, Stream, InferRoute, QuestionRoutes, 
                 └─► Starlette routes                                            everything else
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable
@@ -104,6 +105,9 @@ class PlainApp:
             if endpoint is not None:
                 check_query(scope, endpoint)
             status = await answer(scope, receive, watch, *match.ids)
+        except asyncio.CancelledError:  # its body comes too slowly, or the service stops
+            status = CLIENT_CLOSED_REQUEST
+            raise
         except ClientGone:
             status = CLIENT_CLOSED_REQUEST
             await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer

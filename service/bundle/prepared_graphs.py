@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 FORMAT = 1  # version of the files, and of the options that they were made with
 LOCK_SECONDS = 10.0  # for which another process may prepare a graph, and for each of its bundle's bytes
 LOCK_SECONDS_PER_BYTE = 1e-7
+LONGEST_WAIT_SECONDS = 60.0  # for all others together, since requests wait meanwhile
+_PIECE_BYTES = 1 << 20
 PAUSE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _SCRATCH = "scratch-"
@@ -116,7 +118,7 @@ class PreparedGraphs:
         """Return whether files of weights are as they were written. Unchanged files are not read again."""
         for path in [directory / name for name in names]:
             state = _state(path)
-            if state is None or (self._intact.get(path) != state and file_name([_mapped(path)]) != path.name):
+            if state is None or (self._intact.get(path) != state and file_name(_pieces(path)) != path.name):
                 return False
             self._intact[path] = state
         return True
@@ -128,15 +130,17 @@ class PreparedGraphs:
             if found is not None:
                 return found
             with _scratch_in(directory) as scratch:
-                content, files = _prepare(graph, scratch)
-                missing = [name for name in files if not self._are_intact(directory, [name])]
-                prepared = directory / _graph_name(graph.stem, content)
-                parts = {directory / name: files[name] for name in missing}
-                _write({**parts, prepared: [memoryview(content)]}, scratch)
-        return prepared
+                return self._prepare(directory, graph, scratch)
+
+    def _prepare(self, directory: Path, graph: Path, scratch: Path) -> Path:
+        content, files = _prepared(graph, scratch)
+        missing = [name for name in files if not self._are_intact(directory, [name])]
+        path = directory / _graph_name(graph.stem, content)
+        _write({**{directory / name: files[name] for name in missing}, path: [memoryview(content)]}, scratch)
+        return path
 
 
-def _prepare(graph: Path, scratch: Path) -> tuple[bytes, dict[str, Parts]]:
+def _prepared(graph: Path, scratch: Path) -> tuple[bytes, dict[str, Parts]]:
     """Let onnxruntime prepare a graph. Return the result, and its files of weights by name."""
     model, weights = scratch / "graph.onnx", scratch / "weights"
     options = session_options()
@@ -171,6 +175,12 @@ def _write(contents: dict[Path, Parts], scratch: Path) -> None:
         raise
 
 
+def _pieces(path: Path) -> Iterator[memoryview]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield memoryview(piece)
+
+
 def _state(path: Path) -> FileState | None:
     """Return what changes whenever a file does, or None if there is no such file."""
     try:
@@ -198,11 +208,11 @@ def _locked(directory: Path, patience: float) -> Iterator[None]:
     _check_owner(directory)
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        taken_at, until = None, 0.0
+        taken_at, until, at_last = None, 0.0, time.monotonic() + LONGEST_WAIT_SECONDS
         while not _try_to_lock(lock):
             if (changed_at := os.fstat(lock).st_mtime_ns) != taken_at:
                 taken_at, until = changed_at, time.monotonic() + patience
-            if time.monotonic() > until:
+            if time.monotonic() > min(until, at_last):
                 raise LockHeld(f"{directory / 'lock'} was held by another process for {patience:.0f} seconds")
             time.sleep(_POLL_SECONDS)
         os.utime(lock)

@@ -21,6 +21,9 @@ def session_options() -> ort.SessionOptions:
 
 @cache
 def _share_arena() -> None:
-    """Give all graphs of this process one arena. It keeps what the largest run needed; by default, each graph does."""
+    """Give all graphs of this process one arena.
+
+    It keeps what the runs of one moment needed at most. By default, each graph has its own, and keeps what it needed.
+    """
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(memory, ort.OrtArenaCfg({}))

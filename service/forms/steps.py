@@ -8,7 +8,7 @@ from typing_extensions import TypeAliasType
 from service.forms.form import INT64, Form, TextOrNumber, WithMessage
 
 MAX_ITEMS = 1024
-MAX_STEP_ITEMS = 65_536  # of a step in tensors, however it is sent
+MAX_STEP_ITEMS = 65_536  # of a step in tensors, however it is sent; on /v2 of all rows of a request together
 
 Returns = Literal["logits", "argmax", "none"]  # of a step in tensors
 Returned = TypeAliasType(  # named, so that it has a schema of its own

@@ -14,16 +14,18 @@ import re
 import secrets
 import stat
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 PREFIX = b"unr_"
 OWNER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _LINE = re.compile(rf"({OWNER.pattern}):([a-z0-9]{{1,32}}):([0-9a-f]{{64}})")
 _HEADER = "# owner:key-id:sha256-of-secret\n"
 _VERSION = re.compile(r"# version (\d+)\n")
+COPYING_SECONDS = 0.5
 _KEY_ID_BYTES = 6
 _SECRET_BYTES = 32
 
@@ -120,10 +122,23 @@ def copy_keys(keys: Iterable[Key], path: Path, version: int) -> None:
 
 @contextmanager
 def _copying(path: Path) -> Iterator[None]:
-    """Let one process copy at a time. The lock is a file, since others lock the folder for as long as they run."""
+    """Let one process copy at a time, unless another one hangs.
+
+    The lock is a file, since others lock the folder for as long as they run.
+    """
     with path.with_name(f"{path.name}.lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        until = time.monotonic() + COPYING_SECONDS
+        while not _is_taken(lock) and time.monotonic() < until:
+            time.sleep(COPYING_SECONDS / 20)
         yield
+
+
+def _is_taken(lock: BinaryIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_later(path: Path, version: int) -> bool:

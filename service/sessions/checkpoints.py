@@ -9,10 +9,8 @@ from service.record.expiry import stored_second
 from service.sessions.graveyard import listed
 from service.sessions.live_session import LiveSession
 from service.sessions.sessions import Sessions
-from service.steps.step_rules import MAX_ATTEMPTS
+from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.stores.base import CHECKPOINT, Swap
-
-UNSETTLED_SECONDS = 600  # within which the step that saves a checkpoint is taken, or never
 
 
 class Checkpoints:
@@ -61,21 +59,23 @@ class Checkpoints:
     async def write(self, loaded: LiveSession, name: str) -> str:
         """Write a session's state to its own record.
 
-        It stays as long as its session lists it: a sweep looks for that after UNSETTLED_SECONDS, and then daily. So one
-        whose step is never taken, because its process dies for instance, is deleted. Its id contains the number of the
-        step that saves it, so an attempt that loses the step leaves an older checkpoint untouched.
+        A checkpoint does not expire when its session is idle, only with the session's lifetime. Its id contains the
+        number of the step that saves it, so an attempt that loses the step leaves an older checkpoint untouched.
 
         Returns:
             The checkpoint as the session lists it once the step is taken.
+
+        Raises:
+            StepConflict: Other attempts at this step kept replacing and deleting it.
         """
-        record = loaded.record
+        record, now = loaded.record, stored_second(self._clock())
         saved = checkpoint_entry(name, record.step)
         content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=(), idle_seconds=0)
         checkpoint = record._replace(
             session_id=checkpoint_id(record.session_id, saved),
             step=0,
-            used_at=stored_second(self._clock()),
-            ttl_seconds=UNSETTLED_SECONDS,
+            used_at=now,
+            ttl_seconds=max(1, loaded.ends_at - now),
             ended=CHECKPOINT,
             body=encode(content),
         )
@@ -83,8 +83,8 @@ class Checkpoints:
         # may be deleted meanwhile.
         for expected_step in (None, 0, None):
             if await self._sessions.write(Swap(checkpoint, expected_step)):
-                break
-        return saved
+                return saved
+        raise contended(record.step)
 
     async def delete(self, session_id: str, saved: Collection[str]) -> None:
         """Delete the records of checkpoints, given as their session lists them."""

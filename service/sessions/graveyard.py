@@ -14,7 +14,7 @@ from service.stores.base import CHECKPOINT, Record, Store, Swap
 logger = logging.getLogger(__name__)
 
 BURIED_AT_ONCE = 16
-LOOK_AGAIN_SECONDS = 86400  # after which an overdue checkpoint that a session lists is overdue again
+LOOK_AGAIN_SECONDS = 86400  # after which an overdue checkpoint of a live session is overdue again
 
 
 class Graveyard:
@@ -90,7 +90,7 @@ class Graveyard:
             await asyncio.sleep(0)
 
     async def _clear_checkpoints(self, overdue: Sequence[Record], now: int) -> None:
-        """Delete overdue checkpoints, except those that a session lists, which are overdue again a day later."""
+        """Delete overdue checkpoints, except those that a session lists, as its maximum lifetime was raised."""
         ids = {each.session_id for each in overdue}
         sessions = await self._store.load(list({session_of(each) for each in ids}))
         kept = {each for record in sessions if isinstance(record, Record) for each in listed(record, ids)}

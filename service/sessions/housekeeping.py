@@ -16,7 +16,7 @@ EVICTED_AT_ONCE = 16
 EXPIRED_AT_ONCE = 16
 MAX_EVICTIONS = 8
 MANY_OVERDUE = 1000
-MAX_LOOKED_AT = 128  # records that a search loads at once if steps in flight keep most of them alive
+MAX_LOOKED_AT = 512  # records that a search loads at once if steps in flight keep most of them alive
 EVICTIONS_LOGGED_SECONDS = 60.0
 SWEEP_RECORDS = 64  # loaded at once: each may have a quarter of a megabyte of kept inputs
 

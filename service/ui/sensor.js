@@ -27,7 +27,13 @@ export class SimulatedSensor {
     if (this.#session) return this.stop();
     const opening = Session.open(model);
     this.#opening = opening;
-    const session = await opening;
+    let session;
+    try {
+      session = await opening;
+    } catch (error) {
+      if (opening === this.#opening) throw error;
+      return;
+    }
     if (opening !== this.#opening) return session.leave(); // stopped meanwhile
     this.#session = session;
     this.#callbacks.onState(true);

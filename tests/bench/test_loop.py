@@ -1,24 +1,24 @@
 """A connection that is closed while other sides are measured is opened again."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from bench.clients.connection import Address
 from bench.clients.http import request
 from bench.clients.loop import http_loop, http_one_by_one
 
 REQUEST = request("/steps", b"{}")
-SECONDS = 0.05
+SECONDS = 0.1
 
 
-class Impatient(BaseHTTPRequestHandler):
-    """Answers, and closes a connection that is silent for a moment."""
+class Answers(BaseHTTPRequestHandler):
+    """Answers on connections that stay open until the server closes them."""
 
     protocol_version = "HTTP/1.1"
-    timeout = 4 * SECONDS
+    server: "ClosingServer"
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
@@ -27,22 +27,41 @@ class Impatient(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.append(self.connection)
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
+class ClosingServer(ThreadingHTTPServer):
+    """Closes connections when it is told to, as a service does with those that are silent for long."""
+
+    def __init__(self) -> None:
+        self.connections: list[socket.socket] = []
+        super().__init__(("127.0.0.1", 0), Answers)
+
+    def close_connections(self) -> None:
+        while self.connections:
+            with self.connections.pop() as connection:
+                if connection.fileno() != -1:
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.fixture
-def address() -> Iterator[Address]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Impatient) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(SECONDS,))
+def server() -> Iterator[ClosingServer]:
+    with ClosingServer() as serving:
+        thread = threading.Thread(target=serving.serve_forever, args=(0.05,))
         thread.start()
-        yield ("127.0.0.1", server.server_port)
-        server.shutdown()
+        yield serving
+        serving.shutdown()
         thread.join()
 
 
-def test_each_measurement_opens_its_connections(address: Address) -> None:
+def test_each_measurement_opens_its_connections(server: ClosingServer) -> None:
+    address = ("127.0.0.1", server.server_port)
     together, alone = http_loop(address, [[REQUEST]] * 3), http_one_by_one(address, [REQUEST])
-    for _ in range(2):  # each side is silent while the other is measured
-        assert together(10 * SECONDS).rate > 0
-        assert alone(10 * SECONDS).rate > 0
+    for measure in (together, alone, together, alone):
+        assert measure(SECONDS).rate > 0
+        server.close_connections()

@@ -65,7 +65,7 @@ def test_one_worker_that_is_told_to_end_serves_while_it_drains_and_is_replaced(s
         told = stopping.workers()[0]
         told.send_signal(signal.SIGTERM)
         terminated = time.monotonic()
-        while time.monotonic() < terminated + DRAIN_SECONDS * 0.8:
+        while time.monotonic() < terminated + DRAIN_SECONDS * 0.5:
             load.await_steps(1)
         assert load.setbacks == {}
         until(lambda: told not in stopping.workers(), STOP_SECONDS, "the worker ends")

@@ -29,5 +29,7 @@ async def questions_to(catalog: Catalog, models: Iterable[ServedModel]) -> Async
     """Questions that those models answer, as long as the context lasts."""
     serve(catalog, models)
     catalog.start()
-    yield Questions(catalog, Metrics(), OpenAnswers(30), AnswerRoom(2**28, 30.0, lambda: 1))
-    await catalog.stop()
+    try:
+        yield Questions(catalog, Metrics(), OpenAnswers(30), AnswerRoom(2**28, 30.0, lambda: 1))
+    finally:
+        await catalog.stop()

@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -210,21 +209,49 @@ def test_a_lock_that_is_never_let_go_of_holds_others_up_once(
     assert caplog.text.count("was held by another process") == 1
 
 
+class LateClock:
+    """Time that passes only while somebody sleeps: a process that has the lock passes it on every four seconds."""
+
+    def __init__(self, lock: Path) -> None:
+        self._lock = lock
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, _: float) -> None:
+        self.now += 0.5
+        if self.now % 4 == 0:
+            os.utime(self._lock, (self.now, self.now))
+
+
+@pytest.mark.parametrize(("seconds", "per_byte", "waited"), [(5.0, 0.0, 60.5), (3.0, 0.0, 3.5), (1.0, 2.0, 60.5)])
 def test_others_that_hold_the_lock_one_after_another_are_waited_for(
-    generation: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    generation: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    per_byte: float,
+    waited: float,
 ) -> None:
     graphs = PreparedGraphs(tmp_path)
     lock = prepare_parent(generation, graphs) / "lock"
-    monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS", 1.0)
-    monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS_PER_BYTE", 0.0)
-    with lock.open() as held, ThreadPoolExecutor(1) as pool:
+    clock = LateClock(lock)
+    monkeypatch.setattr(prepared_graphs, "time", clock)
+    monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS", seconds)
+    monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS_PER_BYTE", per_byte * 2 / generation.num_bytes)
+    with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = pool.submit(prepare, generation, graphs, 2)
-        for _ in range(15):
-            time.sleep(0.1)
-            os.utime(lock)  # another one has it
-        fcntl.flock(held, fcntl.LOCK_UN)
-        assert waiting.result() is not None
+        assert prepare(generation, graphs, 2) is None
+    assert clock.now == waited
+
+
+def test_whoever_takes_the_lock_shows_that_it_has_changed_hands(generation: Bundle, tmp_path: Path) -> None:
+    graphs = PreparedGraphs(tmp_path)
+    lock = prepare_parent(generation, graphs) / "lock"
+    os.utime(lock, (0, 0))
+    assert prepare(generation, graphs, 2) is not None
+    assert lock.stat().st_mtime > 0
 
 
 def test_what_was_left_by_one_that_was_killed_is_removed(generation: Bundle, tmp_path: Path) -> None:

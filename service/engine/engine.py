@@ -311,25 +311,15 @@ class Engine:
 
     def _ran(self, go_on: Callable[[], None], one: Ran) -> None:
         """Apply a run's results and start the next run; call the jobs' `on_done` while that run is under way."""
-        batch, results = one.prepared.batch, one.results
+        batch = one.prepared.batch
         if one.is_last:
             self._policy.run_ended()
         if batch.jobs[0].error is not None:  # an earlier run of this job could not be applied
             self._wake()
             return
-        try:
-            self._policy.learn(batch, one.seconds)  # of failed runs too, or slow ones that fail would stay on the loop
-        except Exception as error:
-            self._fail(batch, error)
-            return
-        if isinstance(results, Exception):  # not raised here: its traceback would keep the batch alive
-            self._fail(batch, results)
-            return
-        try:
-            num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
-            one.prepared.apply(results)  # the last that may fail: from here on, no job may run again
-        except Exception as error:
-            self._fail(batch, error)
+        num_steps = self._apply(one)
+        if isinstance(num_steps, Exception):
+            self._fail(batch, num_steps)
             return
         done = self._counted(one)
         if one.is_last and (self._to_retry_alone or not self._scheduler.is_empty):
@@ -344,6 +334,25 @@ class Engine:
                     _call(job.on_run, job)
         for job in done:
             _end(job)
+
+    def _apply(self, one: Ran) -> int | Exception:
+        """Apply a run's results.
+
+        Returns:
+            Number of items consumed, over all rows; or why the run failed, which is not raised, because its traceback
+            would keep the batch alive.
+        """
+        batch, results = one.prepared.batch, one.results
+        try:
+            # Of failed runs too, or slow ones that fail would stay on the event loop.
+            self._policy.learn(batch, one.seconds, has_failed=isinstance(results, Exception))
+            if isinstance(results, Exception):
+                return results
+            num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
+            one.prepared.apply(results)  # the last that may fail: from here on, no job may run again
+        except Exception as error:
+            return error
+        return num_steps
 
     def _counted(self, one: Ran) -> Sequence[RowJob]:
         """Count a run, and return the jobs that are done."""

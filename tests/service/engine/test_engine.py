@@ -777,6 +777,23 @@ async def test_runs_that_fail_slowly_leave_the_event_loop(monkeypatch: pytest.Mo
     assert is_on_loop == [False, True, True, True, False]
 
 
+async def test_the_first_run_after_one_that_failed_at_once_is_not_on_the_event_loop() -> None:
+    is_on_loop = list[bool]()
+
+    class NotOpenedAtFirst(SumGraphs):
+        def run(self, stage: str, rung: int, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+            is_on_loop.append(threading.current_thread() is threading.main_thread())
+            if len(is_on_loop) == 1:
+                raise OutOfResources("by a test")
+            return super().run(stage, rung, feeds, names)
+
+    async with serving(NotOpenedAtFirst()) as engine:
+        with pytest.raises(OutOfResources):
+            await total(engine, 1)
+        assert await total(engine, 1) == 1
+    assert is_on_loop == [False, False]
+
+
 @pytest.mark.parametrize(
     ("owner", "name"),
     [

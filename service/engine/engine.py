@@ -119,9 +119,9 @@ class Engine:
         """Stop after the runs in flight. Jobs with items left then fail with ShuttingDown."""
         if self._thread is None:
             return
+        self._is_stopped = True
         thread, self._thread = self._thread, None
         await thread.stop()
-        self._is_stopped = True
         while (batch := self._next()) is not None:
             for job in batch.jobs:
                 self._fail_job(job, self._shutting_down())

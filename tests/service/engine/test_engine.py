@@ -731,6 +731,24 @@ async def test_a_stop_answers_the_runs_in_flight_and_refuses_what_is_left() -> N
         await total(engine, 4)
 
 
+async def test_an_engine_whose_stop_is_cancelled_admits_nothing_more() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    engine = Engine(graphs, RecordingObserver())
+    engine.start()
+    running = asyncio.create_task(total(engine, 1))
+    await turn()
+    stopping = asyncio.create_task(engine.stop())
+    await turn()
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    graphs.gate.set()
+    async with asyncio.timeout(10):
+        assert await running == 1
+        with pytest.raises(ShuttingDown):
+            await total(engine, 2)
+
+
 async def test_a_run_that_cannot_be_counted_ends_its_jobs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_memory(*_: object) -> None:
         raise MemoryError("of ours")

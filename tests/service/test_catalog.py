@@ -56,6 +56,20 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     assert refused.value.members() == {}
 
 
+async def test_answers_are_as_large_as_those_of_the_models_that_are_served() -> None:
+    models = catalog()
+    for version, num_logits in (("1", 7), ("2", 30_000)):
+        graphs = SumGraphs(sum_bundle(version))
+        model = SumModel(graphs.bundle, Engine(graphs, RecordingObserver()))
+        model.num_logits = num_logits
+        models.add(model)
+    assert models.max_num_logits == 30_000
+    await models.remove("sum:2")
+    assert models.max_num_logits == 7
+    await models.remove("sum:1")
+    assert models.max_num_logits == 0
+
+
 def test_prepared_graphs_are_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     models = Catalog(BundleSettings(prepared_graphs=""), EngineSettings(), Metrics())

@@ -18,6 +18,7 @@ ServiceError
 ├── NotMigratable        409   the session cannot move to that bundle
 ├── StepConflict         409   not the next step; says which is
 ├── TooManyCheckpoints   409   the session may have no further checkpoint
+├── VersionSuperseded    409   another version was loaded meanwhile; says which
 ├── SessionGone          410   ended, expired or evicted; says which
 ├── NumericsChanged      412   another machine or runtime than the session's; says both
 ├── VersionLeft          412   the checkpoint is of a bundle version that its session has left; says which
@@ -171,6 +172,12 @@ class TooManyCheckpoints(ServiceError):
     """The session has as many checkpoints as it may have."""
 
     status, title, code = 409, "Too many checkpoints", "too-many-checkpoints"
+
+
+class VersionSuperseded(ServiceError):
+    """Another version of the model was to become current before the one that was loaded was current everywhere."""
+
+    status, title, code = 409, "Version superseded", "version-superseded"
 
 
 class SessionGone(ServiceError):

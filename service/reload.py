@@ -22,7 +22,7 @@ from service.bundle.errors import BundleError
 from service.bundle.manifest import Bundle
 from service.catalog import Catalog
 from service.concurrency.failures import FailureLog
-from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
+from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, VersionSuperseded
 from service.steps.outage import or_logged
 from service.stores.base import Store, Unavailable
 
@@ -184,6 +184,7 @@ class Reloader:
         Raises:
             ModelUnknown: The model store has no such version.
             InvalidInput: The version is damaged, cannot be served, or is the bundle of another model.
+            VersionSuperseded: Another version of the model was loaded meanwhile.
             DeadlineExceeded: Some worker has not loaded it in the time that a question may take.
             Unavailable: The store cannot be reached.
         """
@@ -203,6 +204,8 @@ class Reloader:
         await self._write_note(name, note)
         await self.follow()
         while not await self._is_current_everywhere(name, bundle.tag):
+            if (wanted := (await self._wanted()).get(name)) != bundle.tag:
+                raise VersionSuperseded(f"{wanted} was loaded meanwhile, and becomes current in place of {bundle.tag}")
             if asyncio.get_running_loop().time() >= deadline:
                 raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; the others keep trying")
             await asyncio.sleep(AWAIT_SECONDS)

@@ -13,7 +13,7 @@ from bentoml.exceptions import NotFound
 
 from service.bundle.manifest import Bundle
 from service.concurrency.background import BackgroundTasks
-from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
+from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionSuperseded, VersionUnknown
 from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS
 from service.steps.outage import QUIET_SECONDS, Outage
 from service.stores.base import Unavailable
@@ -53,6 +53,17 @@ async def rolled_back(service: Service) -> Worker:
         await until(lambda: worker.current == "sum:2")
         assert await worker.reloader.load("sum", "1") == "sum:1"
     return worker
+
+
+async def test_a_load_that_another_one_overtakes_says_so_at_once() -> None:
+    worker = await Service("1", "2", "3").worker("a")
+    async with asyncio.timeout(5):
+        overtaken, loaded = await asyncio.gather(
+            worker.reloader.load("sum", "2"), worker.reloader.load("sum", "3"), return_exceptions=True
+        )
+    assert isinstance(overtaken, VersionSuperseded)
+    assert str(overtaken) == "sum:3 was loaded meanwhile, and becomes current in place of sum:2"
+    assert loaded == worker.current == "sum:3"
 
 
 async def test_a_worker_begins_with_what_is_configured() -> None:

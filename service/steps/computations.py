@@ -109,8 +109,8 @@ class Computations:
             self._endings.fail(turn, error)
 
     async def _compute(self, turn: Turn, inputs: Form) -> None:
-        seed = derived_seed(turn.body.secret.hex(), turn.step)
         try:
+            seed = derived_seed(turn.body.secret.hex(), turn.step)
             outputs, state = await turn.model.stream(turn.state, inputs, seed, turn.on_piece)
             answer = orjson.dumps(outputs)
         except Exception as error:
@@ -118,7 +118,10 @@ class Computations:
             self._refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
         else:
             turn.task = None
-            self._complete(turn, answer, state)
+            try:
+                self._complete(turn, answer, state)
+            except Exception as error:  # nobody awaits the task, and the client would wait for its deadline
+                self._endings.fail(turn, error)
 
     def _settle(self, turn: Turn, digest: bytes) -> bool:
         """Set the step that a turn computes and its state, or answer the turn if its answer is already stored.

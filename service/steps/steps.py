@@ -154,12 +154,15 @@ class Steps:
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
         started: Started = {}
-        others = self._cohorts.start(turns, self._cache.find, now)
-        unknown = [turn for turn in others if not self._start_from_cache(turn, now, started)]
-        if unknown:
-            stored = await self._stored(unknown)
-            self._start_all(self._join(stored, now), stored, now, started)
-        self._submit_all(started)
+        try:
+            others = self._cohorts.start(turns, self._cache.find, now)
+            unknown = [turn for turn in others if not self._start_from_cache(turn, now, started)]
+            if unknown:
+                stored = await self._stored(unknown)
+                self._start_all(self._join(stored, now), stored, now, started)
+            self._submit_all(started)
+        except Exception as error:  # no turn must wait for its deadline
+            self._endings.fail_all([turn for turn in turns if not turn.is_over and not turn.is_committing], error)
 
     def _start_from_cache(self, turn: Turn, now: float, started: Started) -> bool:
         """Start a turn from the cache; the commit fails if the session has moved on since.

@@ -119,7 +119,7 @@ class Cohorts:
             for turn in turns:
                 self._cache.pop(turn.ask.session_id)
                 turn.model = model
-            model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
+            model.engine.submit([cohort.job(partial(self._on_done, cohort))], is_group=True)
         except Exception as error:  # a turn may still succeed alone
             if not isinstance(error, ServiceError):
                 logger.exception("%d steps could not start together; taking them one by one", len(members))
@@ -127,7 +127,7 @@ class Cohorts:
             return False
         return True
 
-    def _ran(self, cohort: Cohort, job: RowJob) -> None:
+    def _on_done(self, cohort: Cohort, job: RowJob) -> None:
         if job.error is not None:
             self._take_alone(cohort.turns)
             return

@@ -753,7 +753,7 @@ async def test_a_run_that_cannot_be_counted_ends_its_jobs_all_the_same(monkeypat
     def no_memory(*_: object) -> None:
         raise MemoryError("of ours")
 
-    monkeypatch.setattr(RecordingObserver, "ran", no_memory)
+    monkeypatch.setattr(RecordingObserver, "count_run", no_memory)
     async with serving(SumGraphs()) as engine, asyncio.timeout(10):
         assert await total(engine, 1, 2, 3) == 6
 

@@ -49,12 +49,10 @@ class Computations:
         self._metrics = metrics
         self._take_alone = take_alone
 
-    def start(self, turn: Turn) -> RowJob | None:
+    def start(self, turn: Turn) -> None:
         """Start computing a turn.
 
-        Returns:
-            The job of a step in tensors, for the caller to submit to the engine together with others; None if there is
-            nothing to submit.
+        A step in tensors gets its job, for the caller to submit to the engine together with others.
 
         Raises:
             ServiceError: The turn is refused.
@@ -66,19 +64,19 @@ class Computations:
         _check_returns(ask.returns, model)
         try:
             if model is not None:
-                return self._tensors_job(turn, model)
+                self._start_in_tensors(turn, model)
+                return
             form = turn.model.parse(ask.inputs or {})
         except InvalidInput as error:
             raise error.within("inputs") from None
         if not self._settle(turn, inputs_digest(form.model_dump())):
             turn.task = asyncio.get_running_loop().create_task(self._compute(turn, form))
-        return None
 
-    def _tensors_job(self, turn: Turn, model: TensorModel[Any]) -> RowJob | None:
+    def _start_in_tensors(self, turn: Turn, model: TensorModel[Any]) -> None:
         values = _values(turn.ask, model)
         returns = returned(turn.ask.returns, model)
         if self._settle(turn, tensors_digest(values, returns)):
-            return None
+            return
         if returns == "logits":
             model.check_answer(max(len(values), turn.ask.num_request_items))
         items = model.items(turn.state, values)
@@ -88,11 +86,10 @@ class Computations:
             row=items.state.row,
             inputs={"x": items.values},
             keep=() if returns == "none" else (returns,),
-            on_done=partial(self._ran, turn, model, items, returns),
+            on_done=partial(self._on_done, turn, model, items, returns),
         )
-        return turn.job
 
-    def _ran(self, turn: Turn, model: TensorModel[Any], items: Items, returns: Returns, job: RowJob) -> None:
+    def _on_done(self, turn: Turn, model: TensorModel[Any], items: Items, returns: Returns, job: RowJob) -> None:
         turn.job = None
         if job.error is not None:
             self._refuse(turn, job.error)

@@ -43,7 +43,8 @@ ServiceError
 ├── StoreUnavailable     503   the store does not answer
 └── DeadlineExceeded     504   the answer took longer than the limit
 
-A class carries only its status and title; the message is written for the client. What must not be sent is logged.
+A class carries what all its refusals have in common, status and title for instance; the message is written for the
+client. What must not be sent is logged.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

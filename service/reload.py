@@ -88,7 +88,7 @@ class Reloader:
         self._answer_seconds = answer_seconds
         self._clock = clock
         self._newest: dict[str, str] = {}
-        self._missing: set[str] = set()
+        self._logged: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self._pending: set[str] = set()
         self._unused_since: dict[str, float] = {}
@@ -257,7 +257,7 @@ class Reloader:
             except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
                 self._log_once_unservable(latest, error)
             else:
-                self._missing.discard(latest)
+                self._logged.discard(latest)
 
     async def _take_up(self, name: str, newest: str) -> bool:
         """Make the newest version current, unless the model store had it already when the current one was loaded.
@@ -298,14 +298,14 @@ class Reloader:
         except Exception as error:  # onnxruntime's errors, a damaged bundle, or none of that tag
             self._log_once_unservable(tag, error, num_sessions)
             return False
-        self._missing.discard(tag)
+        self._logged.discard(tag)
         self._retry_at.pop(tag, None)
         return True
 
     def _log_once_unservable(self, tag: str, error: Exception, num_sessions: int = 0) -> None:
-        if tag in self._missing:
+        if tag in self._logged:
             return
-        self._missing.add(tag)
+        self._logged.add(tag)
         reason = "it is not in the model store" if isinstance(error, NotFound) else error
         waiting = (
             f". Steps of its live sessions ({num_sessions} now) are 412 until it is; the image or source tree that "

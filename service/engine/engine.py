@@ -367,10 +367,10 @@ class Engine:
             for job in batch.jobs:
                 self._fail_job(job, error)
         elif len(batch.jobs) > 1:
-            logger.warning("a run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
+            logger.warning("a run of %s failed for %d jobs; running them one by one", batch.lane, len(batch.jobs))
             self._to_retry_alone.extend(batch.jobs)
         else:
-            logger.error("a run of %s failed for one row; its request fails", batch.lane, exc_info=error)
+            logger.error("a run of %s failed for a single job, which fails", batch.lane, exc_info=error)
             self._fail_job(batch.jobs[0], error)
         self._wake()
 

@@ -6,7 +6,9 @@ them.
 
     turns ─► grouped by key ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
                 │                       │                               │
-                └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each goes alone
+                └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer
+
+Turns that leave on the way are taken alone, or in a later cohort.
 """
 
 import logging

@@ -71,7 +71,7 @@ class Commits:
             for (turn, body, record), is_written in zip(following, written, strict=True):
                 try:
                     if is_written:
-                        self._answer(turn, body, record, now)
+                        self._answer(turn, body, record)
                     else:
                         self._endings.retry_lost(turn, turn.step, turn.body.secret)
                 except Exception as error:  # one turn's failure must not keep the others from being answered
@@ -88,12 +88,9 @@ class Commits:
             self._endings.fail(turn, error)
             return None
 
-    def _answer(self, turn: Turn, body: Body, record: Record, now: int) -> None:
+    def _answer(self, turn: Turn, body: Body, record: Record) -> None:
         """Answer a committed turn, and remember its session."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
         if self._cache.is_in_use:
-            session = CachedSession(
-                self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body)
-            )
-            self._cache.put(session_id, session)
+            self._cache.put(session_id, CachedSession(record, body, self._rules.end_of(body)))
         self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))

@@ -73,7 +73,7 @@ class StepRules:
             return None
         if body.numerics != self._models.numerics:
             return None
-        return CachedSession(record._replace(body=b""), body, record.body, self.end_of(body))
+        return CachedSession(record, body, self.end_of(body))
 
     def load_cached(self, turn: Turn, record: Record, body: Body, now: float) -> None:
         """Set a turn's record, body and model from a cached session; see `load`."""

@@ -34,9 +34,9 @@ from service.protocols.http import UNREAD_MILLISECONDS
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
-from service.steps.outage import or_logged
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
+from service.stores.outage import or_logged
 from service.stores.watch import StoreWatch
 from service.version import own_version
 

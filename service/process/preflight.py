@@ -84,7 +84,7 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
 
 def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart if a memory limit is less than workers with these bundles need."""
-    num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
+    num_bytes = sum(bundle.num_bytes for bundle in bundles)
     is_shared = _is_writable(settings.bundles.prepared_graphs_directory)
     num_processes, open_rungs = settings.server.num_processes, settings.engine.open_rungs
     if shortage := memory_shortage(memory_limit(), num_processes, num_bytes, open_rungs, is_shared):

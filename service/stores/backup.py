@@ -27,7 +27,7 @@ class BackupRefused(Exception):
     """A store cannot be copied from its source or to its destination; nothing was changed."""
 
 
-class Sessions(NamedTuple):
+class SessionCount(NamedTuple):
     """How many live sessions a store has, and how many of them have expired."""
 
     num_live: int
@@ -87,7 +87,7 @@ def restore(source: Path, url: str) -> int:
             return _finish(destination)
 
 
-def count_sessions(url: str, now: int) -> Sessions:
+def count_sessions(url: str, now: int) -> SessionCount:
     """Count the sessions of a store.
 
     Args:
@@ -100,7 +100,7 @@ def count_sessions(url: str, now: int) -> Sessions:
     with _opened(_directory(url), max_dbs=NUM_TABLES) as environment:
         tables = Tables(environment, Limits())
         with environment.begin() as txn:
-            return Sessions(tables.count(txn).num_live, count_overdue(tables, txn, now))
+            return SessionCount(tables.count(txn).num_live, count_overdue(tables, txn, now))
 
 
 def _opened(directory: Path, max_dbs: int = 0) -> lmdb.Environment:

@@ -16,9 +16,9 @@ from service.forms.sessions import SessionRequest
 from service.process.wall_clock import boot_seconds
 from service.protocols.connections import HTTP, WEBSOCKET, Connections
 from service.settings import ServerSettings, SessionSettings, Settings
-from service.steps.outage import Outage
 from service.steps.turn import Ask
 from service.stores.base import Record, Unavailable
+from service.stores.outage import Outage
 from service.worker import Worker
 from tests.fakes.asgi import Socket
 from tests.fakes.clock import Clock
@@ -115,7 +115,7 @@ async def test_sweeps_of_a_store_that_is_down_are_one_line_in_the_log(
         num_sweeps += 1
         raise Unavailable("by a test")
 
-    monkeypatch.setattr("service.steps.outage._outage", Outage())
+    monkeypatch.setattr("service.stores.outage._outage", Outage())
     monkeypatch.setattr(started.worker.store, "overdue", overdue)
     await until(lambda: num_sweeps >= 3)
     assert [(each.getMessage(), each.exc_info) for each in caplog.records] == [

@@ -22,9 +22,10 @@ from service.process.preflight import (
     warn_of_no_quota,
 )
 from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, SessionSettings, Settings
+from tests.paths import MODELS
 from tests.ports import free_port
 
-BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
+BUNDLES = [read_bundle(path) for path in sorted(MODELS.iterdir())]
 LIMIT_BYTES = 800 * 2**20  # enough for workers that share their weights, and for no others
 PUBLIC = "0.0.0.0"  # noqa: S104  that is what is asked for
 

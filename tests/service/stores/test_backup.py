@@ -9,7 +9,7 @@ import lmdb
 import pytest
 
 from service.record.ids import new_session_id
-from service.stores.backup import BackupRefused, Sessions, backup, count_sessions, restore
+from service.stores.backup import BackupRefused, SessionCount, backup, count_sessions, restore
 from service.stores.base import Record, Swap
 from service.stores.connect import StoreUnknown
 from service.stores.limits import Limits
@@ -18,7 +18,7 @@ from service.stores.lmdb.check import StoreDamaged
 from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import LmdbStore
 from service.stores.lmdb.tables import NUM_TABLES
-from tests.service.stores.lmdb.test_store import scanned
+from tests.service.stores.lmdb.scan import scanned
 from tests.service.stores.processes import Worker
 from tests.service.stores.worker import body_of
 
@@ -201,5 +201,5 @@ async def test_expired_sessions_are_counted_without_their_bodies(tmp_path: Path,
         with environment.begin(write=True) as txn:
             for each in IDS:
                 assert txn.delete(key_of(each) + TAIL, db=records)
-    assert count_sessions(url, 6540) == Sessions(num_live=50, num_expired=0)
-    assert count_sessions(url, 6660) == Sessions(num_live=50, num_expired=50)
+    assert count_sessions(url, 6540) == SessionCount(num_live=50, num_expired=0)
+    assert count_sessions(url, 6660) == SessionCount(num_live=50, num_expired=50)

@@ -16,8 +16,8 @@ from service.stores.lmdb.environment import OpenedStore
 from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
+from tests.service.stores.histories import HISTORIES, outcome
 from tests.service.stores.processes import Worker
-from tests.service.stores.test_contract import HISTORIES, outcome
 from tests.service.stores.worker import NUM_STEPS
 
 pytestmark = pytest.mark.anyio

@@ -15,15 +15,15 @@ from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Swap, SwapGroup, Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb import store as lmdb_store
+from service.stores.lmdb import tables
 from service.stores.lmdb.boot import Boot, boot_id, read_boot
-from service.stores.lmdb.check import Counted, count_records, read_counts
+from service.stores.lmdb.check import Counted
 from service.stores.lmdb.disk_room import DiskShort
-from service.stores.lmdb.environment import OpenedStore
-from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, correct_entries
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
 from tests.fakes.disk import small_disk
+from tests.service.stores.lmdb.scan import scanned
 from tests.service.stores.processes import Worker
 
 pytestmark = pytest.mark.anyio
@@ -63,16 +63,6 @@ def damage(store: LmdbStore, key: bytes, position: int) -> None:
         txn.put(key, bytes(content), db=opened.tables.records)
 
 
-def scanned(directory: Path) -> Counted:
-    """Counts that a scan of a store finds, where its own are the same."""
-    opened = OpenedStore(directory, 2**30, False, Limits(), Identity(directory))
-    with opened.environment.begin() as txn:
-        found = count_records(opened.tables, txn)
-        assert found == read_counts(opened.tables, txn)
-    opened.close()
-    return found
-
-
 @pytest.mark.parametrize("durability", ["process", "commit"])
 async def test_nothing_acknowledged_is_lost_when_every_process_is_killed(tmp_path: Path, durability: str) -> None:
     ids = [new_session_id(n) for n in range(40)]
@@ -89,6 +79,7 @@ async def test_nothing_acknowledged_is_lost_when_every_process_is_killed(tmp_pat
     store = LmdbStore(tmp_path, Limits())
     records = dict(zip(ids, await store.load(ids), strict=True))
     await store.close()
+    assert acknowledged
     for session_id, step in acknowledged:
         record = records[session_id]
         assert isinstance(record, Record)
@@ -401,6 +392,18 @@ async def test_the_overdue_of_an_owner_are_found_among_many(store: LmdbStore) ->
         overdue = {record for record in records if record.owner == owner and record.expires_at <= 110 * 60 + 30}
         assert set(await store.overdue_of(owner, 110 * 60 + 30, 600)) == overdue
         assert len(overdue) > 50
+
+
+async def test_of_an_owners_records_only_the_overdue_are_loaded(
+    store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [new_session_id(1000.0 + n) for n in range(50)]
+    await create(store, *(record_of(each)._replace(ttl_seconds=600 + n) for n, each in enumerate(ids)))
+    loaded = Mock(wraps=tables.to_record)
+    monkeypatch.setattr(tables, "to_record", loaded)
+    found = await store.overdue_of("ann", 6604, 20)
+    assert [record.session_id for record in found] == ids[:5]
+    assert loaded.call_count == 5
 
 
 async def test_the_overdue_of_an_owner_are_not_looked_for_without_end(

@@ -12,7 +12,7 @@ from service.stores.limits import Limits
 from service.stores.redis.cluster import ClusterLink
 from service.stores.redis.shard import encoded, shard_of
 from service.stores.redis.store import RedisStore
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, await_cluster, redis_cluster
+from tests.redis_server import NEEDS_REDIS, RedisServer, await_cluster, redis_cluster
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 

@@ -126,7 +126,7 @@ class Catalog(Mapping[str, ServedModel]):
         served = [model.num_logits for model in self._by_tag.values() if isinstance(model, TensorModel)]
         self.max_num_logits = max(served, default=0)
 
-    def current(self, name: str) -> SequenceModel[Any]:
+    def session_model(self, name: str) -> SequenceModel[Any]:
         """Return the version of a model that new sessions begin on.
 
         Raises:
@@ -141,7 +141,7 @@ class Catalog(Mapping[str, ServedModel]):
             raise ModelUnknown(f"no model {name!r} is served; there are sessions on {names}")
         raise NotStreamable.of_model(name)
 
-    def by_tag(self, tag: str) -> SequenceModel[Any]:
+    def session_model_by_tag(self, tag: str) -> SequenceModel[Any]:
         """Return the model of a bundle version, for the sessions on it.
 
         Raises:
@@ -157,7 +157,7 @@ class Catalog(Mapping[str, ServedModel]):
             raise VersionUnknown(f"bundle {tag} is not served; of {name} there are {served}")
         raise NotStreamable.of_model(model.name)
 
-    def version(self, name: str, version: str = "") -> ServedModel:
+    def served(self, name: str, version: str = "") -> ServedModel:
         """Return the current version of a model, or the one that is named.
 
         Raises:
@@ -179,7 +179,7 @@ class Catalog(Mapping[str, ServedModel]):
         return [current, *sorted(served - {current})]
 
     @property
-    def tags(self) -> dict[str, str]:
+    def current_tags(self) -> dict[str, str]:
         """The current version of each model, by name."""
         return {name: model.bundle.tag for name, model in self._current.items()}
 

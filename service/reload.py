@@ -108,7 +108,7 @@ class Reloader:
         await self._delete_stale_notes()
         await self._follow_all()
         for name, bundle in self._configured.items():
-            if (tag := self._catalog.tags[name]) != bundle.tag:
+            if (tag := self._catalog.current_tags[name]) != bundle.tag:
                 logger.info("starting on %s, which was loaded instead of %s", tag, bundle.tag)
 
     async def follow(self) -> None:
@@ -124,18 +124,20 @@ class Reloader:
                 if self._retry_at.get(tag, 0.0) <= self._clock():
                     await self._ensure_loaded(tag, live.get(tag, 0))
             await self._note_worker()
-            coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
+            coming = {tag for name, tag in wanted.items() if self._catalog.current_tags.get(name) != tag}
             self._pending = coming & self._catalog.loaded_tags
             for tag in [tag for tag in self._pending if await self._is_loaded_everywhere(tag)]:
                 self._catalog.make_current(tag)
                 self._pending.discard(tag)
                 await self._note_worker()
-            await self._remove_unused(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
+            await self._remove_unused(
+                self._catalog.loaded_tags - set(self._catalog.current_tags.values()) - set(live) - coming
+            )
 
     async def _note_worker(self) -> None:
         """Write this worker's note: which versions it has loaded, and which of them are current."""
         catalog = self._catalog
-        note = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
+        note = {"at": self._clock(), "tags": catalog.current_tags, "loaded": sorted(catalog.loaded_tags)}
         await self._store.note(self._worker, orjson.dumps(note))
 
     async def _remove_unused(self, unused: AbstractSet[str]) -> None:

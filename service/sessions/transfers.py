@@ -95,7 +95,7 @@ class Transfers:
         if not isinstance(exported, Record):
             raise BlobTampered(f"the export holds no session: {exported.reason}")
         try:
-            self._models.by_tag(exported.bundle)
+            self._models.session_model_by_tag(exported.bundle)
         except VersionUnknown as error:
             raise not_served(error, exported) from error
         try:

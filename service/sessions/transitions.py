@@ -176,17 +176,17 @@ class Transitions:
         name = model_name(record.bundle)
         if tag is None:
             try:
-                return self._models.current(name)
+                return self._models.session_model(name)
             except ModelUnknown:
                 self._check_served(record)
                 raise
         if model_name(tag) != name:
             raise NotMigratable(f"the session lives on {record.bundle}; {tag} is not a version of that")
-        return self._models.by_tag(tag)
+        return self._models.session_model_by_tag(tag)
 
     def _check_served(self, record: Record) -> None:
         try:
-            self._models.by_tag(record.bundle)
+            self._models.session_model_by_tag(record.bundle)
         except VersionUnknown as error:
             raise not_served(error, record) from error
 

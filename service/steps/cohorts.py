@@ -95,7 +95,7 @@ class Cohorts:
             The turns that could not be started.
         """
         try:
-            model = tensor_model(self._models.by_tag(key.group_key.bundle))
+            model = tensor_model(self._models.session_model_by_tag(key.group_key.bundle))
         except ServiceError:
             return [turn for turn, _, _ in members]
         if not model.engine.takes_wide_jobs:

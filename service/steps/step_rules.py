@@ -85,7 +85,7 @@ class StepRules:
             raise SessionGone(f"session {record.session_id!r} is over: begun anew", "begun anew")
         turn.record, turn.body = record, body
         try:
-            turn.model = self._models.by_tag(record.bundle)
+            turn.model = self._models.session_model_by_tag(record.bundle)
         except VersionUnknown as error:
             raise not_served(error, record, _by_migrating(record, body)) from error
 

@@ -293,7 +293,7 @@ async def test_questions_that_a_version_does_not_answer_do_not_keep_a_session_fr
         for step, inputs in enumerate(READINGS_AND_QUESTIONS):
             kept_inputs = appended(kept_inputs, step, inputs, 10_000)
         await store.change(session_id, body=encode((await body_of(meters, session_id))._replace(inputs=kept_inputs)))
-    later = meters.catalog.by_tag("forecasting:later")
+    later = meters.catalog.session_model_by_tag("forecasting:later")
     monkeypatch.setattr(later, "_forecast", refuse)
     await meters.transitions.migrate("ann", session_id, MigrateRequest(bundle=later.bundle.tag))
     monkeypatch.undo()

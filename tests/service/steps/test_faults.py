@@ -187,7 +187,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_again_by_its_number(
 async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
     store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Process(store, max_recent=100) as process:
+    async with Process(store, max_cached_sessions=100) as process:
         ids = [await process.create() for _ in range(3)]
         put = process.steps._cache.put
 
@@ -228,7 +228,7 @@ async def test_a_step_that_cannot_begin_on_what_is_at_hand_begins_on_what_is_sto
     def load_cached(*_: object) -> None:
         raise mistake
 
-    async with Process(store, max_recent=100) as process:
+    async with Process(store, max_cached_sessions=100) as process:
         session_id = await process.create()
         await process.text(session_id, "ab")
         monkeypatch.setattr(process.steps._rules, "load_cached", load_cached)

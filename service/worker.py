@@ -72,7 +72,7 @@ class Worker:
         self.store = MeasuredStore(open_store(settings.sessions, directory), self.metrics)
         self._store_watch = StoreWatch(self.store, self.metrics)
         self._has_servers_clock = self.store.clock is not time.time
-        self._wall_clock = WallClock(self.store.clock) if self._has_servers_clock else WallClock.inherited()
+        self._wall_clock = WallClock(self.store.clock) if self._has_servers_clock else WallClock.shared(directory)
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = self._new_reloader(settings, worker_index)
         self._core = Core(

@@ -1,6 +1,7 @@
 """Housekeeping of the store: buries overdue sessions, and evicts the idlest ones to make room."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -16,6 +17,7 @@ EXPIRED_AT_ONCE = 16
 MAX_EVICTIONS = 8
 MANY_OVERDUE = 1000
 MAX_LOOKED_AT = 128  # records that a search loads at once if steps in flight keep most of them alive
+EVICTIONS_LOGGED_SECONDS = 60.0
 SWEEP_RECORDS = 64  # loaded at once: each may have a quarter of a megabyte of kept inputs
 
 
@@ -46,6 +48,8 @@ class Housekeeping:
         self._max_store_bytes = max_store_bytes
         self._is_under_way = is_under_way
         self._clock = clock
+        self._num_unlogged = 0
+        self._logged_at = float("-inf")
 
     async def sweep(self) -> int:
         """Bury or delete overdue records, and evict sessions until the store is within its budget of bytes.
@@ -105,8 +109,20 @@ class Housekeeping:
             How many there were, whether ended here or by another process.
         """
         idle = await self._first(self._store.idlest, most)
-        await self._graveyard.bury_all(idle, "evicted")
+        self._log_evictions(await self._graveyard.bury_all(idle, "evicted"))
         return len(idle)
+
+    def _log_evictions(self, num_evicted: int) -> None:
+        """Log that sessions were evicted, at most one line every EVICTIONS_LOGGED_SECONDS."""
+        self._num_unlogged += num_evicted
+        now = time.monotonic()
+        if num_evicted and now >= self._logged_at + EVICTIONS_LOGGED_SECONDS:
+            logger.warning(
+                "the session store is full: least recently used sessions were evicted (UNROLLED_MAX_SESSIONS, "
+                "UNROLLED_MAX_STORE_BYTES), %d since the last such line",
+                self._num_unlogged,
+            )
+            self._num_unlogged, self._logged_at = 0, now
 
     async def _first(self, find: Callable[[int], Awaitable[list[Record]]], most: int) -> list[Record]:
         """Return the first records that a search finds, except sessions with a step in flight here.

@@ -2,11 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from service.errors import SessionGone, StoreFull
-from service.sessions.housekeeping import SWEEP_RECORDS
+from service.sessions.housekeeping import EVICTIONS_LOGGED_SECONDS, SWEEP_RECORDS
 from service.sessions.sessions import RECORDS_AT_ONCE
 from service.stores.base import Count, Record, Unavailable
 from service.stores.limits import Limits
@@ -118,6 +119,22 @@ async def test_a_full_store_gives_the_room_of_the_least_recently_used(store: Fau
             await process.text(ids[1], "a")
         assert refused.value.reason == "evicted"
         assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "evicted"}) == 1
+
+
+async def test_evictions_are_logged_now_and_then_with_their_number(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = Clock()
+    monkeypatch.setattr("service.sessions.housekeeping.time", Mock(monotonic=now))
+    async with Process(FaultyStore(Limits(max_sessions=1))) as process:
+        for seconds in (0, 0, EVICTIONS_LOGGED_SECONDS - 1, 1, 1):
+            await process.create()
+            now.now += seconds
+        await process.create()
+    assert [message.partition(", ")[2].rpartition(", ")[2] for message in caplog.messages] == [
+        "1 since the last such line",
+        "3 since the last such line",
+    ]
 
 
 async def test_the_overdue_make_room_before_a_sweep_finds_them_and_before_anyone_is_evicted() -> None:

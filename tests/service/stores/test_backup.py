@@ -14,7 +14,6 @@ from service.stores.base import Record, Swap
 from service.stores.connect import StoreUnknown
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import Users
-from service.stores.lmdb.check import StoreDamaged
 from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import LmdbStore
 from service.stores.lmdb.tables import NUM_TABLES
@@ -124,7 +123,7 @@ async def test_a_restore_that_fails_leaves_nothing(tmp_path: Path, url: str) -> 
     (tmp_path / "volume" / "lost+found").mkdir()
     before = everything(tmp_path)
     for place in ("deep/new", "volume"):
-        with pytest.raises(StoreDamaged):
+        with pytest.raises(BackupRefused, match="is damaged"):
             restore(tmp_path / "copy", f"lmdb://{tmp_path / place}")
         assert everything(tmp_path) == before
 
@@ -190,7 +189,8 @@ async def test_a_damaged_copy_is_refused(tmp_path: Path, url: str) -> None:
     num_bytes = backup(url, tmp_path / "copy")
     with (tmp_path / "copy" / "data.mdb").open("rb+") as file:
         file.truncate(num_bytes // 2)
-    with pytest.raises(StoreDamaged):
+    words = rf"^the backup in {tmp_path / 'copy'} is damaged \([^/]+\), so nothing was restored; was it copied with cp"
+    with pytest.raises(BackupRefused, match=words):
         restore(tmp_path / "copy", f"lmdb://{tmp_path / 'new'}")
     assert not (tmp_path / "new" / "data.mdb").exists()
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -192,6 +194,59 @@ async def test_a_full_map_refuses_and_loses_nothing(tmp_path: Path) -> None:
     store = LmdbStore(tmp_path, Limits(), map_size=2**21)
     await create(store, record_of(A))
     await store.close()
+
+
+SMALL = """
+import asyncio, resource, sys
+from service.stores.backup import backup
+from service.stores.base import Unavailable
+from service.stores.limits import Limits
+from service.stores.lmdb.store import LmdbStore
+from pathlib import Path
+directory, max_bytes, num_bytes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_AS, (num_bytes, num_bytes))
+
+async def main():
+    store = LmdbStore(directory / "store", Limits(max_bytes=max_bytes))
+    try:
+        await store.note("is", b"kept")
+    except Unavailable as error:
+        print(error)
+    else:
+        print(store._opened.environment.info()["map_size"], store._opened.environment.reader_check())
+        await store.close()
+        backup(f"lmdb://{directory / 'store'}", directory / "copy")
+
+asyncio.run(main())
+"""
+
+
+def opened_with_address_space(directory: Path, max_bytes: int, num_bytes: int) -> str:
+    command = [sys.executable, "-c", SMALL, str(directory), str(max_bytes), str(num_bytes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  words of this test
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+async def test_where_address_space_is_short_the_map_is_smaller(tmp_path: Path) -> None:
+    assert opened_with_address_space(tmp_path, 2**28, 2**33) == f"{2**32} 0\n"
+    store = LmdbStore(tmp_path / "copy", Limits())
+    assert await store.notes("") == {"is": b"kept"}
+    await store.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+async def test_where_address_space_is_too_short_that_is_said_and_nothing_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = opened_with_address_space(tmp_path, 2**32, 2**33)
+    assert said.startswith("the session store needs 16384 MiB of address space, more than this process may map: raise")
+    assert not list((tmp_path / "store").glob("*.mdb"))
+    store = LmdbStore(tmp_path / "store", Limits())
+    assert await store.count() == Count(0, 0)
+    await store.close()
+    assert caplog.messages == []
 
 
 async def test_a_map_that_another_process_has_outgrown_is_taken_over(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class RunClock:
 
     seconds = 0.0
 
-    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
+    def count_run(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
         """Add a run."""
         self.seconds += duration_seconds
 

@@ -53,6 +53,7 @@ class Catalog(Mapping[str, ServedModel]):
 
     Attributes:
         numerics: The fingerprint of this process's numerics, 8 bytes; see `service.engine.numerics`.
+        max_num_logits: The largest number of logits per item of any served version.
     """
 
     def __init__(self, bundle_settings: BundleSettings, settings: EngineSettings, metrics: Metrics) -> None:
@@ -62,7 +63,7 @@ class Catalog(Mapping[str, ServedModel]):
         self._metrics = metrics
         self._current: dict[str, ServedModel] = {}
         self._by_tag: dict[str, ServedModel] = {}
-        self.max_num_logits = 0
+        self._count_logits()
         self._is_started = False
         self.numerics = fingerprint(self._provider)
         directory = bundle_settings.prepared_graphs_directory
@@ -103,8 +104,7 @@ class Catalog(Mapping[str, ServedModel]):
         if self._is_started:
             model.engine.start()
         self._by_tag[model.bundle.tag] = model
-        if isinstance(model, TensorModel):
-            self.max_num_logits = max(self.max_num_logits, model.num_logits)
+        self._count_logits()
 
     def make_current(self, tag: str) -> None:
         """Send new sessions and whole questions to a version that was added."""
@@ -117,11 +117,16 @@ class Catalog(Mapping[str, ServedModel]):
     async def remove(self, tag: str) -> None:
         """Stop serving a version that is not current and that no session lives on."""
         model = self._by_tag.pop(tag)
+        self._count_logits()
         await model.engine.stop()
         self._metrics.forget(tag)
         logger.info("no longer serving %s", tag)
 
-    def current(self, name: str) -> SequenceModel[Any]:
+    def _count_logits(self) -> None:
+        served = [model.num_logits for model in self._by_tag.values() if isinstance(model, TensorModel)]
+        self.max_num_logits = max(served, default=0)
+
+    def session_model(self, name: str) -> SequenceModel[Any]:
         """Return the version of a model that new sessions begin on.
 
         Raises:
@@ -136,7 +141,7 @@ class Catalog(Mapping[str, ServedModel]):
             raise ModelUnknown(f"no model {name!r} is served; there are sessions on {names}")
         raise NotStreamable.of_model(name)
 
-    def by_tag(self, tag: str) -> SequenceModel[Any]:
+    def session_model_by_tag(self, tag: str) -> SequenceModel[Any]:
         """Return the model of a bundle version, for the sessions on it.
 
         Raises:
@@ -152,7 +157,7 @@ class Catalog(Mapping[str, ServedModel]):
             raise VersionUnknown(f"bundle {tag} is not served; of {name} there are {served}")
         raise NotStreamable.of_model(model.name)
 
-    def version(self, name: str, version: str = "") -> ServedModel:
+    def served(self, name: str, version: str = "") -> ServedModel:
         """Return the current version of a model, or the one that is named.
 
         Raises:
@@ -174,7 +179,7 @@ class Catalog(Mapping[str, ServedModel]):
         return [current, *sorted(served - {current})]
 
     @property
-    def tags(self) -> dict[str, str]:
+    def current_tags(self) -> dict[str, str]:
         """The current version of each model, by name."""
         return {name: model.bundle.tag for name, model in self._current.items()}
 

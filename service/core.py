@@ -44,7 +44,7 @@ class Core:
         settings: The settings of the process.
         metrics: Counts what happens.
         spawn: Starts work in the background.
-        max_recent: Number of sessions whose latest state is cached.
+        max_cached_sessions: Number of sessions whose latest state is cached.
         wall_clock: Tells the time. Sessions expire by its earliest reading, and are used at its latest.
     """
 
@@ -55,7 +55,7 @@ class Core:
         settings: Settings,
         metrics: Metrics,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
-        max_recent: int = 0,
+        max_cached_sessions: int = 0,
         wall_clock: WallClock | None = None,
     ) -> None:
         wall_clock = wall_clock or WallClock()
@@ -65,7 +65,7 @@ class Core:
         self.answer_room = AnswerRoom(settings.server.max_answer_bytes, timeout_seconds, lambda: models.max_num_logits)
         # A step has a deadline of its own, up to its commit. Calls of a store that does not wait cannot be cancelled.
         timed = store if store.is_immediate else store.limited(timeout_seconds)
-        cache = SessionCache(max_recent)
+        cache = SessionCache(max_cached_sessions)
         invalidate = cache.pop
         graveyard = Graveyard(timed, metrics, limits.remember_ended_seconds, latest, invalidate)
         burials = Burials(graveyard, spawn)

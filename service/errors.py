@@ -18,6 +18,7 @@ ServiceError
 ├── NotMigratable        409   the session cannot move to that bundle
 ├── StepConflict         409   not the next step; says which is
 ├── TooManyCheckpoints   409   the session may have no further checkpoint
+├── VersionSuperseded    409   another version was loaded meanwhile; says which
 ├── SessionGone          410   ended, expired or evicted; says which
 ├── NumericsChanged      412   another machine or runtime than the session's; says both
 ├── VersionLeft          412   the checkpoint is of a bundle version that its session has left; says which
@@ -42,7 +43,8 @@ ServiceError
 ├── StoreUnavailable     503   the store does not answer
 └── DeadlineExceeded     504   the answer took longer than the limit
 
-A class carries only its status and title; the message is written for the client. What must not be sent is logged.
+A class carries what all its refusals have in common, status and title for instance; the message is written for the
+client. What must not be sent is logged.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -171,6 +173,12 @@ class TooManyCheckpoints(ServiceError):
     """The session has as many checkpoints as it may have."""
 
     status, title, code = 409, "Too many checkpoints", "too-many-checkpoints"
+
+
+class VersionSuperseded(ServiceError):
+    """Another version of the model was to become current before the one that was loaded was current everywhere."""
+
+    status, title, code = 409, "Version superseded", "version-superseded"
 
 
 class SessionGone(ServiceError):

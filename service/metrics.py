@@ -161,7 +161,7 @@ class BundleObserver:
         self._num_steps = 0
         self._num_generated = 0
 
-    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
+    def count_run(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
         """Count one run of a rung of a stage."""
         self._runs.setdefault((stage, rung), []).append((len(waits), duration_seconds))
         self._waits.extend(waits)

@@ -22,7 +22,7 @@ from service.bundle.errors import BundleError
 from service.bundle.manifest import Bundle
 from service.catalog import Catalog
 from service.concurrency.failures import FailureLog
-from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
+from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, VersionSuperseded
 from service.stores.base import Store, Unavailable
 from service.stores.outage import or_logged
 
@@ -88,7 +88,7 @@ class Reloader:
         self._answer_seconds = answer_seconds
         self._clock = clock
         self._newest: dict[str, str] = {}
-        self._missing: set[str] = set()
+        self._logged: set[str] = set()
         self._retry_at: dict[str, float] = {}
         self._pending: set[str] = set()
         self._unused_since: dict[str, float] = {}
@@ -108,7 +108,7 @@ class Reloader:
         await self._delete_stale_notes()
         await self._follow_all()
         for name, bundle in self._configured.items():
-            if (tag := self._catalog.tags[name]) != bundle.tag:
+            if (tag := self._catalog.current_tags[name]) != bundle.tag:
                 logger.info("starting on %s, which was loaded instead of %s", tag, bundle.tag)
 
     async def follow(self) -> None:
@@ -124,18 +124,20 @@ class Reloader:
                 if self._retry_at.get(tag, 0.0) <= self._clock():
                     await self._ensure_loaded(tag, live.get(tag, 0))
             await self._note_worker()
-            coming = {tag for name, tag in wanted.items() if self._catalog.tags.get(name) != tag}
+            coming = {tag for name, tag in wanted.items() if self._catalog.current_tags.get(name) != tag}
             self._pending = coming & self._catalog.loaded_tags
             for tag in [tag for tag in self._pending if await self._is_loaded_everywhere(tag)]:
                 self._catalog.make_current(tag)
                 self._pending.discard(tag)
                 await self._note_worker()
-            await self._remove_unused(self._catalog.loaded_tags - set(self._catalog.tags.values()) - set(live) - coming)
+            await self._remove_unused(
+                self._catalog.loaded_tags - set(self._catalog.current_tags.values()) - set(live) - coming
+            )
 
     async def _note_worker(self) -> None:
         """Write this worker's note: which versions it has loaded, and which of them are current."""
         catalog = self._catalog
-        note = {"at": self._clock(), "tags": catalog.tags, "loaded": sorted(catalog.loaded_tags)}
+        note = {"at": self._clock(), "tags": catalog.current_tags, "loaded": sorted(catalog.loaded_tags)}
         await self._store.note(self._worker, orjson.dumps(note))
 
     async def _remove_unused(self, unused: AbstractSet[str]) -> None:
@@ -184,6 +186,7 @@ class Reloader:
         Raises:
             ModelUnknown: The model store has no such version.
             InvalidInput: The version is damaged, cannot be served, or is the bundle of another model.
+            VersionSuperseded: Another version of the model was loaded meanwhile.
             DeadlineExceeded: Some worker has not loaded it in the time that a question may take.
             Unavailable: The store cannot be reached.
         """
@@ -203,6 +206,8 @@ class Reloader:
         await self._write_note(name, note)
         await self.follow()
         while not await self._is_current_everywhere(name, bundle.tag):
+            if (wanted := (await self._wanted()).get(name)) != bundle.tag:
+                raise VersionSuperseded(f"{wanted} was loaded meanwhile, and becomes current in place of {bundle.tag}")
             if asyncio.get_running_loop().time() >= deadline:
                 raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; the others keep trying")
             await asyncio.sleep(AWAIT_SECONDS)
@@ -254,7 +259,7 @@ class Reloader:
             except (BentoMLException, BundleError) as error:  # which must not keep this worker from everything else
                 self._log_once_unservable(latest, error)
             else:
-                self._missing.discard(latest)
+                self._logged.discard(latest)
 
     async def _take_up(self, name: str, newest: str) -> bool:
         """Make the newest version current, unless the model store had it already when the current one was loaded.
@@ -295,14 +300,14 @@ class Reloader:
         except Exception as error:  # onnxruntime's errors, a damaged bundle, or none of that tag
             self._log_once_unservable(tag, error, num_sessions)
             return False
-        self._missing.discard(tag)
+        self._logged.discard(tag)
         self._retry_at.pop(tag, None)
         return True
 
     def _log_once_unservable(self, tag: str, error: Exception, num_sessions: int = 0) -> None:
-        if tag in self._missing:
+        if tag in self._logged:
             return
-        self._missing.add(tag)
+        self._logged.add(tag)
         reason = "it is not in the model store" if isinstance(error, NotFound) else error
         waiting = (
             f". Steps of its live sessions ({num_sessions} now) are 412 until it is; the image or source tree that "

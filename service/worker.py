@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 # How long a thread that has run a graph may wait for the interpreter; Python's default is 5 ms, four runs of a graph.
 SWITCH_SECONDS = 5e-5
-RECENT_SESSIONS = 1024
+MAX_CACHED_SESSIONS = 1024
 SWEEP_SECONDS = 5.0
 FLUSH_SECONDS = 0.25
 LOOK_SECONDS = 2.0
@@ -81,7 +81,7 @@ class Worker:
             settings,
             self.metrics,
             self._background.spawn,
-            max_recent=RECENT_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
+            max_cached_sessions=MAX_CACHED_SESSIONS if server.workers == 1 and self.store.is_immediate else 0,
             wall_clock=self._wall_clock,
         )
         self.steps = self._core.steps

@@ -19,32 +19,32 @@ async def deadline(seconds: float, since: float | None = None) -> AsyncIterator[
         seconds: How long it may take.
         since: When that time starts, by `time.perf_counter`. Now if left out.
     """
-    now = time.perf_counter()
+    limit = asyncio.timeout(seconds if since is None else since + seconds - time.perf_counter())
     try:
-        async with asyncio.timeout(seconds if since is None else since + seconds - now):
+        async with limit:
             yield
     except TimeoutError as error:
+        if not limit.expired():  # it is not ours: a disk's or a socket's
+            raise
         raise deadline_exceeded(seconds) from error
 
 
 async def with_deadline(seconds: float, pieces: AsyncGenerator[T]) -> AsyncGenerator[T]:
     """Yield the same pieces. Raise DeadlineExceeded unless the last one comes within `seconds`."""
-    ends_at = time.perf_counter() + seconds
+    started = time.perf_counter()
     async with aclosing(pieces):
         while True:
             try:
-                async with asyncio.timeout(ends_at - time.perf_counter()):
+                async with deadline(seconds, started):
                     piece = await anext(pieces)
             except StopAsyncIteration:
                 return
-            except TimeoutError as error:
-                raise deadline_exceeded(seconds) from error
             yield piece
 
 
 def deadline_exceeded(seconds: float) -> DeadlineExceeded:
     """Return the refusal of an answer that has taken longer than `seconds`."""
     return DeadlineExceeded(
-        f"no answer within {seconds:g} seconds; nothing was committed: send less at a time, for instance fewer texts, "
-        "or fewer requests side by side"
+        f"no answer within {seconds:g} seconds; nothing was committed: send it again, or less at a time, for instance "
+        "fewer texts, or fewer requests side by side"
     )

@@ -11,7 +11,7 @@ MAX_ON_LOOP = 4096
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Return all results in order, or raise the first failure and cancel all other work."""
+    """Return all results in order, or raise the first failure once all other work has been cancelled and has ended."""
     all_work = list(work)
     if len(all_work) == 1:
         return [await all_work[0]]
@@ -21,6 +21,7 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def run_now(work: Coroutine[Any, Any, T]) -> T:

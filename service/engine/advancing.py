@@ -10,7 +10,7 @@ from service.engine.state import Array, Inputs
 
 
 class JobTaker(Protocol):
-    """What `finished` and Runs need from an engine."""
+    """What `run_all` and RowRuns need from an engine."""
 
     def submit(self, jobs: Sequence[RowJob]) -> None: ...
 
@@ -33,7 +33,7 @@ class Advance:
     row: bytes
 
 
-async def finished(engine: JobTaker, jobs: Sequence[RowJob]) -> list[Advance]:
+async def run_all(engine: JobTaker, jobs: Sequence[RowJob]) -> list[Advance]:
     """Submit a job for each row of one sequence, all or none, and wait for all of them.
 
     Once one of them fails, or if the task is cancelled, the unfinished jobs are withdrawn.
@@ -67,7 +67,7 @@ async def finished(engine: JobTaker, jobs: Sequence[RowJob]) -> list[Advance]:
     return [Advance(engine.outputs_of(job), job.row) for job in jobs]
 
 
-class Runs:
+class RowRuns:
     """One row on its way, with the result of each of its runs. The engine runs on whether or not they are awaited.
 
     Args:

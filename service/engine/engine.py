@@ -21,8 +21,8 @@ from typing import Protocol
 
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
-from service.engine.advancing import Advance, Runs, finished
-from service.engine.graph_runs import Ran, consecutive, ran
+from service.engine.advancing import Advance, RowRuns, run_all
+from service.engine.graph_runs import RunResult, run_once, run_repeatedly
 from service.engine.graph_thread import GraphThread
 from service.engine.job import BatchBuilder, PreparedBatch, RowJob
 from service.engine.ladder import Ladder
@@ -46,7 +46,7 @@ class Graphs(Protocol):
 class Observer(Protocol):
     """Counts runs."""
 
-    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
+    def count_run(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
         """Count one run.
 
         Args:
@@ -87,7 +87,7 @@ class Engine:
         self._scheduler: Scheduler[RowJob] = Scheduler(_ladders(self._builder.stages), max_batch_rows, max_queue_rows)
         self._to_retry_alone: deque[RowJob] = deque()
         self._policy = RunPolicy(max_batch_rows, self._builder.may_run_inline)
-        self._thread: GraphThread[Ran] | None = None
+        self._thread: GraphThread[RunResult] | None = None
         self._is_woken = False
         self._is_stopped = False
 
@@ -119,9 +119,9 @@ class Engine:
         """Stop after the runs in flight. Jobs with items left then fail with ShuttingDown."""
         if self._thread is None:
             return
+        self._is_stopped = True
         thread, self._thread = self._thread, None
         await thread.stop()
-        self._is_stopped = True
         while (batch := self._next()) is not None:
             for job in batch.jobs:
                 self._fail_job(job, self._shutting_down())
@@ -221,9 +221,9 @@ class Engine:
             RowJob(stage, length, row=row, inputs=own, keep=tuple(keep))
             for row, own, length in zip(rows, inputs, num_items, strict=True)
         ]
-        return await finished(self, jobs)
+        return await run_all(self, jobs)
 
-    def submit_runs(self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str]) -> Runs:
+    def submit_runs(self, stage: str, row: bytes, inputs: Inputs, num_items: int, keep: Sequence[str]) -> RowRuns:
         """Start one row and return its runs, to be awaited one by one; see `advance`.
 
         The inputs may have more than `num_items` items, which the row consumes if it is extended in time.
@@ -231,7 +231,7 @@ class Engine:
         Raises:
             QueueFull, ShuttingDown: The row is not admitted.
         """
-        return Runs(self, RowJob(stage, num_items, row=row, inputs=inputs, keep=tuple(keep)))
+        return RowRuns(self, RowJob(stage, num_items, row=row, inputs=inputs, keep=tuple(keep)))
 
     def _wake(self, after_seconds: float = 0.0) -> None:
         if self._is_woken:
@@ -274,7 +274,7 @@ class Engine:
         job = self._to_retry_alone.popleft()
         return Batch(self._scheduler.lane(job), (job,))
 
-    def _start_run(self, batch: Batch[RowJob], thread: GraphThread[Ran]) -> bool:
+    def _start_run(self, batch: Batch[RowJob], thread: GraphThread[RunResult]) -> bool:
         """Start the run of a batch.
 
         Returns:
@@ -286,17 +286,17 @@ class Engine:
             waits = [started - job.waiting_since for job in batch.jobs for _ in range(job.width)]
             is_inline = self._policy.runs_inline(batch, is_alone=self._scheduler.num_admitted == 1)
             if not is_inline:
-                runs = consecutive(self._run, prepared, waits, self._next_rung)
-                thread.submit(runs, partial(self._ran, self._pump))
+                runs = run_repeatedly(self._run_graph, prepared, waits, self._next_rung)
+                thread.submit(runs, partial(self._on_run_ended, self._pump))
         except Exception as error:  # for instance, one job's inputs do not fit those of the others
             self._fail(batch, error)
             return True
-        self._policy.run_started()  # from here on it certainly ends in `_ran`
+        self._policy.run_started()  # from here on it certainly ends in `_on_run_ended`
         if is_inline:
-            self._ran(self._wake, ran(self._run, prepared, waits))
+            self._on_run_ended(self._wake, run_once(self._run_graph, prepared, waits))
         return is_inline
 
-    def _run(self, prepared: PreparedBatch) -> list[Array]:
+    def _run_graph(self, prepared: PreparedBatch) -> list[Array]:
         return self._graphs.run(*prepared.batch.lane, prepared.feeds, prepared.names)
 
     def _next_rung(self, prepared: PreparedBatch) -> int | None:
@@ -309,33 +309,23 @@ class Engine:
         is_for_loop = self._policy.is_short(Lane(job.stage, rung), job.width, is_alone=job.width == 1)
         return None if is_for_loop else rung
 
-    def _ran(self, go_on: Callable[[], None], one: Ran) -> None:
+    def _on_run_ended(self, go_on: Callable[[], None], one: RunResult) -> None:
         """Apply a run's results and start the next run; call the jobs' `on_done` while that run is under way."""
-        batch, results = one.prepared.batch, one.results
+        batch = one.prepared.batch
         if one.is_last:
             self._policy.run_ended()
         if batch.jobs[0].error is not None:  # an earlier run of this job could not be applied
             self._wake()
             return
-        try:
-            self._policy.learn(batch, one.seconds)  # of failed runs too, or slow ones that fail would stay on the loop
-        except Exception as error:
-            self._fail(batch, error)
-            return
-        if isinstance(results, Exception):  # not raised here: its traceback would keep the batch alive
-            self._fail(batch, results)
-            return
-        try:
-            num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
-            one.prepared.apply(results)  # the last that may fail: from here on, no job may run again
-        except Exception as error:
-            self._fail(batch, error)
+        num_steps = self._apply(one)
+        if isinstance(num_steps, Exception):
+            self._fail(batch, num_steps)
             return
         done = self._counted(one)
         if one.is_last and (self._to_retry_alone or not self._scheduler.is_empty):
             go_on()
         try:
-            self._observer.ran(*batch.lane, one.waits, one.seconds, num_steps)
+            self._observer.count_run(*batch.lane, one.waits, one.seconds, num_steps)
         except Exception:  # a run that cannot be counted must not keep its jobs from their ends
             logger.exception("a run of %s could not be counted", batch.lane)
         if len(done) < len(batch.jobs):
@@ -345,7 +335,26 @@ class Engine:
         for job in done:
             _end(job)
 
-    def _counted(self, one: Ran) -> Sequence[RowJob]:
+    def _apply(self, one: RunResult) -> int | Exception:
+        """Apply a run's results.
+
+        Returns:
+            Number of items consumed, over all rows; or why the run failed, which is not raised, because its traceback
+            would keep the batch alive.
+        """
+        batch, results = one.prepared.batch, one.results
+        try:
+            # Of failed runs too, or slow ones that fail would stay on the event loop.
+            self._policy.learn(batch, one.seconds, has_failed=isinstance(results, Exception))
+            if isinstance(results, Exception):
+                return results
+            num_steps = sum([min(batch.lane.rung, job.remaining) * job.width for job in batch.jobs])
+            one.prepared.apply(results)  # the last that may fail: from here on, no job may run again
+        except Exception as error:
+            return error
+        return num_steps
+
+    def _counted(self, one: RunResult) -> Sequence[RowJob]:
         """Count a run, and return the jobs that are done."""
         if one.is_last:
             return self._scheduler.complete(one.prepared.batch)
@@ -358,10 +367,10 @@ class Engine:
             for job in batch.jobs:
                 self._fail_job(job, error)
         elif len(batch.jobs) > 1:
-            logger.warning("a run of %s failed for %d rows; running them one by one", batch.lane, len(batch.jobs))
+            logger.warning("a run of %s failed for %d jobs; running them one by one", batch.lane, len(batch.jobs))
             self._to_retry_alone.extend(batch.jobs)
         else:
-            logger.error("a run of %s failed for one row; its request fails", batch.lane, exc_info=error)
+            logger.error("a run of %s failed for a single job, which fails", batch.lane, exc_info=error)
             self._fail_job(batch.jobs[0], error)
         self._wake()
 

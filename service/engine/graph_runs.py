@@ -12,7 +12,7 @@ Run = Callable[[PreparedBatch], list[Array]]
 NextRung = Callable[[PreparedBatch], int | None]
 
 
-class Ran(NamedTuple):
+class RunResult(NamedTuple):
     """A run that is over.
 
     Attributes:
@@ -30,15 +30,17 @@ class Ran(NamedTuple):
     is_last: bool = True
 
 
-def ran(run: Run, prepared: PreparedBatch, waits: Sequence[float]) -> Ran:
+def run_once(run: Run, prepared: PreparedBatch, waits: Sequence[float]) -> RunResult:
     """Run a batch once."""
-    return Ran(prepared, waits, *timed(lambda: run(prepared)))
+    return RunResult(prepared, waits, *timed(lambda: run(prepared)))
 
 
-def consecutive(run: Run, prepared: PreparedBatch, waits: Sequence[float], next_rung: NextRung) -> Iterator[Ran]:
+def run_repeatedly(
+    run: Run, prepared: PreparedBatch, waits: Sequence[float], next_rung: NextRung
+) -> Iterator[RunResult]:
     """Run a batch, then the same jobs again for as long as `next_rung` says so."""
     while True:
-        one = ran(run, prepared, waits)
+        one = run_once(run, prepared, waits)
         following = _following(one, next_rung)
         if following is None:
             yield one
@@ -47,7 +49,7 @@ def consecutive(run: Run, prepared: PreparedBatch, waits: Sequence[float], next_
         prepared, waits = following, [0.0] * following.batch.num_rows
 
 
-def _following(one: Ran, next_rung: NextRung) -> PreparedBatch | None:
+def _following(one: RunResult, next_rung: NextRung) -> PreparedBatch | None:
     if isinstance(one.results, Exception):
         return None
     try:

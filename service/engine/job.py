@@ -110,7 +110,7 @@ class StageLayout:
         return [*{LOGITS if name == ARGMAX else name for name in kept}, *self.next_names]
 
     def by_row(self, named: Mapping[str, Array], kept: Iterable[str]) -> dict[str, Array]:
-        """Return the kept outputs with N in front.
+        """Return the graph's outputs with N in front, and ARGMAX if it is kept.
 
         Args:
             named: The graph's outputs, of the manifest's shapes and dtypes.

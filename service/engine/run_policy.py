@@ -36,10 +36,15 @@ class RunPolicy:
         """Count a run that has ended."""
         self._num_running -= 1
 
-    def learn(self, batch: Batch[RowJob], seconds: float) -> None:
-        """Learn from a run's duration, by an exponential moving average with alpha = 1/8."""
+    def learn(self, batch: Batch[RowJob], seconds: float, has_failed: bool = False) -> None:
+        """Learn from a run's duration, by an exponential moving average with alpha = 1/8.
+
+        A failed run only ever raises the average: how soon it failed does not tell how long the next one takes.
+        """
         key = (*batch.lane, batch.num_rows)
-        self._expected_seconds[key] = self._expected_seconds.get(key, seconds) * 0.875 + seconds * 0.125
+        expected_seconds = self._expected_seconds.get(key, float("inf") if has_failed else seconds)
+        if not has_failed or seconds > expected_seconds:
+            self._expected_seconds[key] = expected_seconds * 0.875 + seconds * 0.125
 
     @property
     def is_idle(self) -> bool:

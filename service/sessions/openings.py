@@ -71,7 +71,7 @@ class Openings:
             SessionQuota: The owner has as many sessions as allowed.
             StoreFull: There is no room.
         """
-        model = self._models.current(request.model)
+        model = self._models.session_model(request.model)
         body = self.new_body(model)._replace(inputs=b"" if request.keep_inputs else None)
         keyed = keyed_creation(idempotency_key, request)
         loaded = await self.open(owner, model.bundle.tag, 0, body, self.ttl(request.ttl_seconds), keyed)

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 
-from service.errors import BlobTampered
+from service.errors import BlobTampered, VersionUnknown
 from service.forms.sessions import ForkRequest, SessionView
 from service.record.blob import seal, unseal
 from service.record.body import NO_DIGEST, BodyUnreadable, decode, encode
@@ -15,7 +15,7 @@ from service.sessions.idempotency import keyed_fork, keyed_import
 from service.sessions.openings import SECRET_BYTES, Openings
 from service.sessions.sessions import Sessions
 from service.settings import ExportSettings, SessionSettings
-from service.steps.step_rules import check_next
+from service.steps.step_rules import check_next, not_served
 from service.stores.base import Record
 from service.stores.packing import pack, unpack
 from service.tasks.models import Models
@@ -94,7 +94,10 @@ class Transfers:
         exported = unpack(sealed.payload[:ID_CHARACTERS].decode(errors="replace"), sealed.payload[ID_CHARACTERS:])
         if not isinstance(exported, Record):
             raise BlobTampered(f"the export holds no session: {exported.reason}")
-        self._models.by_tag(exported.bundle)
+        try:
+            self._models.session_model_by_tag(exported.bundle)
+        except VersionUnknown as error:
+            raise not_served(error, exported) from error
         try:
             body = decode(exported.body)
         except BodyUnreadable as error:

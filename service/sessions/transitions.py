@@ -13,7 +13,7 @@ import orjson
 from service.bundle.stage import ITEM_STAGE
 from service.concurrency.open_answers import OpenAnswers
 from service.decoding.sampling import derived_seed
-from service.errors import NotMigratable, ServiceError, StepConflict, TooManyCheckpoints
+from service.errors import ModelUnknown, NotMigratable, ServiceError, StepConflict, TooManyCheckpoints, VersionUnknown
 from service.forms.sessions import MigrateRequest, RollbackRequest
 from service.metrics import Metrics
 from service.record.body import Body, encode
@@ -25,7 +25,7 @@ from service.record.sequence_state import SequenceState
 from service.sessions.checkpoints import Checkpoints, saved_as
 from service.sessions.live_session import LiveSession, model_name
 from service.sessions.sessions import Sessions
-from service.steps.step_rules import MAX_ATTEMPTS, check_next, contended, is_repeated
+from service.steps.step_rules import MAX_ATTEMPTS, check_next, contended, is_repeated, not_served
 from service.steps.turn import Answer
 from service.stores.base import Record, Swap
 from service.tasks.models import Models
@@ -100,6 +100,7 @@ class Transitions:
 
         Raises:
             NotMigratable: Its inputs were not kept, or outgrew the limit, or the version cannot read them.
+            VersionUnknown: The named version is not served; or none is named, and no version of its model is served.
             DeadlineExceeded: Rereading them took too long, over all attempts.
         """
         started = time.perf_counter()
@@ -174,10 +175,20 @@ class Transitions:
     def _target(self, record: Record, tag: str | None) -> SequenceModel[Any]:
         name = model_name(record.bundle)
         if tag is None:
-            return self._models.current(name)
+            try:
+                return self._models.session_model(name)
+            except ModelUnknown:
+                self._check_served(record)
+                raise
         if model_name(tag) != name:
             raise NotMigratable(f"the session lives on {record.bundle}; {tag} is not a version of that")
-        return self._models.by_tag(tag)
+        return self._models.session_model_by_tag(tag)
+
+    def _check_served(self, record: Record) -> None:
+        try:
+            self._models.session_model_by_tag(record.bundle)
+        except VersionUnknown as error:
+            raise not_served(error, record) from error
 
 
 async def _read_again(model: SequenceModel[Any], body: Body) -> SequenceState:

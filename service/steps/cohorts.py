@@ -6,7 +6,9 @@ them.
 
     turns ─► grouped by key ─► one job ─► (the graph runs) ─► one group of records ─► each is answered
                 │                       │                               │
-                └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer: each goes alone
+                └── unlike, or few ─────┴── refused, or failed ─────────┴── lost to another writer
+
+Turns that leave on the way are taken alone, or in a later cohort.
 """
 
 import logging
@@ -93,7 +95,7 @@ class Cohorts:
             The turns that could not be started.
         """
         try:
-            model = tensor_model(self._models.by_tag(key.group_key.bundle))
+            model = tensor_model(self._models.session_model_by_tag(key.group_key.bundle))
         except ServiceError:
             return [turn for turn, _, _ in members]
         if not model.engine.takes_wide_jobs:
@@ -119,7 +121,7 @@ class Cohorts:
             for turn in turns:
                 self._cache.pop(turn.ask.session_id)
                 turn.model = model
-            model.engine.submit([cohort.job(partial(self._ran, cohort))], is_group=True)
+            model.engine.submit([cohort.job(partial(self._on_done, cohort))], is_group=True)
         except Exception as error:  # a turn may still succeed alone
             if not isinstance(error, ServiceError):
                 logger.exception("%d steps could not start together; taking them one by one", len(members))
@@ -127,7 +129,7 @@ class Cohorts:
             return False
         return True
 
-    def _ran(self, cohort: Cohort, job: RowJob) -> None:
+    def _on_done(self, cohort: Cohort, job: RowJob) -> None:
         if job.error is not None:
             self._take_alone(cohort.turns)
             return

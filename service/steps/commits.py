@@ -61,16 +61,17 @@ class Commits:
         self._run_store_call(self._commit(computed))
 
     async def _commit(self, turns: Sequence[Turn]) -> None:
-        now = stored_second(self._clock())
         try:
-            bodies = [self._rules.next_body(turn, now) for turn in turns]
-            computed = zip(turns, bodies, strict=True)
-            records = [self._rules.next_record(turn, body, encode(body), now) for turn, body in computed]
-            written = await or_unavailable(self._store.swap([Swap(record, record.step - 1) for record in records]))
-            for turn, is_written, body, record in zip(turns, written, bodies, records, strict=True):
+            now = stored_second(self._clock())
+            following = [each for turn in turns if (each := self._following(turn, now)) is not None]
+            if not following:
+                return
+            swaps = [Swap(record, record.step - 1) for _, _, record in following]
+            written = await or_unavailable(self._store.swap(swaps))
+            for (turn, body, record), is_written in zip(following, written, strict=True):
                 try:
                     if is_written:
-                        self._answer(turn, body, record, now)
+                        self._answer(turn, body, record)
                     else:
                         self._endings.retry_lost(turn, turn.step, turn.body.secret)
                 except Exception as error:  # one turn's failure must not keep the others from being answered
@@ -78,12 +79,18 @@ class Commits:
         except Exception as error:
             self._endings.fail_all([turn for turn in turns if turn.is_committing], error)
 
-    def _answer(self, turn: Turn, body: Body, record: Record, now: int) -> None:
+    def _following(self, turn: Turn, now: int) -> tuple[Turn, Body, Record] | None:
+        """Return a turn with the body and the record after it. If there can be none, the turn fails, and only it."""
+        try:
+            body = self._rules.next_body(turn, now)
+            return turn, body, self._rules.next_record(turn, body, encode(body), now)
+        except Exception as error:
+            self._endings.fail(turn, error)
+            return None
+
+    def _answer(self, turn: Turn, body: Body, record: Record) -> None:
         """Answer a committed turn, and remember its session."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
         if self._cache.is_in_use:
-            session = CachedSession(
-                self._rules.next_record(turn, body, b"", now), body, record.body, self._rules.end_of(body)
-            )
-            self._cache.put(session_id, session)
+            self._cache.put(session_id, CachedSession(record, body, self._rules.end_of(body)))
         self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))

@@ -50,12 +50,10 @@ class Computations:
         self._metrics = metrics
         self._take_alone = take_alone
 
-    def start(self, turn: Turn) -> RowJob | None:
+    def start(self, turn: Turn) -> None:
         """Start computing a turn.
 
-        Returns:
-            The job of a step in tensors, for the caller to submit to the engine together with others; None if there is
-            nothing to submit.
+        A step in tensors gets its job, for the caller to submit to the engine together with others.
 
         Raises:
             ServiceError: The turn is refused.
@@ -67,19 +65,19 @@ class Computations:
         _check_returns(ask.returns, model)
         try:
             if model is not None:
-                return self._tensors_job(turn, model)
+                self._start_in_tensors(turn, model)
+                return
             form = turn.model.parse(ask.inputs or {})
         except InvalidInput as error:
             raise error.within("inputs") from None
         if not self._settle(turn, inputs_digest(form.model_dump())):
             turn.task = asyncio.get_running_loop().create_task(self._compute(turn, form))
-        return None
 
-    def _tensors_job(self, turn: Turn, model: TensorModel[Any]) -> RowJob | None:
+    def _start_in_tensors(self, turn: Turn, model: TensorModel[Any]) -> None:
         values = _values(turn.ask, model)
         returns = returned(turn.ask.returns, model)
         if self._settle(turn, tensors_digest(values, returns)):
-            return None
+            return
         if returns == "logits":
             model.check_answer(max(len(values), turn.ask.num_request_items))
         items = model.items(turn.state, values)
@@ -89,11 +87,10 @@ class Computations:
             row=items.state.row,
             inputs={"x": items.values},
             keep=() if returns == "none" else (returns,),
-            on_done=partial(self._ran, turn, model, items, returns),
+            on_done=partial(self._on_done, turn, model, items, returns),
         )
-        return turn.job
 
-    def _ran(self, turn: Turn, model: TensorModel[Any], items: Items, returns: Returns, job: RowJob) -> None:
+    def _on_done(self, turn: Turn, model: TensorModel[Any], items: Items, returns: Returns, job: RowJob) -> None:
         turn.job = None
         if job.error is not None:
             self._refuse(turn, job.error)
@@ -110,8 +107,8 @@ class Computations:
             self._endings.fail(turn, error)
 
     async def _compute(self, turn: Turn, inputs: Form) -> None:
-        seed = derived_seed(turn.body.secret.hex(), turn.step)
         try:
+            seed = derived_seed(turn.body.secret.hex(), turn.step)
             outputs, state = await turn.model.stream(turn.state, inputs, seed, turn.on_piece)
             answer = orjson.dumps(outputs)
         except Exception as error:
@@ -119,7 +116,10 @@ class Computations:
             self._refuse(turn, error.within("inputs") if isinstance(error, InvalidInput) else error)
         else:
             turn.task = None
-            self._complete(turn, answer, state)
+            try:
+                self._complete(turn, answer, state)
+            except Exception as error:  # nobody awaits the task, and the client would wait for its deadline
+                self._endings.fail(turn, error)
 
     def _settle(self, turn: Turn, digest: bytes) -> bool:
         """Set the step that a turn computes and its state, or answer the turn if its answer is already stored.

@@ -72,7 +72,7 @@ def _read(ask: Ask, group_key: GroupKey, models: Models) -> Array | None:
     """Return the items of a JSON step in tensors, or None if it is in the model's own language or cannot be read."""
     inputs = ask.inputs or {}
     try:
-        model = models.by_tag(group_key.bundle)
+        model = models.session_model_by_tag(group_key.bundle)
         if isinstance(model, TensorModel) and model.takes_tensors(inputs):
             return model.read_tensors(inputs)
     except Exception as error:  # the step is refused when it is taken alone

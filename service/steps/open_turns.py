@@ -28,7 +28,7 @@ class OpenTurns:
         self._watch: asyncio.TimerHandle | None = None
         self._next_check = 0.0  # by the performance counter
         self._is_draining = False
-        self._drained: asyncio.Event | None = None
+        self._drained = asyncio.Event()  # set only while draining
 
     def __len__(self) -> int:
         return len(self._open)
@@ -72,7 +72,7 @@ class OpenTurns:
         if turn not in self._open:
             return None
         del self._open[turn]
-        if self._drained is not None and not self._open:
+        if self._is_draining and not self._open:
             self._drained.set()
         session_id = turn.ask.session_id
         waiting = self._waiting[session_id]
@@ -88,7 +88,6 @@ class OpenTurns:
         """Stop admitting turns, and wait until none is under way."""
         self._is_draining = True
         if self._open:
-            self._drained = asyncio.Event()
             await self._drained.wait()
 
     def is_late(self, turn: Turn) -> bool:

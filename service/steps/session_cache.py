@@ -39,14 +39,14 @@ class CachedSession:
         head, answer, extra, row: Parts of its body (see `service.record.body`); set only if it has a group key.
 
     Args:
-        record: Its record, with an empty body.
-        body: The body's content.
-        encoded: The body's bytes.
+        record: Its record.
+        body: The content of the record's body.
         ends_at: See above.
     """
 
-    def __init__(self, record: Record, body: Body, encoded: bytes, ends_at: int) -> None:
-        self._record = record
+    def __init__(self, record: Record, body: Body, ends_at: int) -> None:
+        encoded = record.body
+        self._record = record._replace(body=b"")
         self._body: Body | None = body
         self.step, self.used_at, self.expires_at, self.ends_at = record.step, record.used_at, record.expires_at, ends_at
         self.num_bytes = len(encoded)

@@ -73,7 +73,7 @@ class StepRules:
             return None
         if body.numerics != self._models.numerics:
             return None
-        return CachedSession(record._replace(body=b""), body, record.body, self.end_of(body))
+        return CachedSession(record, body, self.end_of(body))
 
     def load_cached(self, turn: Turn, record: Record, body: Body, now: float) -> None:
         """Set a turn's record, body and model from a cached session; see `load`."""
@@ -85,9 +85,9 @@ class StepRules:
             raise SessionGone(f"session {record.session_id!r} is over: begun anew", "begun anew")
         turn.record, turn.body = record, body
         try:
-            turn.model = self._models.by_tag(record.bundle)
+            turn.model = self._models.session_model_by_tag(record.bundle)
         except VersionUnknown as error:
-            raise VersionUnknown(f"{error}. {_way_out(record, body)}", record.step) from error
+            raise not_served(error, record, _by_migrating(record, body)) from error
 
     def end_of(self, body: Body) -> int:
         """Return when a session reaches the maximum lifetime, in wall-clock seconds since 1970."""
@@ -201,15 +201,19 @@ def readable(record: Record, now: float) -> Body:
         ) from error
 
 
-def _way_out(record: Record, body: Body) -> str:
-    """Return how a session whose bundle version is not served can go on, for its client."""
+def not_served(error: VersionUnknown, record: Record, otherwise: str = "") -> VersionUnknown:
+    """Return the refusal of a session whose bundle version is not served; it tells how the session can go on."""
     back = (
         f"The session is on it and lost nothing: step {record.step} is next once the operator has put it back into the "
         "model store"
     )
+    return VersionUnknown(f"{error}. {back}{otherwise}", record.step)
+
+
+def _by_migrating(record: Record, body: Body) -> str:
     if body.inputs is None:
-        return f"{back}; it cannot migrate, since its inputs are not kept"
-    return f"{back}, or after POST /sessions/{record.session_id}/migrate, since its inputs are kept"
+        return "; it cannot migrate, since its inputs are not kept"
+    return f", or after POST /sessions/{record.session_id}/migrate, since its inputs are kept"
 
 
 def _advancing(turn: Turn) -> dict[str, Any]:

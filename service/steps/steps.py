@@ -43,7 +43,6 @@ from service.tasks.task import SequenceModel
 logger = logging.getLogger(__name__)
 
 Stored = Mapping[Turn, Record | Damaged | None]
-Started = dict[SequenceModel[Any], list[Turn]]  # turns with a job for the engine
 
 
 class Steps:
@@ -153,15 +152,21 @@ class Steps:
 
     async def _load(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
-        started: Started = {}
-        others = self._cohorts.start(turns, self._cache.find, now)
-        unknown = [turn for turn in others if not self._start_from_cache(turn, now, started)]
-        if unknown:
-            stored = await self._stored(unknown)
-            self._start_all(self._join(stored, now), stored, now, started)
-        self._submit_all(started)
+        try:
+            alone: list[Turn] = []
+            unknown: list[Turn] = []
+            for turn in self._cohorts.start(turns, self._cache.find, now):
+                (alone if self._start_from_cache(turn, now) else unknown).append(turn)
+            if unknown:
+                stored = await self._stored(unknown)
+                others = self._join(stored, now)
+                self._start_all(others, stored, now)
+                alone += others
+            self._submit_all(alone)
+        except Exception as error:  # no turn must wait for its deadline
+            self._endings.fail_all([turn for turn in turns if not turn.is_over and not turn.is_committing], error)
 
-    def _start_from_cache(self, turn: Turn, now: float, started: Started) -> bool:
+    def _start_from_cache(self, turn: Turn, now: float) -> bool:
         """Start a turn from the cache; the commit fails if the session has moved on since.
 
         A streamed turn never starts this way, since the pieces that it sends cannot be taken back.
@@ -176,7 +181,7 @@ class Steps:
         try:
             self._rules.load_cached(turn, session.record, session.body, now)
             turn.is_guess = True
-            self._start(turn, started)
+            self._computations.start(turn)
         except Exception as error:  # the turn is retried from the store's record
             if not isinstance(error, ServiceError):
                 logger.exception("a step could not start from the cached session; loading it from the store")
@@ -189,10 +194,9 @@ class Steps:
 
     async def _load_alone(self, turns: Sequence[Turn]) -> None:
         now = self._clock()
-        started: Started = {}
         stored = await self._stored([turn for turn in turns if not turn.is_over])
-        self._start_all(stored, stored, now, started)
-        self._submit_all(started)
+        self._start_all(stored, stored, now)
+        self._submit_all(stored)
 
     async def _stored(self, turns: Sequence[Turn]) -> Stored:
         """Load the records of some turns. If that fails, the turns fail, and nothing is returned."""
@@ -211,25 +215,25 @@ class Steps:
         cached = {turn.ask.session_id: self._rules.as_cached(stored[turn]) for turn in in_tensors}
         return self._cohorts.start(list(stored), cached.get, now)
 
-    def _start_all(self, turns: Iterable[Turn], stored: Stored, now: float, started: Started) -> None:
+    def _start_all(self, turns: Iterable[Turn], stored: Stored, now: float) -> None:
         """Start turns one by one, each from its record."""
         for turn in turns:
             try:
                 if not turn.is_over:
                     turn.is_guess = False
                     self._rules.load(turn, stored[turn], now)
-                    self._start(turn, started)
+                    self._computations.start(turn)
             except Exception as error:
                 self._endings.fail(turn, error)
 
-    def _start(self, turn: Turn, started: Started) -> None:
-        """Start computing a turn. If it has a job, it is added to `started`, whose jobs run together."""
-        if self._computations.start(turn) is not None:
-            started.setdefault(turn.model, []).append(turn)
-
-    def _submit_all(self, started: Started) -> None:
-        for model, turns in started.items():
-            self._submit(model, turns)
+    def _submit_all(self, turns: Iterable[Turn]) -> None:
+        """Hand the jobs of turns to the engines of their models, those of a model together."""
+        by_model: dict[SequenceModel[Any], list[Turn]] = {}
+        for turn in turns:
+            if turn.job is not None:
+                by_model.setdefault(turn.model, []).append(turn)
+        for model, some in by_model.items():
+            self._submit(model, some)
 
     def _submit(self, model: SequenceModel[Any], turns: Sequence[Turn]) -> None:
         """Hand jobs to the engine together, or one by one if its queue has no room for all of them."""

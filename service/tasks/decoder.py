@@ -13,7 +13,7 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.decoding.sampling import Draws
-from service.engine.advancing import Runs
+from service.engine.advancing import RowRuns
 from service.engine.engine import Engine
 from service.errors import InvalidInput
 from service.forms.sampling_options import SamplingOptions
@@ -177,7 +177,7 @@ class SamplingJob:
         num_tokens: Number of tokens to sample at most.
     """
 
-    def __init__(self, runs: Runs, state: SequenceState, num_ahead: int, num_tokens: int) -> None:
+    def __init__(self, runs: RowRuns, state: SequenceState, num_ahead: int, num_tokens: int) -> None:
         self._runs = runs
         self._state = state
         self._num_ahead = num_ahead

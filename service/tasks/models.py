@@ -16,7 +16,7 @@ class Models(Protocol):
     numerics: bytes
     max_num_logits: int
 
-    def current(self, name: str) -> SequenceModel[Any]:
+    def session_model(self, name: str) -> SequenceModel[Any]:
         """Return the version of a model that new sessions begin on.
 
         Raises:
@@ -24,7 +24,7 @@ class Models(Protocol):
             NotStreamable: The model has no sessions.
         """
 
-    def by_tag(self, tag: str) -> SequenceModel[Any]:
+    def session_model_by_tag(self, tag: str) -> SequenceModel[Any]:
         """Return the model of a bundle version, for the sessions on it.
 
         Raises:

@@ -127,7 +127,7 @@ class RecordingObserver:
         self.steps = 0
         self.waits: list[float] = []
 
-    def ran(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
+    def count_run(self, stage: str, rung: int, waits: Sequence[float], duration_seconds: float, num_steps: int) -> None:
         """One run more."""
         self.steps += num_steps
         self.waits.extend(waits)

@@ -48,7 +48,7 @@ class Process:
         max_queue_rows: Of each engine.
         numerics: What computes, if not what really does.
         export_key: Signs exports.
-        max_recent: Sessions whose latest state is kept at hand.
+        max_cached_sessions: Sessions whose latest state is kept at hand.
         max_answer_bytes: Room for large answers.
         max_store_bytes: What sweeps keep the store to; may be less than a service is given.
         limits: Settings of sessions.
@@ -63,7 +63,7 @@ class Process:
         max_queue_rows: int = 4096,
         numerics: bytes | None = None,
         export_key: bytes = EXPORT_KEY,
-        max_recent: int = 0,
+        max_cached_sessions: int = 0,
         max_answer_bytes: int = 2**28,
         max_store_bytes: int = 2**36,
         wall_clock: WallClock | None = None,
@@ -87,7 +87,9 @@ class Process:
             self.catalog.make_current(graphs.bundle.tag)
         measured = MeasuredStore(store, self.metrics)
         wall_clock = wall_clock or WallClock(self.clock, self.clock)
-        self.core = core = Core(measured, self.catalog, settings, self.metrics, self._spawn, max_recent, wall_clock)
+        self.core = core = Core(
+            measured, self.catalog, settings, self.metrics, self._spawn, max_cached_sessions, wall_clock
+        )
         self.steps, self.sessions = core.steps, core.sessions
         self.transitions, self.transfers = core.transitions, core.transfers
         self.openings, self.housekeeping = core.openings, core.housekeeping

@@ -114,4 +114,4 @@ class Worker:
 
     @property
     def current(self) -> str:
-        return self.catalog.tags["sum"]
+        return self.catalog.current_tags["sum"]

@@ -23,7 +23,7 @@ def store() -> FaultyStore:
 @pytest.fixture(params=[0, 100], ids=["loads each step", "keeps sessions at hand"])
 async def process(store: FaultyStore, request: pytest.FixtureRequest) -> AsyncIterator[Process]:
     """One worker over that store: of several, or the only one."""
-    async with Process(store, max_recent=request.param) as opened:
+    async with Process(store, max_cached_sessions=request.param) as opened:
         yield opened
 
 

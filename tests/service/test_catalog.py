@@ -31,9 +31,9 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     model = await asyncio.to_thread(models.load, read_bundle(MODELS / "sentiment"))
     assert isinstance(model, StreamingSentimentModel)
     models.add(model)
-    assert (len(models), models.tags) == (0, {})
+    assert (len(models), models.current_tags) == (0, {})
     models.make_current(model.bundle.tag)
-    assert (list(models), models.tags) == (["sentiment"], {"sentiment": model.bundle.tag})
+    assert (list(models), models.current_tags) == (["sentiment"], {"sentiment": model.bundle.tag})
     assert not models.is_serving
     models.start()
     assert models.is_serving
@@ -41,16 +41,30 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     advance = await model.engine.advance("encode", row, {"x": np.array([3, 4, 5])}, 3, keep=["logits"])
     assert advance.outputs["logits"].shape == (3, 2)
     assert len(advance.row) == len(row)
-    assert models.by_tag(model.bundle.tag) is model
+    assert models.session_model_by_tag(model.bundle.tag) is model
     await models.stop()
     assert not models.is_serving
     observer = metrics.observer(model.bundle.tag)
     await models.remove(model.bundle.tag)
     assert metrics.observer(model.bundle.tag) is not observer
     with pytest.raises(VersionUnknown) as refused:
-        models.by_tag(model.bundle.tag)
+        models.session_model_by_tag(model.bundle.tag)
     assert str(refused.value) == f"bundle {model.bundle.tag} is not served; of sentiment there are []"
     assert refused.value.members() == {}
+
+
+async def test_answers_are_as_large_as_those_of_the_models_that_are_served() -> None:
+    models = new_catalog()
+    for version, num_logits in (("1", 7), ("2", 30_000)):
+        graphs = SumGraphs(sum_bundle(version))
+        model = SumModel(graphs.bundle, Engine(graphs, RecordingObserver()))
+        model.num_logits = num_logits
+        models.add(model)
+    assert models.max_num_logits == 30_000
+    await models.remove("sum:2")
+    assert models.max_num_logits == 7
+    await models.remove("sum:1")
+    assert models.max_num_logits == 0
 
 
 def test_prepared_graphs_are_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +80,7 @@ async def test_a_catalog_is_idle_once_every_row_is_through_its_engine() -> None:
     for version in ("1", "2"):
         graphs = SumGraphs(sum_bundle(version))
         models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
-    model = models.by_tag("sum:2")
+    model = models.session_model_by_tag("sum:2")
     assert models.is_idle
     advancing = asyncio.create_task(model.engine.advance("encode", model.layout.initial, {"x": np.array([3, 4, 5])}, 3))
     await asyncio.sleep(0)
@@ -83,10 +97,10 @@ async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions()
     assert isinstance(model, WholeTextSentimentModel)
     models.add(model)
     with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so it has no sessions"):
-        models.by_tag(model.bundle.tag)
+        models.session_model_by_tag(model.bundle.tag)
     models.make_current(model.bundle.tag)
     with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so it has no sessions"):
-        models.current(model.name)
+        models.session_model(model.name)
 
 
 def test_new_sessions_begin_on_the_current_version(caplog: pytest.LogCaptureFixture) -> None:
@@ -96,9 +110,9 @@ def test_new_sessions_begin_on_the_current_version(caplog: pytest.LogCaptureFixt
         graphs = SumGraphs(sum_bundle(version))
         models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
     models.make_current("sum:1")
-    assert models.current("sum").bundle.version == "1"
+    assert models.session_model("sum").bundle.version == "1"
     with pytest.raises(ModelUnknown, match=r"no model 'sun' is served; there are sessions on \['sum'\]"):
-        models.current("sun")
+        models.session_model("sun")
     assert caplog.messages == []
     models.make_current("sum:2")
     assert caplog.messages == ["new sessions and questions go to sum:2, no longer to sum:1"]
@@ -121,11 +135,11 @@ def test_a_version_is_found_by_its_name_the_current_one_first() -> None:
     assert models.versions("sum") == []
     models.make_current("sum:3")
     assert models.versions("sum") == ["3", "1", "2"]
-    assert [models.version("sum", version).bundle.version for version in ("", "1", "3")] == ["3", "1", "3"]
+    assert [models.served("sum", version).bundle.version for version in ("", "1", "3")] == ["3", "1", "3"]
     with pytest.raises(ModelUnknown, match=r"no model 'sun' is served; there are \['sum'\]"):
-        models.version("sun")
+        models.served("sun")
     with pytest.raises(ModelUnknown, match=r"version '4' of model 'sum' is not served; there are \['3', '1', '2'\]"):
-        models.version("sum", "4")
+        models.served("sum", "4")
 
 
 async def test_what_is_added_to_a_started_catalog_serves_at_once() -> None:

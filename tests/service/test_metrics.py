@@ -59,9 +59,9 @@ def test_a_tally_hands_on_what_was_added_once() -> None:
 async def test_runs_are_counted_by_bundle_and_rung() -> None:
     metrics = Metrics()
     observer = metrics.observer("sum:0")
-    observer.ran("encode", 4, [0.001, 0.002], 0.01, 8)
-    observer.ran("encode", 4, [0.001], 0.03, 3)
-    observer.ran("decode", 8, [0.5], 0.02, 5)
+    observer.count_run("encode", 4, [0.001, 0.002], 0.01, 8)
+    observer.count_run("encode", 4, [0.001], 0.03, 3)
+    observer.count_run("decode", 8, [0.5], 0.02, 5)
     text = (await metrics.exposition()).decode()
     sample = metrics.registry.get_sample_value
     assert sample("rnn_batch_rows_sum", {"bundle": "sum:0", "rung": "encode-4"}) == 3
@@ -84,7 +84,7 @@ def test_a_bundle_that_is_opened_again_is_observed_by_who_observed_it_before() -
 async def test_a_bundle_that_is_served_no_longer_is_not_told_of() -> None:
     metrics = Metrics()
     for bundle in ("sum:0", "sum:1"):
-        metrics.observer(bundle).ran("encode", 4, [0.001], 0.01, 8)
+        metrics.observer(bundle).count_run("encode", 4, [0.001], 0.01, 8)
     assert "sum:0" in (await metrics.exposition()).decode()
     metrics.forget("sum:0")
     text = (await metrics.exposition()).decode()

@@ -13,7 +13,7 @@ from bentoml.exceptions import NotFound
 
 from service.bundle.manifest import Bundle
 from service.concurrency.background import BackgroundTasks
-from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
+from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionSuperseded, VersionUnknown
 from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS
 from service.stores.base import Unavailable
 from service.stores.outage import QUIET_SECONDS, Outage
@@ -55,9 +55,20 @@ async def rolled_back(service: Service) -> Worker:
     return worker
 
 
+async def test_a_load_that_another_one_overtakes_says_so_at_once() -> None:
+    worker = await Service("1", "2", "3").worker("a")
+    async with asyncio.timeout(5):
+        overtaken, loaded = await asyncio.gather(
+            worker.reloader.load("sum", "2"), worker.reloader.load("sum", "3"), return_exceptions=True
+        )
+    assert isinstance(overtaken, VersionSuperseded)
+    assert str(overtaken) == "sum:3 was loaded meanwhile, and becomes current in place of sum:2"
+    assert loaded == worker.current == "sum:3"
+
+
 async def test_a_worker_begins_with_what_is_configured() -> None:
     worker = await Service("1", "2").worker("a")
-    assert worker.catalog.tags == {"sum": "sum:1"}
+    assert worker.catalog.current_tags == {"sum": "sum:1"}
     assert worker.catalog["sum"].engine.is_serving is True
 
 
@@ -67,7 +78,7 @@ async def test_a_version_becomes_current_where_every_worker_has_it_and_its_load_
     loading = asyncio.create_task(one.reloader.load("sum"))
     await asyncio.sleep(0.2)
     assert (one.current, other.current, loading.done()) == ("sum:1", "sum:1", False)
-    assert one.catalog.by_tag("sum:2").bundle.version == "2"
+    assert one.catalog.session_model_by_tag("sum:2").bundle.version == "2"
     await other.reloader.follow()
     assert await loading == "sum:2"
     assert one.current == other.current == "sum:2"
@@ -118,7 +129,7 @@ async def test_live_sessions_stay_on_their_version_which_goes_once_they_have() -
     await worker.reloader.load("sum")
     service.clock.now += 10 * LINGER_SECONDS
     await worker.reloader.follow()
-    old = worker.catalog.by_tag("sum:1")
+    old = worker.catalog.session_model_by_tag("sum:1")
     assert old.engine.is_serving
     await service.end_session()
     await worker.reloader.follow()
@@ -128,7 +139,7 @@ async def test_live_sessions_stay_on_their_version_which_goes_once_they_have() -
     assert worker.catalog.loaded_tags == {"sum:2"}
     assert not old.engine.is_serving
     with pytest.raises(VersionUnknown):
-        worker.catalog.by_tag("sum:1")
+        worker.catalog.session_model_by_tag("sum:1")
     with pytest.raises(ShuttingDown):
         old.engine.submit([])
 
@@ -327,7 +338,7 @@ async def test_a_version_that_another_worker_opened_sessions_on_is_loaded() -> N
     await one.reloader.load("sum", "1")
     await service.open_session("sum:2")
     await other.reloader.follow()
-    assert other.catalog.by_tag("sum:2").engine.is_serving
+    assert other.catalog.session_model_by_tag("sum:2").engine.is_serving
     assert other.current == "sum:1"
 
 
@@ -368,10 +379,10 @@ async def test_sessions_on_a_version_that_is_lost_do_not_keep_the_others_from_be
         'is; the image or source tree that served it has it (docs/container.md, "Upgrade")'
     ]
     with pytest.raises(VersionUnknown):
-        worker.catalog.by_tag("sum:lost")
+        worker.catalog.session_model_by_tag("sum:lost")
     service.models.versions.append("lost")
     await worker.reloader.follow()
-    assert worker.catalog.by_tag("sum:lost").bundle.version == "lost"
+    assert worker.catalog.session_model_by_tag("sum:lost").bundle.version == "lost"
 
 
 async def test_a_version_that_cannot_be_opened_is_tried_again_after_a_while_or_when_it_is_asked_for() -> None:

@@ -60,7 +60,7 @@ class InferRoute:
         check_encoding(scope)
         check_media_type(media_type(scope), (JSON, OCTETS))
         content, blob = _split_body(scope, await read_body(scope, receive, self._bodies.max_bytes))
-        model = tensor_model(self._catalog.version(name, version))
+        model = tensor_model(self._catalog.served(name, version))
         signature = signature_of(model)
         check_size(content, signature.x)
         await self._bodies.wait_to_parse_for(content, receive)

@@ -113,7 +113,7 @@ class OpenInferenceRoutes:
 
     def _model(self, request: Request) -> TensorModel[Any]:
         asked = request.path_params
-        return tensor_model(self._catalog.version(asked["name"], asked.get("version", "")))
+        return tensor_model(self._catalog.served(asked["name"], asked.get("version", "")))
 
 
 def _config(spec: TensorSpec) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class RepositoryRoutes:
     async def list_versions(self, request: Request) -> Response:
         """List every version that is loaded. Those that are not current serve their sessions only."""
         await read_form(request, IndexRequest)
-        current = set(self._catalog.tags.values())
+        current = set(self._catalog.current_tags.values())
         entries = [_entry(tag, tag in current) for tag in sorted(self._catalog.loaded_tags)]
         return form_response(VersionIndex(entries))
 

@@ -267,7 +267,7 @@ async def test_a_step_that_takes_too_long_ends_with_an_error_event(generation: R
 async def test_a_stream_tells_one_text_though_the_session_has_moved_on_since_its_last_step(
     generation: Runtime, store: FaultyStore
 ) -> None:
-    async with Process(store, max_recent=10) as process:
+    async with Process(store, max_cached_sessions=10) as process:
         session_id = await serve_generation(process, generation)
         await process.ids(session_id, 3, 7)
         await process.transitions.save("ann", session_id, "start")

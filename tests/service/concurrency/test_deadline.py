@@ -29,7 +29,10 @@ class Pieces:
 
 
 async def test_what_takes_too_long_is_cancelled() -> None:
-    with pytest.raises(DeadlineExceeded, match=r"within 0.01 seconds.* fewer texts, or fewer requests side by side"):
+    with pytest.raises(
+        DeadlineExceeded,
+        match=r"within 0.01 seconds.* send it again, or .* fewer texts, or fewer requests side by side",
+    ):
         async with deadline(0.01):
             await asyncio.Event().wait()
 
@@ -42,6 +45,20 @@ async def test_a_deadline_counts_from_when_it_is_told() -> None:
     for seconds, since in ((0.01, time.perf_counter() + 100), (100, time.perf_counter() - 1)):
         async with deadline(seconds, since):
             await asyncio.sleep(0.02)
+
+
+async def test_a_timeout_of_something_else_is_not_the_deadline() -> None:
+    async def failing() -> AsyncGenerator[int]:
+        yield 1
+        raise TimeoutError("a disk's")
+
+    with pytest.raises(TimeoutError, match="a disk's"):
+        async with deadline(60):
+            raise TimeoutError("a disk's")
+    within = with_deadline(60, failing())
+    assert await anext(within) == 1
+    with pytest.raises(TimeoutError, match="a disk's"):
+        await anext(within)
 
 
 async def test_pieces_that_end_in_time_are_all_there_are() -> None:

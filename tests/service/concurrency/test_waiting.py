@@ -56,8 +56,23 @@ async def test_one_failure_cancels_the_other_work() -> None:
     work = Work()
     with pytest.raises(ValueError, match="by a test"):
         await together([work.do(1), fail()])
-    await asyncio.sleep(0)
     assert work.is_cancelled
+
+
+async def test_a_failure_is_raised_once_the_other_work_has_ended() -> None:
+    has_ended = False
+
+    async def end_slowly() -> int:
+        nonlocal has_ended
+        try:
+            return await Work().do(1)
+        finally:
+            await asyncio.sleep(0.01)
+            has_ended = True
+
+    with pytest.raises(ValueError, match="by a test"):
+        await together([end_slowly(), fail()])
+    assert has_ended
 
 
 def test_work_that_never_waits_is_done_at_once() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from service.engine.advancing import finished
+from service.engine.advancing import run_all
 from service.engine.job import RowJob
 from service.engine.state import Array
 
@@ -30,7 +30,7 @@ class Taker:
 
 async def test_a_failure_is_told_though_other_rows_are_done_in_the_same_turn() -> None:
     jobs = [RowJob("encode", 1), RowJob("encode", 1)]
-    advancing = asyncio.create_task(finished(Taker(), jobs))
+    advancing = asyncio.create_task(run_all(Taker(), jobs))
     await asyncio.sleep(0)
     jobs[0].error = ValueError("the first row")
     for job in jobs:
@@ -41,7 +41,7 @@ async def test_a_failure_is_told_though_other_rows_are_done_in_the_same_turn() -
 
 async def test_the_first_failure_is_told_at_once_and_the_other_rows_are_withdrawn() -> None:
     taker, jobs = Taker(), [RowJob("encode", 1), RowJob("encode", 1)]
-    advancing = asyncio.create_task(finished(taker, jobs))
+    advancing = asyncio.create_task(run_all(taker, jobs))
     await asyncio.sleep(0)
     jobs[1].error = ValueError("the second row")
     jobs[1].on_done(jobs[1])

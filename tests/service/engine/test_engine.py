@@ -442,11 +442,29 @@ async def test_a_stop_answers_the_runs_in_flight_and_refuses_what_is_left() -> N
         await total(engine, 4)
 
 
+async def test_an_engine_whose_stop_is_cancelled_admits_nothing_more() -> None:
+    graphs = SumGraphs()
+    graphs.gate.clear()
+    engine = Engine(graphs, RecordingObserver())
+    engine.start()
+    running = asyncio.create_task(total(engine, 1))
+    await turn()
+    stopping = asyncio.create_task(engine.stop())
+    await turn()
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    graphs.gate.set()
+    async with asyncio.timeout(10):
+        assert await running == 1
+        with pytest.raises(ShuttingDown):
+            await total(engine, 2)
+
+
 async def test_a_run_that_cannot_be_counted_ends_its_jobs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_memory(*_: object) -> None:
         raise MemoryError("of ours")
 
-    monkeypatch.setattr(RecordingObserver, "ran", no_memory)
+    monkeypatch.setattr(RecordingObserver, "count_run", no_memory)
     async with serving(SumGraphs()) as engine, asyncio.timeout(10):
         assert await total(engine, 1, 2, 3) == 6
 
@@ -470,6 +488,23 @@ async def test_runs_that_fail_slowly_leave_the_event_loop(monkeypatch: pytest.Mo
             with pytest.raises(ValueError, match="by a test"):
                 await total(engine, 1)
     assert is_on_loop == [False, True, True, True, False]
+
+
+async def test_the_first_run_after_one_that_failed_at_once_is_not_on_the_event_loop() -> None:
+    is_on_loop = list[bool]()
+
+    class NotOpenedAtFirst(SumGraphs):
+        def run(self, stage: str, rung: int, feeds: Mapping[str, np.ndarray], names: Sequence[str]) -> list[np.ndarray]:
+            is_on_loop.append(threading.current_thread() is threading.main_thread())
+            if len(is_on_loop) == 1:
+                raise OutOfResources("by a test")
+            return super().run(stage, rung, feeds, names)
+
+    async with serving(NotOpenedAtFirst()) as engine:
+        with pytest.raises(OutOfResources):
+            await total(engine, 1)
+        assert await total(engine, 1) == 1
+    assert is_on_loop == [False, False]
 
 
 @pytest.mark.parametrize(

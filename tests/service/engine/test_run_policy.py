@@ -59,6 +59,17 @@ def test_a_short_run_is_inline_and_so_is_a_longer_one_of_a_row_that_is_alone() -
     assert [own.runs_inline(BATCH, is_alone=True) for own in policies] == [True, True, False]
 
 
+def test_a_run_that_fails_soon_teaches_nothing_and_one_that_fails_late_that_it_may_be_long() -> None:
+    own = policy()
+    own.learn(BATCH, 0.0, has_failed=True)
+    assert not own.is_short(BATCH.lane, 1, is_alone=True)
+    own.learn(BATCH, LONE_INLINE_SECONDS * 0.9)
+    own.learn(BATCH, 0.0, has_failed=True)
+    assert not own.is_short(BATCH.lane, 1, is_alone=False)
+    own.learn(BATCH, LONE_INLINE_SECONDS * 2, has_failed=True)
+    assert not own.is_short(BATCH.lane, 1, is_alone=True)
+
+
 def test_a_run_is_for_the_thread_beside_another_or_where_nobody_knows_how_long_it_takes() -> None:
     assert not policy().runs_inline(BATCH, is_alone=True)
     assert not after_a_run_of(0.0, may_run_inline=False).runs_inline(BATCH, is_alone=True)

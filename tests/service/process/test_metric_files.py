@@ -29,7 +29,7 @@ VERSIONS = """
 def serve(number):
     observer = metrics.observer(f"sum:{number}")
     for rung in range(10):
-        observer.ran("encode", rung, [0.1], 0.1, 1)
+        observer.count_run("encode", rung, [0.1], 0.1, 1)
     metrics.flush()
     metrics.keep_room()
 """

@@ -13,6 +13,7 @@ from service.engine.engine import Engine
 from service.engine.runtime import Runtime
 from service.errors import (
     DeadlineExceeded,
+    ModelUnknown,
     NotMigratable,
     ShuttingDown,
     StepConflict,
@@ -163,6 +164,27 @@ async def test_a_session_moves_to_a_version_of_its_own_bundle_only(store: Faulty
             await process.transitions.migrate("ann", session_id, MigrateRequest(bundle="sum:1", step=1))
 
 
+async def test_a_session_whose_model_is_not_served_waits_for_it(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"]) as process:
+        session_id = await kept(process)
+    async with Process(store, process.clock, versions=[]) as empty:
+        with pytest.raises(VersionUnknown) as refused:
+            await empty.transitions.migrate("ann", session_id, MigrateRequest())
+        assert refused.value.members() == {"expected_step": 3}
+        assert str(refused.value) == (
+            "bundle sum:0 is not served; of sum there are []. The session is on it and lost nothing: step 3 is next "
+            "once the operator has put it back into the model store"
+        )
+
+
+async def test_a_session_whose_model_has_no_current_version_has_nowhere_to_move(store: FaultyStore) -> None:
+    async with Process(store, versions=["0", "1"]) as process:
+        session_id = await kept(process)
+        process.catalog._current.clear()
+        with pytest.raises(ModelUnknown):
+            await process.transitions.migrate("ann", session_id, MigrateRequest())
+
+
 async def test_inputs_that_the_version_cannot_read_keep_the_session_where_it_is(store: FaultyStore) -> None:
     async with Process(store, versions=["0", "1"]) as process:
         session_id = await kept(process)
@@ -271,7 +293,7 @@ async def test_questions_that_a_version_does_not_answer_do_not_keep_a_session_fr
         for step, inputs in enumerate(READINGS_AND_QUESTIONS):
             kept_inputs = appended(kept_inputs, step, inputs, 10_000)
         await store.change(session_id, body=encode((await body_of(meters, session_id))._replace(inputs=kept_inputs)))
-    later = meters.catalog.by_tag("forecasting:later")
+    later = meters.catalog.session_model_by_tag("forecasting:later")
     monkeypatch.setattr(later, "_forecast", refuse)
     await meters.transitions.migrate("ann", session_id, MigrateRequest(bundle=later.bundle.tag))
     monkeypatch.undo()

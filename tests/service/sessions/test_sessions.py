@@ -81,11 +81,11 @@ USES: dict[str, Callable[[Process, str], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-@pytest.mark.parametrize("max_recent", [0, 100])
+@pytest.mark.parametrize("max_cached_sessions", [0, 100])
 async def test_a_session_is_over_at_most_a_second_late_and_never_early(
-    store: FaultyStore, use: Callable[[Process, str], Awaitable[object]], max_recent: int
+    store: FaultyStore, use: Callable[[Process, str], Awaitable[object]], max_cached_sessions: int
 ) -> None:
-    async with Process(store, Clock(1000.1), max_recent=max_recent, session_ttl_seconds=2) as process:
+    async with Process(store, Clock(1000.1), max_cached_sessions=max_cached_sessions, session_ttl_seconds=2) as process:
         session_id = await process.create()
         process.clock.now = 1001.9
         used = await use(process, session_id)

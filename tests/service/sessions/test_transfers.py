@@ -202,8 +202,13 @@ async def test_without_a_key_nothing_leaves_or_arrives(process: Process, store: 
 async def test_a_session_of_a_version_that_is_not_served_is_not_taken_in(process: Process) -> None:
     _, blob = await exported(process)
     async with Process(FaultyStore(), versions=["1"]) as elsewhere:
-        with pytest.raises(VersionUnknown):
+        with pytest.raises(VersionUnknown) as refused:
             await elsewhere.transfers.import_session("ann", blob)
+    step = refused.value.members()["expected_step"]
+    assert str(refused.value) == (
+        f"bundle sum:0 is not served; of sum there are ['sum:1']. The session is on it and lost nothing: step {step} "
+        "is next once the operator has put it back into the model store"
+    )
 
 
 async def test_what_holds_no_session_is_not_taken_in(process: Process, store: FaultyStore) -> None:

@@ -379,7 +379,7 @@ async def test_repeated_and_refused_steps_are_counted_as_all_others_are(process:
 
 
 async def test_a_step_after_a_transition_is_not_computed_from_what_was_before(store: FaultyStore) -> None:
-    async with Process(store, max_recent=100) as process:
+    async with Process(store, max_cached_sessions=100) as process:
         session_id = await process.create()
         await process.text(session_id, "ab")
         await process.transitions.save("ann", session_id, "here")

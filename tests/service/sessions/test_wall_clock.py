@@ -32,7 +32,7 @@ class Machine:
 
     def started(self, store: Store) -> Process:
         clock = WallClock(self.wall, self.boot)
-        return Process(store, self.wall, wall_clock=clock, max_recent=16, **LIMITS)
+        return Process(store, self.wall, wall_clock=clock, max_cached_sessions=16, **LIMITS)
 
     def pass_by(self, seconds: float) -> None:
         self.wall.now += seconds

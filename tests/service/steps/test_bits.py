@@ -39,7 +39,7 @@ PROPERTY = settings(max_examples=60, deadline=None, suppress_health_check=[Healt
 class Service:
     """Steps of sessions on one real bundle."""
 
-    def __init__(self, runtime: Runtime, max_batch_rows: int, max_recent: int = 0) -> None:
+    def __init__(self, runtime: Runtime, max_batch_rows: int, max_cached_sessions: int = 0) -> None:
         metrics, limits = Metrics(), Settings()
         self.store = MemoryStore(Limits())
         self.catalog = Catalog(limits.bundles, limits.engine, metrics)
@@ -48,7 +48,9 @@ class Service:
         self.catalog.make_current(tag)
         spawn, clock = Coroutine.close, Clock()  # nothing expires
         wall_clock = WallClock(clock, clock)
-        core = Core(MeasuredStore(self.store, metrics), self.catalog, limits, metrics, spawn, max_recent, wall_clock)
+        core = Core(
+            MeasuredStore(self.store, metrics), self.catalog, limits, metrics, spawn, max_cached_sessions, wall_clock
+        )
         self.steps, self.sessions, self.openings = core.steps, core.sessions, core.openings
 
     async def create(self) -> str:
@@ -67,8 +69,8 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(runtime: Runtime, max_batch_rows: int = 8, max_recent: int = 0) -> AsyncIterator[Service]:
-    service = Service(runtime, max_batch_rows, max_recent)
+async def serving(runtime: Runtime, max_batch_rows: int = 8, max_cached_sessions: int = 0) -> AsyncIterator[Service]:
+    service = Service(runtime, max_batch_rows, max_cached_sessions)
     service.catalog.start()
     try:
         yield service

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -186,7 +187,7 @@ async def test_a_commit_whose_answer_was_lost_is_found_again_by_its_number(
 async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
     store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with Process(store, max_recent=100) as process:
+    async with Process(store, max_cached_sessions=100) as process:
         ids = [await process.create() for _ in range(3)]
         put = process.steps._cache.put
 
@@ -227,7 +228,7 @@ async def test_a_step_that_cannot_begin_on_what_is_at_hand_begins_on_what_is_sto
     def load_cached(*_: object) -> None:
         raise mistake
 
-    async with Process(store, max_recent=100) as process:
+    async with Process(store, max_cached_sessions=100) as process:
         session_id = await process.create()
         await process.text(session_id, "ab")
         monkeypatch.setattr(process.steps._rules, "load_cached", load_cached)
@@ -298,6 +299,40 @@ async def test_a_step_that_has_run_when_its_engine_stumbles_is_answered(
         answers = await asyncio.gather(*(process.ids(session_id, 1, step=0) for session_id in ids))
     assert [answer.step for answer in answers] == [1, 1]
     assert process.model.engine.is_idle
+
+
+@pytest.mark.parametrize(("part", "mistake_in"), [("_commits", "add"), ("_cohorts", "start"), ("_rules", "next_body")])
+async def test_a_step_that_meets_a_mistake_of_ours_is_refused_at_once(
+    process: Process, monkeypatch: pytest.MonkeyPatch, part: str, mistake_in: str
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError("of ours")
+
+    session_id = await process.create()
+    with monkeypatch.context() as patched:
+        patched.setattr(getattr(process.steps, part), mistake_in, no_memory)
+        async with asyncio.timeout(5):
+            for step in (process.text(session_id, "a", 0), process.ids(session_id, 1, step=0)):
+                with pytest.raises(MemoryError):
+                    await step
+    assert process.steps.is_idle
+    assert (await process.text(session_id, "a", 0)).step == 1
+
+
+async def test_a_step_whose_next_record_cannot_be_made_fails_alone(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [await process.create(keep_inputs=True) for _ in range(3)]
+    advancing = process.model.advancing
+
+    def of_others(inputs: dict[str, Any]) -> dict[str, Any]:
+        return advancing(inputs) if inputs["text"] != "b" else {}["of ours"]
+
+    monkeypatch.setattr(process.model, "advancing", of_others)
+    steps = (process.text(session_id, text, 0) for session_id, text in zip(ids, "abc", strict=True))
+    answers = await asyncio.gather(*steps, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Answer, KeyError, Answer]
+    assert process.steps.is_idle
 
 
 async def test_an_answer_that_cannot_be_written_as_json_refuses_its_step(

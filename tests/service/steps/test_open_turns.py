@@ -74,6 +74,15 @@ async def test_draining_waits_for_the_last_one_and_takes_no_more() -> None:
     await asyncio.wait_for(turns.drain(), 1)
 
 
+async def test_all_who_drain_are_told_when_the_last_one_is_over() -> None:
+    turns, last = open_turns(), turn()
+    turns.admit(last)
+    draining = [asyncio.create_task(turns.drain()) for _ in range(2)]
+    await asyncio.sleep(0)
+    turns.close(last)
+    await asyncio.wait_for(asyncio.gather(*draining), 1)
+
+
 async def test_who_takes_too_long_is_told_of_unless_it_is_being_committed() -> None:
     late: list[Turn] = []
     turns, (slow, committing) = open_turns(late, timeout_seconds=0.02), (turn("a"), turn("b"))

@@ -29,7 +29,7 @@ async def race(one: Process, other: Process, texts: tuple[str, str], step: int |
 async def test_what_is_refused_by_a_session_as_it_stood_is_asked_again_of_the_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with two_processes(max_recent=100) as (_, one, other):
+    async with two_processes(max_cached_sessions=100) as (_, one, other):
         session_id = await one.create()
         await one.text(session_id, "ab")  # which this process keeps at hand
         await other.text(session_id, "c")

@@ -11,7 +11,8 @@ PLAIN = Body(1, b"s" * 16, SequenceState((b"row",), ("",), b"", 7), answer=b"{}"
 
 def cached(session_id: str, body: Body = PLAIN, ends_at: int = 5000) -> CachedSession:
     ttl_seconds = min(60, ends_at - 1000)
-    return CachedSession(Record(session_id, "ann", "sum:0", 1, 1000, ttl_seconds, "", b""), body, encode(body), ends_at)
+    record = Record(session_id, "ann", "sum:0", 1, 1000, ttl_seconds, "", encode(body))
+    return CachedSession(record, body, ends_at)
 
 
 def large(num_bytes: int) -> CachedSession:

@@ -259,7 +259,7 @@ async def test_a_session_that_began_under_a_longer_lifetime_ends_with_the_presen
 async def test_a_session_whose_lifetime_is_over_is_buried_with_its_checkpoints(
     store: FaultyStore,
 ) -> None:
-    async with Process(store, max_recent=100, max_session_lifetime_seconds=25) as process:
+    async with Process(store, max_cached_sessions=100, max_session_lifetime_seconds=25) as process:
         session_id = await process.create(ttl_seconds=90)
         await process.transitions.save("ann", session_id, "here")
         await process.text(session_id, "a")

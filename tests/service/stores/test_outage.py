@@ -115,7 +115,7 @@ async def test_its_end_is_told_though_clients_only_take_steps(
 ) -> None:
     monkeypatch.setattr("service.stores.outage._outage", outage)
     store = FaultyStore()
-    async with Process(store, max_recent=100) as process:
+    async with Process(store, max_cached_sessions=100) as process:
         ids, unknown = await known(process), await process.create()
         store.is_down = True
         with pytest.raises(StoreUnavailable):

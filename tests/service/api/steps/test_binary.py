@@ -274,7 +274,7 @@ async def test_a_binary_step_may_have_as_many_items_as_one_in_json(process: Proc
 @pytest.mark.parametrize("returns", ["argmax", "none"])
 async def test_rows_that_step_together_are_answered_beside_those_that_are_refused(returns: str) -> None:
     store = FaultyStore(is_immediate=True)
-    async with Process(store, max_recent=50) as process:
+    async with Process(store, max_cached_sessions=50) as process:
         surface, ids = Surface(process), [await process.create() for _ in range(12)]
         ones = np.ones((12, T), np.int64)
         document = binary_head(ids, ones, **{"return": returns})

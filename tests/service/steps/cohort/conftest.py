@@ -15,7 +15,7 @@ def store(request: pytest.FixtureRequest) -> FaultyStore:
 
 @pytest.fixture
 async def process(store: FaultyStore) -> AsyncIterator[Process]:
-    async with Process(store, max_recent=100) as opened:
+    async with Process(store, max_cached_sessions=100) as opened:
         yield opened
 
 

@@ -31,11 +31,11 @@ ALIKE: list[dict[str, object]] = [{}, {"ttl_seconds": 50}, {"owner": "eve"}, {"k
 class Pair:
     """One service that lets sessions go together and one that never does, over stores with the same sessions."""
 
-    def __init__(self, together: Store, apart: Store, max_recent: int, lifetime: int) -> None:
+    def __init__(self, together: Store, apart: Store, max_cached_sessions: int, lifetime: int) -> None:
         self.stores = together, apart
         self.clock = Clock()
         limits = {"session_ttl_seconds": 90, "max_session_lifetime_seconds": lifetime}
-        self.together = Process(together, self.clock, max_recent=max_recent, **limits)
+        self.together = Process(together, self.clock, max_cached_sessions=max_cached_sessions, **limits)
         self.apart = Process(apart, self.clock, **limits)
         self.rival = Process(together, self.clock, **limits)
         self.sessions: list[tuple[str, str]] = []
@@ -94,18 +94,18 @@ ROUNDS: st.SearchStrategy[list[Round]] = st.lists(
 )
 
 
-@given(rounds=ROUNDS, max_recent=st.sampled_from([0, 100]), lifetime=st.sampled_from([10_000, 100, 60]))
+@given(rounds=ROUNDS, max_cached_sessions=st.sampled_from([0, 100]), lifetime=st.sampled_from([10_000, 100, 60]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("backend", ["memory", "lmdb"])
 async def test_whoever_steps_together_is_left_as_if_alone(
-    tmp_path_factory: pytest.TempPathFactory, backend: str, max_recent: int, lifetime: int, rounds: list[Round]
+    tmp_path_factory: pytest.TempPathFactory, backend: str, max_cached_sessions: int, lifetime: int, rounds: list[Round]
 ) -> None:
     directory = tmp_path_factory.mktemp("stores")
     stores = [
         MemoryStore(Limits()) if backend == "memory" else LmdbStore(directory / name, Limits())
         for name in ("together", "apart")
     ]
-    pair = Pair(*stores, max_recent, lifetime)
+    pair = Pair(*stores, max_cached_sessions, lifetime)
     async with pair.together, pair.apart, pair.rival:
         for n in range(24):
             await pair.create((0, 0, 0, 0, 0, 1, 2, 3)[n % 8])

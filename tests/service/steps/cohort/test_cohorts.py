@@ -96,7 +96,7 @@ async def test_a_repeated_step_is_answered_after_a_restart(process: Process, sto
     ids = await known(process)
     asks = [ask(each, n, step=1) for n, each in enumerate(ids)]
     first = await taken(process, asks)
-    async with Process(store, process.clock, max_recent=100) as restarted:
+    async with Process(store, process.clock, max_cached_sessions=100) as restarted:
         again = await taken(restarted, asks)
         assert [answer.outputs for answer in again] == [answer.outputs for answer in first]
         assert [answer.step for answer in await taken(restarted, [ask(each, 1, step=2) for each in ids])] == [3] * NUM
@@ -247,7 +247,10 @@ async def test_the_loser_with_the_same_input_gets_the_winners_answer(process: Pr
 @pytest.mark.usefixtures("in_thread")
 async def test_of_two_processes_whose_cohorts_race_no_step_is_lost_or_taken_twice(tmp_path: Path) -> None:
     store, clock = LmdbStore(tmp_path / "store", Limits()), Clock()
-    async with Process(store, clock, max_recent=100) as one, Process(store, clock, max_recent=100) as other:
+    async with (
+        Process(store, clock, max_cached_sessions=100) as one,
+        Process(store, clock, max_cached_sessions=100) as other,
+    ):
         ids = await known(one)
         steps: dict[str, list[int]] = {each: [] for each in ids}
         for turn in range(8):
@@ -302,7 +305,7 @@ async def test_sessions_that_are_over_go_no_further(process: Process) -> None:
 
 
 async def test_a_session_that_has_lived_its_life_goes_no_further(store: FaultyStore) -> None:
-    async with Process(store, max_recent=100, max_session_lifetime_seconds=25) as process:
+    async with Process(store, max_cached_sessions=100, max_session_lifetime_seconds=25) as process:
         ids = await known(process)
         for seconds in (7, 7, 7, 3):  # they go alone where the end of their lives comes into sight
             process.clock.now += seconds
@@ -316,7 +319,7 @@ async def test_a_session_that_has_lived_its_life_goes_no_further(store: FaultySt
 
 @pytest.mark.usefixtures("in_thread")
 async def test_a_step_that_takes_long_forgets_no_idle_time(store: FaultyStore) -> None:
-    async with Process(store, max_recent=100, max_session_lifetime_seconds=25) as process:
+    async with Process(store, max_cached_sessions=100, max_session_lifetime_seconds=25) as process:
         ids = await known(process)
         for seconds in (7, 7):
             process.clock.now += seconds
@@ -361,7 +364,7 @@ async def test_sessions_of_two_owners_and_of_two_lifetimes_do_not_mix(process: P
 
 
 async def test_sessions_on_two_versions_step_on_their_own(store: FaultyStore) -> None:
-    async with Process(store, versions=("0", "1"), max_recent=100) as process:
+    async with Process(store, versions=("0", "1"), max_cached_sessions=100) as process:
         newer = await known(process)
         process.catalog.make_current("sum:0")
         older = await known(process)
@@ -375,19 +378,19 @@ async def test_sessions_on_two_versions_step_on_their_own(store: FaultyStore) ->
 async def test_a_version_that_is_served_no_more_is_told_to_each(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def by_tag(tag: str) -> SumModel:
+    def session_model_by_tag(tag: str) -> SumModel:
         raise VersionUnknown(f"{tag} is not served")
 
     ids = await known(process)
-    monkeypatch.setattr(process.catalog, "by_tag", by_tag)
+    monkeypatch.setattr(process.catalog, "session_model_by_tag", session_model_by_tag)
     answers = await told(process, [ask(each, 1) for each in ids])
     assert {type(answer) for answer in answers} == {VersionUnknown}
 
 
 async def test_a_cohort_after_other_numerics_tells_of_no_change(store: FaultyStore) -> None:
-    async with Process(store, numerics=b"before  ", max_recent=100) as before:
+    async with Process(store, numerics=b"before  ", max_cached_sessions=100) as before:
         ids = await known(before)
-    async with Process(store, numerics=b"after   ", max_recent=100) as after:
+    async with Process(store, numerics=b"after   ", max_cached_sessions=100) as after:
         first = await taken(after, [ask(each, 1)._replace(allow_numerics_change=True) for each in ids])
         second = await taken(after, [ask(each, 1) for each in ids])
         assert [answer.is_numerics_changed for answer in (*first, *second)] == [True] * NUM + [False] * NUM
@@ -407,11 +410,11 @@ async def test_an_engine_whose_jobs_are_single_rows_takes_each_alone(
     assert sum(num_rows for _, _, num_rows in runs) == NUM
 
 
-@pytest.mark.parametrize("max_recent", [0, 100])
-async def test_sessions_are_known_from_the_store_as_well(store: FaultyStore, max_recent: int) -> None:
-    async with Process(store, max_recent=max_recent) as process:
+@pytest.mark.parametrize("max_cached_sessions", [0, 100])
+async def test_sessions_are_known_from_the_store_as_well(store: FaultyStore, max_cached_sessions: int) -> None:
+    async with Process(store, max_cached_sessions=max_cached_sessions) as process:
         ids = await known(process)
-        async with Process(store, process.clock, max_recent=max_recent) as other:
+        async with Process(store, process.clock, max_cached_sessions=max_cached_sessions) as other:
             assert [answer.step for answer in await taken(other, [ask(each, 1) for each in ids])] == [2] * NUM
             assert sum(widths(store)) == NUM
             assert [await process.count(each) for each in ids] == [2] * NUM

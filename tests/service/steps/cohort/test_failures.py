@@ -129,7 +129,7 @@ async def test_a_run_that_nobody_waits_for_any_more_is_forgotten(process: Proces
 
 @pytest.mark.usefixtures("in_thread")
 async def test_steps_that_take_too_long_commit_nothing(store: FaultyStore) -> None:
-    async with Process(store, timeout_seconds=0.2, max_recent=100) as process:
+    async with Process(store, timeout_seconds=0.2, max_cached_sessions=100) as process:
         ids = await known(process)
         pending = await gated(process, [ask(each, 5) for each in ids])
         for each in pending:
@@ -234,7 +234,7 @@ async def test_an_engine_that_stops_refuses_each(process: Process) -> None:
 
 @pytest.mark.usefixtures("in_thread")
 async def test_where_the_queue_has_no_room_for_all_some_are_answered(store: FaultyStore) -> None:
-    async with Process(store, max_queue_rows=NUM, max_recent=100) as process:
+    async with Process(store, max_queue_rows=NUM, max_cached_sessions=100) as process:
         ids, more = await known(process), await known(process)
         pending = await gated(process, [ask(each, 1) for each in more[:4]])
         loads = len(store.loads)

@@ -62,8 +62,8 @@ def _of_file(info: Info, appendfsync: str | None) -> str | None:
     if info.get("aof_enabled") != "1":
         return (
             "keeps no append-only file: when it stops, steps that were acknowledged since its last snapshot are lost, "
-            "or all sessions (CONFIG SET appendfsync always, then CONFIG SET appendonly yes while it runs; once INFO says "
-            "aof_rewrite_in_progress:0, CONFIG REWRITE; a restart with the setting alone begins without any session)."
+            "or all sessions (while it runs, CONFIG SET appendfsync always and CONFIG SET appendonly yes, and once INFO "
+            "says aof_rewrite_in_progress:0, CONFIG REWRITE; a restart with the setting alone begins without any session)."
         )
     if appendfsync is None:
         return (
@@ -94,8 +94,8 @@ def _of_size(infos: Sequence[Info], max_store_bytes: int) -> str | None:
     if not all(sizes) or sum(sizes) >= needed or any(map(_of_eviction, infos)):
         return None
     return (
-        f"may be full before it holds UNROLLED_MAX_STORE_BYTES ({max_store_bytes}): maxmemory is {sum(sizes)}, and they "
-        f"take {needed} or more. Then all sessions and steps are refused, since none is evicted to make room (set "
+        f"may be full before it holds UNROLLED_MAX_STORE_BYTES ({max_store_bytes}): maxmemory is {sum(sizes)}, and "
+        f"they take {needed} or more. Then all sessions and steps are refused, since none is evicted to make room (set "
         "UNROLLED_MAX_STORE_BYTES to two thirds of maxmemory)."
     )
 

@@ -73,7 +73,7 @@ def test_servers_that_are_full_before_they_hold_what_they_may_are_told(
 ) -> None:
     told = {"aof_enabled": "1", "maxmemory_policy": policy}
     infos = {f"redis:{n}": {**told, "maxmemory": size} for n, size in enumerate(sizes)}
-    sentences = weaknesses_of(infos, dict.fromkeys(infos, [b"appendfsync", b"always"]), 1000)
+    sentences = weaknesses_of(infos, {each: [b"appendfsync", b"always"] for each in infos}, 1000)
     found = [sentence for sentence in sentences if f"maxmemory is {sum(map(int, sizes))}" in sentence]
     assert bool(found) == is_told
 

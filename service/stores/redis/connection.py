@@ -9,8 +9,7 @@ from redis.exceptions import NoPermissionError
 from service.stores.base import Unavailable
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.cluster import ClusterLink
-from service.stores.redis.inspection import is_replica, parse_info
-from service.stores.redis.link import Link, Reply, ServerLink, address_of
+from service.stores.redis.link import Link, Reply, ServerLink, address_of, pairs
 from service.stores.redis.script import Command
 from service.stores.redis.shard import NOTES_SHARD
 
@@ -112,14 +111,15 @@ async def _connect(url: str) -> Link:
 
 
 async def _is_cluster(server: ServerLink) -> bool:
-    ((address, reply),) = (await server.ask_all(b"INFO", b"everything")).items()
-    info = parse_info(reply)
-    if info is None:
+    ((address, reply),) = (await server.ask_all(b"HELLO")).items()  # which every user may ask
+    if not isinstance(reply, list):
         return False
-    version = info.get("redis_version", "")
+    told = dict(pairs(reply))
+    version = told.get(b"version", b"").decode()
     if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) < OLDEST_REDIS:
         raise Unavailable(f"Redis at {address} is of version {version}; sessions need {OLDEST_REDIS} or later")
-    is_cluster = info.get("cluster_enabled") == "1"
-    if is_replica(info) and not is_cluster:  # the servers of a cluster say where each shard can be written
+    is_cluster = told.get(b"mode") == b"cluster"
+    is_replica = told.get(b"role") == b"replica"
+    if is_replica and not is_cluster:  # the servers of a cluster say where each shard can be written
         raise Unavailable(f"Redis at {address} is a replica, which cannot be written to: name its primary")
     return is_cluster

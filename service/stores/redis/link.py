@@ -8,7 +8,7 @@ they are used.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -157,6 +157,11 @@ def _check_authority(url: str) -> None:
         "it is not of the form redis://user:password@host:port/db, with one host and a port up to 65535; in a user "
         "name or a password, write #, /, ? and @ as %23, %2F, %3F and %40, and in an option, @ as %40"
     )
+
+
+def pairs(reply: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    """Pair up names and values that alternate in a reply."""
+    return zip(reply[::2], reply[1::2], strict=True)
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:

@@ -33,8 +33,9 @@ from service.stores.limits import Limits
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
-from service.stores.redis.index import Index, pairs
+from service.stores.redis.index import Index
 from service.stores.redis.inspection import ServerLosses, parse_info, weaknesses_of
+from service.stores.redis.link import pairs
 from service.stores.redis.owner_counts import OwnerCounts
 from service.stores.redis.quota import RedisQuota
 from service.stores.redis.room import Room

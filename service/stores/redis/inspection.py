@@ -63,7 +63,7 @@ def _of_file(info: Info, appendfsync: str | None) -> str | None:
         return (
             "keeps no append-only file: when it stops, steps that were acknowledged since its last snapshot are lost, "
             "or all sessions (while it runs, CONFIG SET appendfsync always and CONFIG SET appendonly yes, and CONFIG "
-            "REWRITE once INFO says aof_rewrite_in_progress:0; a restart with the setting alone begins with no session)."
+            "REWRITE once INFO says aof_rewrite_in_progress:0; a restart with the setting alone begins empty)."
         )
     if appendfsync is None:
         return (

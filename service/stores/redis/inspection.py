@@ -114,11 +114,15 @@ class _Seen(NamedTuple):
 
     Attributes:
         run_id: Another one after each of its starts.
+        history: Names the history of its data, which its replicas share (master_replid).
+        former: The history that it had as a replica, before it was promoted (master_replid2).
         num_evicted: Keys that it has evicted since its start.
         num_flushes: How often it was told to empty a database since its start.
     """
 
     run_id: str
+    history: str
+    former: str
     num_evicted: int
     num_flushes: int
 
@@ -135,20 +139,29 @@ class ServerLosses:
         Args:
             infos: What each server says of itself, by its address; None for one that refuses to.
         """
+        seen = {address: _seen(info) for address, info in infos.items() if info is not None}
+        before, self._seen = self._seen, {**self._seen, **seen}
         losses: list[str] = []
-        for address, info in infos.items():
-            if info is None:
-                continue
-            seen, before = _seen(info), self._seen.get(address)
-            self._seen[address] = seen
-            if before is not None:
-                losses += [f"Redis at {address} {sentence}" for sentence in _losses_between(before, seen)]
+        for address, server in seen.items():
+            losses += [f"Redis at {address} {sentence}" for sentence in _of_failover(address, server, before)]
+            if address in before:
+                losses += [f"Redis at {address} {sentence}" for sentence in _losses_between(before[address], server)]
         return losses
 
     @property
     def num_evicted(self) -> int:
         """Keys that the servers have evicted since their starts."""
         return sum(seen.num_evicted for seen in self._seen.values())
+
+
+def _of_failover(address: str, seen: _Seen, before: Mapping[str, _Seen]) -> list[str]:
+    if address in before and before[address].former == seen.former:
+        return []
+    return [
+        f"has taken over the shards of {other}: steps acknowledged in the moments before may be lost."
+        for other, server in before.items()
+        if other != address and server.history == seen.former
+    ]
 
 
 def _losses_between(before: _Seen, seen: _Seen) -> list[str]:
@@ -168,7 +181,8 @@ def _losses_between(before: _Seen, seen: _Seen) -> list[str]:
 
 def _seen(info: Info) -> _Seen:
     num_flushes = sum(_calls(info.get(name, "")) for name in _FLUSHES)
-    return _Seen(info.get("run_id", ""), int(info.get("evicted_keys", 0)), num_flushes)
+    history, former = info.get("master_replid", ""), info.get("master_replid2", "none")
+    return _Seen(info.get("run_id", ""), history, former, int(info.get("evicted_keys", 0)), num_flushes)
 
 
 def _calls(statistics: str) -> int:

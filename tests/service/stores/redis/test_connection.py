@@ -1,6 +1,8 @@
 """What is found out about a server before it is used."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from service.record.ids import new_session_id
 from service.stores.base import Unavailable
 from service.stores.limits import Limits
-from service.stores.redis import connection
+from service.stores.redis import connection, link
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
 from service.stores.redis.link import Reply
@@ -22,6 +24,7 @@ from tests.service.stores.redis_server import (
     documented_users,
     provided_cluster,
     provided_server,
+    redis_server,
     restricted_url,
 )
 
@@ -81,6 +84,44 @@ async def test_a_user_who_may_not_ask_for_the_shards_is_told_so() -> None:
     with pytest.raises(Unavailable, match=r"allow cluster\|slots"):
         await store.count()
     await store.close()
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*make, *subject], check=True, capture_output=True)  # noqa: S603  words of this test
+
+
+@NEEDS_REDIS
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_what_may_be_wrong_with_a_url_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key, port = tmp_path / "certificate.pem", tmp_path / "key.pem", free_port()
+    make_certificate(certificate, key)
+    files = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no"]
+    with redis_server(tmp_path, "--tls-port", str(port), *files, "--tls-ca-cert-file", str(certificate)) as server:
+
+        async def refusal(url: str) -> str:
+            store = RedisStore(url, Limits())
+            with pytest.raises(Unavailable) as told:
+                await store.count()
+            await store.close()
+            return str(told.value)
+
+        store = RedisStore(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}", Limits())
+        assert (await store.count()).num_live == 0
+        await store.close()
+        lost = await refusal(f"rediss://127.0.0.1:{port}?ssl_ca_certs=/no.pem")
+        assert "ssl_ca_certs=/no.pem cannot be read" in lost
+        assert (await refusal(f"redis://127.0.0.1:{port}")).endswith("; if it speaks TLS, write rediss://")
+        server.cli("CONFIG", "SET", "requirepass", "a%41b")
+        assert (await refusal(f"redis://:a%41b@127.0.0.1:{server.port}")).endswith("write % as %25")
+        assert (await refusal(server.url)).endswith("it asks for a password")
+        with_password = RedisStore(f"redis://:a%2541b@127.0.0.1:{server.port}", Limits())
+        assert (await with_password.count()).num_live == 0
+        await with_password.close()
+        monkeypatch.setattr(link, "TIMEOUT_SECONDS", 0.5)
+        plain = await refusal(f"rediss://127.0.0.1:{server.port}?ssl_ca_certs={certificate}")
+        assert plain.endswith("it does not answer; if it does not speak TLS, write redis://")
 
 
 @NEEDS_REDIS

@@ -60,9 +60,8 @@ def slots_of(server: RedisServer) -> list[str]:
 
 def replica_of(server: RedisServer, replica: RedisServer) -> None:
     """Let an empty server of the cluster follow another one."""
-    replica.cli(
-        "CLUSTER", "MEET", "127.0.0.1", str(server.port), server.cli("CONFIG", "GET", "cluster-port").split()[1]
-    )
+    bus = server.cli("CONFIG", "GET", "cluster-port").split()[1]
+    replica.cli("CLUSTER", "MEET", "127.0.0.1", str(server.port), bus)
     myself = server.cli("CLUSTER", "MYID")
     until(lambda: myself in replica.cli("CLUSTER", "NODES"), 60, "the replica knows the cluster")
     replica.cli("CLUSTER", "REPLICATE", myself)

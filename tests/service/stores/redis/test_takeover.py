@@ -108,11 +108,11 @@ async def test_a_replica_that_takes_shards_over_is_told_once(
         servers[1].kill()
         replica.cli("CLUSTER", "FAILOVER", "TAKEOVER")
         await_cluster(servers[0], servers[2], replica)
-        losses: list[str] = []
-        while not losses:
+        inspection = None
+        while inspection is None:
             with suppress(Unavailable):
-                losses = list((await store.inspect()).losses)
-        (sentence,) = losses
+                inspection = await store.inspect()
+        (sentence,) = inspection.losses
         assert f"127.0.0.1:{replica.port} has taken over the shards of 127.0.0.1:{servers[1].port}" in sentence
         assert (await store.inspect()).losses == []
         assert await store.load(IDS) == RECORDS

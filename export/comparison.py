@@ -11,6 +11,7 @@ from export.quality import SPLIT, measure, measure_for
 from export.recipes.registry import plan_of_bundle
 from export.rungs import Rungs
 from service.bundle.manifest import Bundle, Figure
+from training.command_line import command_line
 from training.data.source import DataError
 from training.published import OurFigure
 
@@ -82,8 +83,8 @@ def check_cards(bundles: Iterable[Bundle]) -> None:
     ]
     if wrong:
         raise CardDisagrees(
-            "cards that differ from the figures of their manifests; `python -m export overview` rewrites them\n"
-            + "\n".join(wrong)
+            "cards that differ from the figures of their manifests; "
+            f"`{command_line('export', 'overview')}` rewrites them\n" + "\n".join(wrong)
         )
 
 

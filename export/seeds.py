@@ -8,6 +8,7 @@ from export.figures import check_alike, of_checkpoint, over_seeds
 from export.rewriting import rewritten
 from service.bundle.manifest import MANIFEST_FILE, Bundle
 from training.checkpoint import FIGURES, Checkpoint, Figures, load, read_figures, training_of
+from training.command_line import command_line
 
 
 def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
@@ -57,5 +58,5 @@ def _own(source: Bundle) -> Figures:
 def _measured(path: Path) -> Figures:
     found = read_figures(path)
     if not found:
-        raise NotMeasured(f"{path} has no {FIGURES}: `python -m training evaluate {path}` writes it")
+        raise NotMeasured(f"{path} has no {FIGURES}: `{command_line('training', 'evaluate', str(path))}` writes it")
     return found

@@ -4,11 +4,12 @@ import logging
 import sys
 from http.client import HTTPException
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from locust.env import Environment
 
 from loadtest.answers import Answer
+from loadtest.api_key import authorization
 from loadtest.question import WrongReply, read_form
 from loadtest.users.checked import CheckedUser
 
@@ -49,8 +50,9 @@ def choose_models(environment: Environment, **_: object) -> None:
     """
     if not environment.host:
         return
+    request = Request(f"{environment.host.rstrip('/')}/models", headers=authorization(environment))  # noqa: S310  the user's
     try:
-        with urlopen(f"{environment.host.rstrip('/')}/models", timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310  the user's
+        with urlopen(request, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310
             served = read_form(ModelList, reply.read()).models
     except (OSError, HTTPException, ValueError, WrongReply) as error:
         logger.warning("the service's models cannot be listed, so users ask for those that ship: %s", error)

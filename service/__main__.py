@@ -5,6 +5,7 @@ python -m service health                whether that service is ready, for a con
 python -m service keys add OWNER        write an API key into the file of keys and print its token, once
 python -m service keys list             who may call
 python -m service keys remove KEY_ID    revoke a key
+python -m service import BUNDLE         copy a bundle into the model store, from which it can be served
 python -m service backup DESTINATION    copy the session store, which may be served meanwhile
 python -m service restore SOURCE        put such a copy where there is no store
 """
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +27,7 @@ from service.process.graceful import GRACEFUL_SECONDS
 from service.process.memory_limit import memory_limit, memory_shortage
 
 HEALTH_SECONDS = 5
+OWN_SETTINGS = "It goes by the UNROLLED_ settings of this shell: set those of the service."
 Result = TypeVar("Result")
 
 
@@ -41,6 +44,8 @@ def serve(_: argparse.Namespace) -> None:
         sys.exit(f"unrolled: {shortage}")
     if error := create_home():
         sys.exit(f"unrolled: {error}")
+    if find_spec("onnxruntime") is None:
+        sys.exit("unrolled: onnxruntime is missing; install 'unrolled[cpu]' or 'unrolled[gpu]'")
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     bentoml = Path(sys.executable).with_name("bentoml")
     command = [str(bentoml), "serve", "service.app:RNNService", "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS)]
@@ -96,12 +101,30 @@ def keys(options: argparse.Namespace) -> None:
         sys.exit(f"unrolled: {error}")
 
 
+def import_(options: argparse.Namespace) -> None:
+    """Copy a bundle into the model store."""
+    if error := create_home():
+        sys.exit(f"unrolled: {error}")
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    from bentoml.exceptions import BentoMLException
+
+    from service.bundle.errors import BundleError
+    from service.bundle.store import import_bundle
+
+    try:
+        bundle = import_bundle(options.bundle)
+    except (BentoMLException, BundleError, OSError) as error:
+        sys.exit(f"unrolled: {error}")
+    _tell(f"{bundle.tag} is in the model store; UNROLLED_BUNDLES={bundle.tag} serves it")
+
+
 def backup(options: argparse.Namespace) -> None:
     """Copy the configured store."""
     from service.stores.backup import backup
+    from service.stores.connect import lmdb_directory
 
-    num_bytes = _with_store(lambda url: backup(url, options.destination))
-    _tell(f"backed up the session store to {options.destination}, {num_bytes} bytes")
+    num_bytes, source = _with_store(lambda url: (backup(url, options.destination), lmdb_directory(url)))
+    _tell(f"backed up the session store in {source} to {options.destination}, {num_bytes} bytes")
 
 
 def restore(options: argparse.Namespace) -> None:
@@ -140,20 +163,24 @@ def _with_store(act: Callable[[str], Result]) -> Result:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m service", description="Serve recurrent networks with durable sessions."
+        prog="python -m service", description="Serve recurrent networks with durable sessions.", epilog=OWN_SETTINGS
     )
     parser.set_defaults(run=serve)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     verbs.add_parser("serve", help="start the service (also the default without a verb)")
-    verbs.add_parser("health", help="check whether the service is ready: exit status 0 if it is, else 1").set_defaults(
-        run=health
+    ready = verbs.add_parser(
+        "health", help="check whether the service is ready: exit status 0 if it is, else 1", epilog=OWN_SETTINGS
     )
+    ready.set_defaults(run=health)
     _add_keys(verbs.add_parser("keys", help="add, list or remove API keys"))
-    copy = verbs.add_parser("backup", help="copy the session store, even while it is being served")
+    bundle = verbs.add_parser("import", help="copy a bundle into the model store, from which it can be served")
+    bundle.add_argument("bundle", type=Path, help="directory of the bundle")
+    bundle.set_defaults(run=import_)
+    copy = verbs.add_parser("backup", help="copy the session store, even while it is being served", epilog=OWN_SETTINGS)
     copy.add_argument("destination", type=Path, help="a new or empty directory for the copy")
     copy.set_defaults(run=backup)
     put_back = verbs.add_parser(
-        "restore", help="restore a backup to where the store is configured, if no store is there"
+        "restore", help="restore a backup to where the store is configured, if no store is there", epilog=OWN_SETTINGS
     )
     put_back.add_argument("source", type=Path, help="directory of the backup")
     put_back.set_defaults(run=restore)

@@ -30,7 +30,7 @@ from service.process.open_files import raise_limit
 from service.process.output import flush_on_sigterm, install_nonblocking_output
 from service.process.parent import mark_as_parent
 from service.process.preflight import CHECKS, CannotStart, checked_settings
-from service.process.process_manager import end_on_hangup, listen_privately
+from service.process.process_manager import end_on_hangup, ignore_wall_clock, listen_privately
 from service.process.service_directory import (
     DirectoryUnusable,
     create_service_directory,
@@ -38,7 +38,7 @@ from service.process.service_directory import (
     service_directory,
 )
 from service.process.user_signals import ignore_user_signals
-from service.process.wall_clock import export_clock
+from service.process.wall_clock import WallClock
 from service.process.watch import report_alive, report_failures, watch_workers
 from service.protocols.http import use_guarded_http
 from service.protocols.websocket import use_guarded_websocket
@@ -122,8 +122,9 @@ class RNNService:
         end_on_hangup()
         ignore_user_signals()
         mark_as_parent()
-        export_clock()
+        WallClock.shared(directory)  # leaves workers a file that tells when it was right
         listen_privately(directory)
+        ignore_wall_clock()
         watch_deaths(partial(merge_ended, directory))
 
     def __init__(self) -> None:

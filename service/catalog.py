@@ -236,5 +236,8 @@ def configured_bundles(settings: BundleSettings, shipped: Path = SHIPPED) -> lis
         return [stored_bundle(tag) for tag in settings.tags]
     bundles = [import_bundle(manifest.parent) for manifest in sorted(shipped.glob(f"*/{MANIFEST_FILE}"))]
     if not bundles:
-        raise BundleError(f"no bundle is shipped in {shipped}; name some of the model store's by UNROLLED_BUNDLES")
+        raise BundleError(
+            f"no bundle is shipped in {shipped}: an installed package has none, only the project's directory; import "
+            "some with `python -m service import DIRECTORY`, and name them in UNROLLED_BUNDLES"
+        )
     return bundles

@@ -23,8 +23,8 @@ from service.bundle.manifest import Bundle
 from service.catalog import Catalog
 from service.concurrency.failures import FailureLog
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown
-from service.steps.outage import or_logged
 from service.stores.base import Store, Unavailable
+from service.stores.outage import or_logged
 
 logger = logging.getLogger(__name__)
 

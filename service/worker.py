@@ -34,9 +34,9 @@ from service.protocols.http import UNREAD_MILLISECONDS
 from service.questions import Questions
 from service.reload import FOLLOW_SECONDS, Reloader
 from service.settings import Settings
-from service.steps.outage import or_logged
 from service.stores.connect import open_store
 from service.stores.measured import MeasuredStore
+from service.stores.outage import or_logged
 from service.stores.watch import StoreWatch
 from service.version import own_version
 
@@ -72,7 +72,7 @@ class Worker:
         self.store = MeasuredStore(open_store(settings.sessions, directory), self.metrics)
         self._store_watch = StoreWatch(self.store, self.metrics)
         self._has_servers_clock = self.store.clock is not time.time
-        self._wall_clock = WallClock(self.store.clock) if self._has_servers_clock else WallClock.inherited()
+        self._wall_clock = WallClock(self.store.clock) if self._has_servers_clock else WallClock.shared(directory)
         self.catalog = Catalog(settings.bundles, settings.engine, self.metrics)
         self.reloader = self._new_reloader(settings, worker_index)
         self._core = Core(

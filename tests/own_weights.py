@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 PAGE = ROOT / "docs/own-weights.md"
 
 

@@ -11,6 +11,7 @@ import torch
 
 from training import budget, checkpoint, comparison, settings
 from training.checkpoint import CheckpointError
+from training.command_line import command_line
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
 from training.exit_status import INTERRUPTED
@@ -145,10 +146,8 @@ def _finish(best: Path, task: Task[Any]) -> int:
     try:
         status = _measure(best, "dev")
     except KeyboardInterrupt:
-        print(
-            f"\ninterrupted: {best} is trained but not measured; run: python -m training evaluate {best}",
-            file=sys.stderr,
-        )
+        measure = command_line("training", "evaluate", str(best))
+        print(f"\ninterrupted: {best} is trained but not measured; run: {measure}", file=sys.stderr)
         status = INTERRUPTED
     if any(source.is_own for source in task.sources):
         print(f"next:\n{own.next_commands(best)}")
@@ -200,4 +199,4 @@ def _interruption_message(options: argparse.Namespace, former: dict[str, int]) -
 
 
 def _resume_command(options: argparse.Namespace) -> str:
-    return shlex.join(["python", "-m", "training", options.name, "--output", str(options.output), "--resume"])
+    return command_line("training", options.name, "--output", str(options.output), "--resume")

@@ -10,6 +10,7 @@ from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, ResponseContextManager
 from locust.exception import RescheduleTask, StopUser
 
 from loadtest.answers import Answer
+from loadtest.api_key import authorization
 from loadtest.inputs.readings import HORIZONS
 from loadtest.question import Question, Reply, WrongReply
 from loadtest.seed import seed_of
@@ -78,12 +79,13 @@ class CheckedUser(FastHttpUser):
         self.rng.choice(type(self).tasks)(self)  # type: ignore[operator]  # all of them are functions
 
     def _send(self, question: Question[Any]) -> ResponseContextManager:
+        content_type = {"Content-Type": question.content_type} if question.body is not None else {}
         return self.client.request(
             question.method,
             question.path,
             name=question.name,
             data=question.body,  # type: ignore[arg-type]  # bytes are sent as they are
-            headers={"Content-Type": question.content_type} if question.body is not None else {},
+            headers=authorization(self.environment) | content_type,
             stream=question.stream,
             catch_response=True,
         )

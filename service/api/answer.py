@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -28,17 +27,12 @@ def json_of(form: BaseModel, **options: Any) -> bytes:  # noqa: ANN401  those of
     return form.__pydantic_serializer__.to_json(form, **options)
 
 
-def form_content(form: BaseModel) -> bytes:
-    """Return a form as JSON, without the fields that are None."""
-    return orjson.dumps(form.model_dump(exclude_none=True))
-
-
 def form_response(form: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a response with `form_content`."""
-    return Response(form_content(form), status_code=status, media_type=JSON, headers=headers)
+    """Return a form as a response, without the fields that are None."""
+    return Response(json_of(form, exclude_none=True), status_code=status, media_type=JSON, headers=headers)
 
 
-class LargeAnswer(Response):
+class LargeResponse(Response):
     """A form as JSON that takes its room among large answers until its client has it, or nobody can send it any more.
 
     Attributes:

@@ -7,7 +7,9 @@ BentoML's ──► log, id, origin, slash ─┬─► key ─► plain applica
 In the plain application, the layers from measure to refusals surround all routes but the hot paths.
 """
 
+import time
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
@@ -41,7 +43,7 @@ from service.api.stream.stream import Stream
 from service.catalog import Catalog
 from service.core import Core
 from service.keys.keys import Keys
-from service.metrics import Metrics
+from service.metrics import Metrics, RequestTally
 from service.questions import Questions
 from service.reload import Reloader
 from service.sessions.sequences import Sequences
@@ -89,32 +91,16 @@ class Application:
         self._tally = metrics.requests_tally
         self._logs_access = server.access_log
         self._bodies = BodyReader(server.max_body_bytes)
-        sequences = Sequences(core.sessions, core.openings, core.steps, core.open_answers, catalog.numerics)
-        self.question_routes = QuestionRoutes(questions, self._bodies)
-        self.stream = Stream(core.steps, core.answer_room, self._tally, self._bodies)
-        openai = OpenAI(catalog, metrics, core.open_answers, self._bodies)
-        hot = joined(
-            self.question_routes.handlers(),
-            StepRoutes(core.steps, core.answer_room, self._bodies, metrics).handlers(),
-            InferRoute(catalog, sequences, core.answer_room, self._bodies).handlers(),
-            openai.handlers(),
+        app, self.question_routes, self.stream = plain_application(
+            core, catalog, reloader, questions, metrics, self._bodies, settings, is_serving, needs_key=keys is not None
         )
-        handlers = joined(
-            SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
-            ModelRoutes(catalog).handlers(),
-            OpenInferenceRoutes(catalog, is_serving, settings.sessions.session_ttl_seconds).handlers(),
-            RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
-            OperatorRoutes(metrics, core.housekeeping.measure, is_serving, keys is not None).handlers(),
-        )
-        _check(joined(hot, handlers, dict.fromkeys(_WITHOUT_HANDLERS)))
-        routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
-        plain = PlainApp(hot, self.stream, openai.refuse, self._layered(routed(routes)), self._tally)
-        self._plain = self._keyed(plain)
+        self._plain = self._keyed(app)
         self.plain: ASGIApp = self._guarded(self._plain)
 
     def around(self, bentoml: ASGIApp) -> ASGIApp:
         """Return the application of BentoML's port: layers around BentoML's own application."""
-        return self._guarded(PlainFirst(self._keyed(self._layered(PageFirst(bentoml))), self._plain))
+        layered = _layered(PageFirst(bentoml), self._bodies, self._tally)
+        return self._guarded(PlainFirst(self._keyed(layered), self._plain))
 
     def _guarded(self, app: ASGIApp) -> ASGIApp:
         app = RequestIdMiddleware(OriginMiddleware(SlashMiddleware(app, self._tally), self.origins, self._tally))
@@ -123,10 +109,68 @@ class Application:
     def _keyed(self, app: ASGIApp) -> ASGIApp:
         return AuthMiddleware(app, self._keys, self._tally)
 
-    def _layered(self, app: ASGIApp) -> ASGIApp:
-        """Add the layers that all routes need except the hot paths, which do this work themselves."""
-        app = BodyMiddleware(RefusalMiddleware(app), self._bodies)
-        return MeasureMiddleware(QueryMiddleware(app), self._tally)
+
+class PlainApplication(NamedTuple):
+    """The plain application, without the layers that decide who may call.
+
+    Attributes:
+        app: The application.
+        question_routes: Handlers that BentoML's APIs also call.
+        stream: The WebSocket connections.
+    """
+
+    app: PlainApp
+    question_routes: QuestionRoutes
+    stream: Stream
+
+
+def plain_application(
+    core: Core,
+    catalog: Catalog,
+    reloader: Reloader,
+    questions: Questions,
+    metrics: Metrics,
+    bodies: BodyReader,
+    settings: Settings,
+    is_serving: Callable[[], bool],
+    needs_key: bool,
+    clock: Callable[[], float] = time.time,
+) -> PlainApplication:
+    """Assemble the plain application.
+
+    Args:
+        core, catalog, reloader, questions, metrics, settings, is_serving: See `Application`.
+        bodies: Reads the bodies of requests.
+        needs_key: Whether callers must show an API key.
+        clock: Returns seconds since 1970.
+    """
+    tally = metrics.requests_tally
+    sequences = Sequences(core.sessions, core.openings, core.steps, core.open_answers, catalog.numerics)
+    question_routes = QuestionRoutes(questions, bodies)
+    stream = Stream(core.steps, core.answer_room, tally, bodies)
+    openai = OpenAI(catalog, metrics, core.open_answers, bodies, clock)
+    hot = joined(
+        question_routes.handlers(),
+        StepRoutes(core.steps, core.answer_room, bodies, metrics).handlers(),
+        InferRoute(catalog, sequences, core.answer_room, bodies).handlers(),
+        openai.handlers(),
+    )
+    handlers = joined(
+        SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
+        ModelRoutes(catalog).handlers(),
+        OpenInferenceRoutes(catalog, is_serving, settings.sessions.session_ttl_seconds).handlers(),
+        RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
+        OperatorRoutes(metrics, core.housekeeping.measure, is_serving, needs_key).handlers(),
+    )
+    _check(joined(hot, handlers, dict.fromkeys(_WITHOUT_HANDLERS)))
+    routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
+    app = PlainApp(hot, stream, openai.refuse, _layered(routed(routes), bodies, tally), tally)
+    return PlainApplication(app, question_routes, stream)
+
+
+def _layered(app: ASGIApp, bodies: BodyReader, tally: RequestTally) -> ASGIApp:
+    """Add the layers that all routes need except the hot paths, which do this work themselves."""
+    return MeasureMiddleware(QueryMiddleware(BodyMiddleware(RefusalMiddleware(app), bodies)), tally)
 
 
 def check_apis(paths: Collection[str]) -> None:

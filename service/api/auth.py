@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.endpoints import PUBLIC_PATHS
 from service.api.headers import header
 from service.api.paths import label_of
-from service.api.refusals import refusal_response
+from service.api.refusal_forms import refusal_response
 from service.api.stream.handshake import POLICY_VIOLATION, accept_and_close, refuse
 from service.errors import Malformed, Unauthenticated
 from service.keys.key_file import Key

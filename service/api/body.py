@@ -16,7 +16,7 @@ from service.api.endpoint import Endpoint
 from service.api.endpoints import IMPORT_SESSION
 from service.api.media_types import BLOB, OCTETS
 from service.api.paths import endpoint_for
-from service.api.refusals import refusal_response
+from service.api.refusal_forms import refusal_response
 from service.api.wire import check_encoding, check_media_type, media_type, read_body
 from service.errors import InvalidInput, Malformed, MediaTypeUnknown, QueueFull, TooLarge
 
@@ -104,8 +104,8 @@ class BodyMiddleware:
 
 
 def _check_type(scope: Scope, endpoint: Endpoint) -> None:
-    """Raise MediaTypeUnknown if the endpoint does not accept a body of this type."""
-    if endpoint.method != "DELETE":  # nothing reads its body
+    """Raise MediaTypeUnknown if the endpoint does not accept a body of this type. A DELETE's should be empty."""
+    if endpoint.method != "DELETE":
         check_media_type(media_type(scope), BLOBS if endpoint is IMPORT_SESSION else ())
 
 

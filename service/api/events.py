@@ -21,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST
 from service.api.measure import COUNTED_STATUS
-from service.api.problem import problem_of, refusal_of
+from service.api.problem import problem_of
+from service.api.refusals import refusal_of
 from service.api.request_id import log_suffix
 from service.api.steps.items import refusal
 from service.api.wire import cancel_on_disconnect

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api import endpoints
-from service.api.answer import form_content, form_response
+from service.api.answer import form_response, json_of
 from service.api.large_texts import compressed, revalidated
 from service.api.media_types import JSON
 from service.api.open_inference.signature import signature_of
@@ -37,7 +37,7 @@ class ModelRoutes:
         """List every served model with its task, version, inputs, figures and licence."""
         models = list(self._catalog.values())
         self._views = {model.bundle.tag: self._view(model) for model in models}
-        content = form_content(ModelList(models=list(self._views.values())))
+        content = json_of(ModelList(models=list(self._views.values())), exclude_none=True)
         return await compressed(request, revalidated(request, content, JSON))
 
     async def show_model(self, request: Request) -> Response:

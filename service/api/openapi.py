@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 from service.api.endpoint import Endpoint, Schemas
 from service.api.endpoints import DOCUMENTED, QUESTIONS, SERVICE, SESSIONS, TAKE_STEPS
 from service.api.media_types import JSON, MIDI, OCTETS
-from service.api.refusals import REFUSAL_FORMS, refusal_form
+from service.api.refusal_forms import REFUSAL_FORMS, refusal_form
 from service.catalog import MODELS
 from service.forms.form import Form
 from service.forms.steps import ItemAnswer, StepAnswer, StepItem, StepRequest, TensorOutputs

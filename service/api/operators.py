@@ -1,5 +1,6 @@
 """Endpoints for operators: metrics, probes and the OpenAPI document."""
 
+import functools
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -9,7 +10,8 @@ from service.api import endpoints
 from service.api.large_texts import compressed, revalidated
 from service.api.media_types import JSON
 from service.api.openapi import openapi_document
-from service.api.problem import not_ready, problem_response
+from service.api.problem import problem_response
+from service.api.refusals import not_ready
 from service.api.routes import Handlers
 from service.metrics import Metrics
 
@@ -36,7 +38,7 @@ class OperatorRoutes:
         self._metrics = metrics
         self._measure = measure
         self._is_serving = is_serving
-        self._document = bytes(JSONResponse(openapi_document(needs_key)).body)  # orjson knows no integers above 2^64
+        self._document = _document(needs_key)
 
     def handlers(self) -> Handlers:
         """The handler of each endpoint."""
@@ -60,3 +62,8 @@ class OperatorRoutes:
 
     async def _ready(self, _: Request) -> Response:
         return Response() if self._is_serving() else problem_response(not_ready())
+
+
+@functools.cache  # it takes half a second
+def _document(needs_key: bool) -> bytes:
+    return bytes(JSONResponse(openapi_document(needs_key)).body)  # orjson knows no integers above 2^64

@@ -6,17 +6,19 @@ request ─► key ─┬─► StepRoutes, Stream, InferRoute, QuestionRoutes, 
 
 import logging
 import time
+from collections.abc import Awaitable
 from http import HTTPStatus
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api import endpoints
 from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone, ClientSlow
 from service.api.endpoint import Endpoint
 from service.api.openai.errors import V1
 from service.api.paths import PathMatch, first_segment, match_path
-from service.api.problem import failure, plain_problem
-from service.api.refusals import refusal_response
+from service.api.problem import plain_problem
+from service.api.refusal_forms import refusal_response
+from service.api.refusals import refusal_of
 from service.api.request_id import log_suffix
 from service.api.routes import HotHandler, HotHandlers
 from service.api.stream.handshake import refuse
@@ -91,25 +93,33 @@ class PlainApp:
         send: Send,
     ) -> None:
         started, label = time.perf_counter(), match.label
+        status, has_begun = 500, False
+
+        def watch(message: Message) -> Awaitable[None]:
+            nonlocal has_begun
+            has_begun = True
+            return send(message)
+
         try:
             if endpoint is not None:
                 check_query(scope, endpoint)
-            status = await answer(scope, receive, send, *match.ids)
-        except ServiceError as error:
-            response = refusal_response(scope["path"], error)
-            status = response.status_code
-            await response(scope, receive, send)
+            status = await answer(scope, receive, watch, *match.ids)
         except ClientGone:
             status = CLIENT_CLOSED_REQUEST
             await respond(send, b"", status=status)  # nobody reads it, but BentoML's layers wait for an answer
         except ClientSlow:
             status = CLIENT_CLOSED_REQUEST
             logger.warning("a client does not read its answer to %s; closing its connection%s", label, log_suffix())
-        except Exception:
-            logger.exception("%s failed%s", label, log_suffix())
-            status = 500
-            await refusal_response(scope["path"], failure())(scope, receive, send)
-        self._tally.add(label, status, time.perf_counter() - started)
+        except Exception as error:
+            if not isinstance(error, ServiceError):
+                logger.exception("%s failed%s", label, log_suffix())
+            if has_begun:  # its client can only be told by the end of its connection
+                raise
+            response = refusal_response(scope["path"], refusal_of(error))
+            status = response.status_code
+            await response(scope, receive, send)
+        finally:
+            self._tally.add(label, status, time.perf_counter() - started)
 
 
 class PlainFirst:

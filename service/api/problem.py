@@ -1,7 +1,6 @@
 """Refusals as `application/problem+json` (RFC 9457), on all paths but OpenAI's and the Open Inference Protocol's."""
 
 import functools
-import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, ParamSpec, TypeVar
@@ -9,10 +8,8 @@ from typing import Any, ParamSpec, TypeVar
 import orjson
 from starlette.responses import Response
 
-from service.api.request_id import log_suffix
-from service.errors import ServiceError, ShuttingDown
-
-logger = logging.getLogger(__name__)
+from service.api.refusals import answer_or_refusal, detail_of, refusal_headers
+from service.errors import ServiceError
 
 PROBLEM_JSON = "application/problem+json"
 TYPE_PREFIX = "urn:unrolled:problem:"
@@ -48,7 +45,7 @@ PROBLEM: dict[str, Any] = {
         "expected_step": {
             "type": "integer",
             "format": "int64",
-            "description": "With 409 `step-conflict`: number of the next step",
+            "description": "With 409 `step-conflict`, and 412 `version-unknown` of a step: number of the next step",
         },
         "reason": {
             "type": "string",
@@ -70,11 +67,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def refusal_of(error: Exception) -> ServiceError:
-    """Return the refusal to send for an error: itself, or `failure` if it is not a refusal."""
-    return error if isinstance(error, ServiceError) else failure()
-
-
 def problem_of(error: ServiceError) -> dict[str, Any]:
     """Return the members of a refusal's problem document."""
     retry = {} if error.retry_after_seconds is None else {"retry_after": error.retry_after_seconds}
@@ -88,39 +80,10 @@ def problem_of(error: ServiceError) -> dict[str, Any]:
     }
 
 
-def not_ready() -> ServiceError:
-    """Return the refusal for a readiness probe."""
-    return ShuttingDown("not ready: the worker starts, is about to stop, or lost its store or port (see its log)")
-
-
-def failure() -> ServiceError:
-    """Return the refusal for an internal error, which gives no details."""
-    return ServiceError("the service failed to answer; its log says why")
-
-
 def problem_response(error: ServiceError) -> Response:
     """Return a refusal as a response."""
     content, headers = orjson.dumps(problem_of(error)), refusal_headers(error)
     return Response(content, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
-
-
-def refusal_headers(error: ServiceError) -> dict[str, str]:
-    """Return a refusal's headers, besides those that describe its body."""
-    retry = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
-    return {**error.headers, **retry}
-
-
-async def answer_or_refusal(
-    handling: Awaitable[R], name: str, refused: Callable[[ServiceError], Response]
-) -> R | Response:
-    """Return a handler's answer, or its refusal. Any other error is logged with `name`, and sent without details."""
-    try:
-        return await handling
-    except ServiceError as error:
-        return refused(error)
-    except Exception:
-        logger.exception("%s failed%s", name, log_suffix())
-        return refused(failure())
 
 
 def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | Response]]:
@@ -138,15 +101,3 @@ def plain_problem(status: int, detail: str | None = None) -> Response:
     title = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail or detail_of(status)}
     return Response(orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON)
-
-
-def detail_of(status: int) -> str:
-    """Return the detail of a problem that only has a status."""
-    if status >= 500:
-        return str(failure())
-    details = {
-        307: "this path has no slash at its end",
-        404: "there is nothing at this path",
-        405: "this path does not take this method",
-    }
-    return details.get(status, HTTPStatus(status).phrase)

@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.paths import endpoint_for
-from service.api.refusals import refusal_response
+from service.api.refusal_forms import refusal_response
 from service.api.wire import check_query
 from service.errors import InvalidInput
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api import endpoints
-from service.api.answer import LargeAnswer, json_of
+from service.api.answer import LargeResponse, json_of
 from service.api.body import parsed_body
 from service.api.body_reader import BodyReader
 from service.api.endpoint import Endpoint
@@ -80,7 +80,7 @@ class QuestionRoutes:
     async def tag(self, request: TagRequest) -> TagAnswer | Response:
         """Tag words. A large answer takes its room until it is sent."""
         answer, holding = await self._questions.tag(request)
-        return LargeAnswer(answer, holding) if holding.num_bytes else answer
+        return LargeResponse(answer, holding) if holding.num_bytes else answer
 
     async def compose(self, request: ComposeRequest) -> ComposeAnswer | Response:
         """Compose a piece, and answer with its notes or with the MIDI file itself."""

@@ -10,8 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.events import EVENT_STREAM
 from service.api.headers import header
 from service.api.paths import endpoint_for
-from service.api.problem import not_ready, plain_problem
-from service.api.refusals import plain_refusal, refusal_form, refusal_response
+from service.api.problem import plain_problem
+from service.api.refusal_forms import plain_refusal, refusal_form, refusal_response
+from service.api.refusals import not_ready
 from service.errors import InvalidInput, Malformed
 
 POST_INSTEAD = 'POST it with "stream": true and read the events with fetch: an EventSource can only GET'

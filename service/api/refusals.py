@@ -1,51 +1,61 @@
-"""The form of a refusal, which depends on the protocol that its path belongs to."""
+"""Which refusal an error is sent as, and what all forms of refusals have in common."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TypeVar
 
 from starlette.responses import Response
 
-from service.api.media_types import JSON
-from service.api.open_inference import errors as open_inference
-from service.api.openai import errors as openai
-from service.api.problem import PROBLEM, PROBLEM_JSON, plain_problem, problem_response
-from service.errors import ServiceError
+from service.api.request_id import log_suffix
+from service.errors import ServiceError, ShuttingDown
+
+logger = logging.getLogger(__name__)
+
+R = TypeVar("R")
 
 
-class RefusalForm(NamedTuple):
-    """The refusals of a protocol.
-
-    Attributes:
-        name: Name of the schema in the OpenAPI document.
-        schema: JSON Schema of the body.
-        media_type: Media type of the body.
-        response: Turns a refusal into a response.
-    """
-
-    name: str
-    schema: Mapping[str, Any]
-    media_type: str
-    response: Callable[[ServiceError], Response]
+def refusal_of(error: Exception) -> ServiceError:
+    """Return the refusal to send for an error: itself, or `failure` if it is not a refusal."""
+    return error if isinstance(error, ServiceError) else failure()
 
 
-_PROBLEM = RefusalForm("Problem", PROBLEM, PROBLEM_JSON, problem_response)
-_OPEN_INFERENCE = RefusalForm("InferenceError", open_inference.ERROR, JSON, open_inference.error_response)
-_OPENAI = RefusalForm("OpenAIError", openai.ERROR, JSON, openai.error_response)
-REFUSAL_FORMS = (_PROBLEM, _OPEN_INFERENCE, _OPENAI)
+def not_ready() -> ServiceError:
+    """Return the refusal for a readiness probe."""
+    return ShuttingDown("not ready: the worker starts, is about to stop, or lost its store or port (see its log)")
 
 
-def refusal_form(path: str) -> RefusalForm:
-    """Return the form of refusals on a path."""
-    if path.startswith(openai.V1):
-        return _OPENAI
-    return _OPEN_INFERENCE if open_inference.is_open_inference(path) else _PROBLEM
+def failure() -> ServiceError:
+    """Return the refusal for an internal error, which gives no details."""
+    return ServiceError("the service failed to answer; its log says why")
 
 
-def refusal_response(path: str, error: ServiceError) -> Response:
-    """Return a refusal as a response, in the form of a path."""
-    return refusal_form(path).response(error)
+def refusal_headers(error: ServiceError) -> dict[str, str]:
+    """Return a refusal's headers, besides those that describe its body."""
+    retry = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+    return {**error.headers, **retry}
 
 
-def plain_refusal(path: str, status: int) -> Response:
-    """Return a refusal that only has a status, in the form of a path."""
-    return open_inference.plain_error(status) if open_inference.is_open_inference(path) else plain_problem(status)
+def detail_of(status: int) -> str:
+    """Return the detail of a refusal that only has a status."""
+    if status >= 500:
+        return str(failure())
+    details = {
+        307: "this path has no slash at its end",
+        404: "there is nothing at this path",
+        405: "this path does not take this method",
+    }
+    return details.get(status, HTTPStatus(status).phrase)
+
+
+async def answer_or_refusal(
+    handling: Awaitable[R], name: str, refused: Callable[[ServiceError], Response]
+) -> R | Response:
+    """Return a handler's answer, or its refusal. Any other error is logged with `name`, and sent without details."""
+    try:
+        return await handling
+    except ServiceError as error:
+        return refused(error)
+    except Exception:
+        logger.exception("%s failed%s", name, log_suffix())
+        return refused(failure())

@@ -13,8 +13,9 @@ from starlette.types import ASGIApp
 
 from service.api.endpoint import Endpoint
 from service.api.endpoints import STREAM
-from service.api.problem import answer_or_refusal, problem_response
-from service.api.refusals import refusal_response
+from service.api.problem import problem_response
+from service.api.refusal_forms import refusal_response
+from service.api.refusals import answer_or_refusal
 from service.errors import UpgradeNeeded
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -12,7 +12,8 @@ from service.api.body import read_form
 from service.api.endpoints import MAX_PAGE
 from service.api.media_types import BLOB, JSON, OCTETS
 from service.api.routes import Handlers
-from service.errors import InvalidInput
+from service.errors import InvalidInput, Malformed
+from service.forms.form import Form
 from service.forms.sessions import (
     CheckpointRequest,
     ForkRequest,
@@ -127,8 +128,10 @@ def _blob_type(request: Request) -> str:
 
 
 async def _checkpoint(request: Request) -> CheckpointRequest:
-    if await request.body() not in (b"", b"{}"):
-        raise InvalidInput("this path takes no body: put the step number into the query, ?step=4")
+    try:
+        await read_form(request, Form)
+    except (Malformed, InvalidInput):
+        raise InvalidInput("this path takes no body: put the step number into the query, ?step=4") from None
     step = request.query_params.get("step")
     if step is not None and not re.fullmatch("[0-9]{1,19}", step):
         raise InvalidInput("must be a whole number from 0 to 2^63 - 1", ("step",))

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.paths import OTHER, label_of
-from service.api.refusals import plain_refusal
+from service.api.refusal_forms import plain_refusal
 from service.metrics import RequestTally
 
 _DOT_SEGMENT = re.compile(r"/\.{1,2}/")  # clients resolve such segments

@@ -5,7 +5,7 @@ TensorProto.external_data    location, offset, length                           
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -13,6 +13,8 @@ from service.bundle.onnx_messages import message_type
 
 _PACKED = "prepacked_"
 _PAGE_BYTES = 4096
+
+Parts = list[memoryview]  # of a file's content, in order
 
 
 def weight_files(model: bytes) -> set[str]:
@@ -24,12 +26,12 @@ def weight_files(model: bytes) -> set[str]:
     return {entry.value.decode() for entries in _external(_parsed(model).graph) if (entry := entries.get("location"))}
 
 
-def split_weights(model: bytes, weights: bytes) -> tuple[bytes, dict[str, bytes]]:
+def split_weights(model: bytes, weights: memoryview) -> tuple[bytes, dict[str, Parts]]:
     """Give each tensor of a model its own file, named by its content.
 
     Args:
         model: A model with all of its external weights in one file.
-        weights: The content of that file.
+        weights: The content of that file, of which nothing is copied.
 
     Returns:
         The model that refers to the new files, and the new files by name.
@@ -40,39 +42,45 @@ def split_weights(model: bytes, weights: bytes) -> tuple[bytes, dict[str, bytes]
     parsed = _parsed(model)
     files = {}
     for entries in _external(parsed.graph):
-        content = _slice(weights, *_numbers(entries["offset"].value, entries["length"].value))
+        parts = [_slice(weights, *_numbers(entries["offset"].value, entries["length"].value))]
         entries["offset"].value = b"0"
         for key, entry in entries.items():
             if key.startswith(_PACKED):
-                content, entry.value = _with_packed(content, entry.value, weights)
-        name = file_name(content)
+                entry.value = _append_packed(parts, entry.value, weights)
+        name = file_name(parts)
         entries["location"].value = name.encode()
-        files[name] = content
+        files[name] = parts
     return parsed.SerializeToString(), files
 
 
-def file_name(content: bytes) -> str:
+def file_name(parts: Iterable[memoryview]) -> str:
     """Return the name of a file of weights with this content."""
-    return f"{hashlib.sha256(content).hexdigest()}.weights"
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return f"{digest.hexdigest()}.weights"
 
 
-def _with_packed(content: bytes, packed: bytes, weights: bytes) -> tuple[bytes, bytes]:
+def _append_packed(parts: Parts, packed: bytes, weights: memoryview) -> bytes:
     """Append packed weights to the content of a tensor's file, each aligned to a page.
 
     Returns:
-        The content, and the entry that says where they are in it.
+        The entry that says where they are in it.
     """
-    kernel, *parts = packed.split(b"|")
+    kernel, *places = packed.split(b"|")
     renewed = [kernel]
-    for part in parts:
-        offset, length, checksum = part.split(b";")
-        content += bytes(-len(content) % _PAGE_BYTES)
-        renewed.append(b"%d;%b;%b" % (len(content), length, checksum))
-        content += _slice(weights, *_numbers(offset, length))
-    return content, b"|".join(renewed)
+    num_bytes = sum(map(len, parts))
+    for place in places:
+        offset, length, checksum = place.split(b";")
+        padding = memoryview(bytes(-num_bytes % _PAGE_BYTES))
+        content = _slice(weights, *_numbers(offset, length))
+        parts += [padding, content]
+        renewed.append(b"%d;%b;%b" % (num_bytes + len(padding), length, checksum))
+        num_bytes += len(padding) + len(content)
+    return b"|".join(renewed)
 
 
-def _slice(weights: bytes, offset: int, length: int) -> bytes:
+def _slice(weights: memoryview, offset: int, length: int) -> memoryview:
     if offset + length > len(weights):
         raise ValueError(f"{length} bytes from {offset} on are not in a file of {len(weights)}")
     return weights[offset : offset + length]

@@ -121,6 +121,11 @@ class Bundle:
         """Name and version, as in the BentoML model store: `sentiment:3f2a9c0d11e4`."""
         return f"{self.manifest.name}:{self.version}"
 
+    @property
+    def num_bytes(self) -> int:
+        """Of all of its files, without the manifest."""
+        return sum(self.file(name).stat().st_size for name in self.manifest.files)
+
     def file(self, name: str) -> Path:
         """Return the path of one of the bundle's files."""
         return self.path / name

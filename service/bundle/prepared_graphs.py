@@ -14,6 +14,7 @@ that differs from what was written is written again.
 import fcntl
 import hashlib
 import logging
+import mmap
 import os
 import shutil
 import stat
@@ -25,14 +26,15 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from service.bundle.external_weights import file_name, split_weights, weight_files
+from service.bundle.external_weights import Parts, file_name, split_weights, weight_files
 from service.bundle.manifest import Bundle
 from service.bundle.session_options import CPU_PROVIDER, session_options
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1  # version of the files, and of the options that they were made with
-LOCK_SECONDS = 10.0
+LOCK_SECONDS = 10.0  # for which another process may prepare a graph, and for each of its bundle's bytes
+LOCK_SECONDS_PER_BYTE = 1e-7
 PAUSE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _SCRATCH = "scratch-"
@@ -45,7 +47,7 @@ FileState = tuple[int, int, int]  # of a file: inode, size and modification time
 
 
 class LockHeld(Exception):
-    """Other processes have held the lock for so long that one of them seems to hang."""
+    """Another process has held the lock for so long that it seems to hang."""
 
 
 class PreparedGraphs:
@@ -87,11 +89,13 @@ class PreparedGraphs:
             found = self._find(graph.stem, directory)
             if found is not None or time.monotonic() < self._paused_until:
                 return found
-            prepared = self._prepare_in(directory, graph)
+            prepared = self._prepare_in(directory, graph, LOCK_SECONDS + LOCK_SECONDS_PER_BYTE * bundle.num_bytes)
             self._on_prepared()
         except (OSError, LockHeld) as error:
             self._paused_until = time.monotonic() + PAUSE_SECONDS
-            logger.warning("graphs cannot be prepared for now, so workers need more memory: %s", error)
+            logger.warning(
+                "graphs cannot be prepared for now, so this worker needs more memory until it is restarted: %s", error
+            )
         except Exception as error:  # onnxruntime's own errors share no base class
             logger.warning("%s cannot be prepared, so workers need more memory: %s", graph, error)
         else:
@@ -112,14 +116,14 @@ class PreparedGraphs:
         """Return whether files of weights are as they were written. Unchanged files are not read again."""
         for path in [directory / name for name in names]:
             state = _state(path)
-            if state is None or (self._intact.get(path) != state and file_name(path.read_bytes()) != path.name):
+            if state is None or (self._intact.get(path) != state and file_name([_mapped(path)]) != path.name):
                 return False
             self._intact[path] = state
         return True
 
-    def _prepare_in(self, directory: Path, graph: Path) -> Path:
+    def _prepare_in(self, directory: Path, graph: Path, patience: float) -> Path:
         """Prepare a graph, unless another process has just done so."""
-        with _locked(directory):
+        with _locked(directory, patience):
             found = self._find(graph.stem, directory)
             if found is not None:
                 return found
@@ -127,11 +131,12 @@ class PreparedGraphs:
                 content, files = _prepare(graph, scratch)
                 missing = [name for name in files if not self._are_intact(directory, [name])]
                 prepared = directory / _graph_name(graph.stem, content)
-                _write({**{directory / name: files[name] for name in missing}, prepared: content}, scratch)
+                parts = {directory / name: files[name] for name in missing}
+                _write({**parts, prepared: [memoryview(content)]}, scratch)
         return prepared
 
 
-def _prepare(graph: Path, scratch: Path) -> tuple[bytes, dict[str, bytes]]:
+def _prepare(graph: Path, scratch: Path) -> tuple[bytes, dict[str, Parts]]:
     """Let onnxruntime prepare a graph. Return the result, and its files of weights by name."""
     model, weights = scratch / "graph.onnx", scratch / "weights"
     options = session_options()
@@ -139,16 +144,25 @@ def _prepare(graph: Path, scratch: Path) -> tuple[bytes, dict[str, bytes]]:
     options.add_session_config_entry(_WEIGHTS_FILE, weights.name)
     options.add_session_config_entry(_WITH_PACKED, "1")
     ort.InferenceSession(graph, options, providers=[CPU_PROVIDER])
-    return split_weights(model.read_bytes(), weights.read_bytes() if weights.exists() else b"")
+    return split_weights(model.read_bytes(), _mapped(weights) if weights.exists() else memoryview(b""))
 
 
-def _write(contents: dict[Path, bytes], scratch: Path) -> None:
+def _mapped(path: Path) -> memoryview:
+    """Return a file's content, of which the kernel reads what is looked at."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _write(contents: dict[Path, Parts], scratch: Path) -> None:
     """Write files in order, each of them atomically. If one cannot be written, remove the others."""
     written: list[Path] = []
     try:
-        for path, content in contents.items():
+        for path, parts in contents.items():
             temporary = scratch / path.name
-            temporary.write_bytes(content)
+            with temporary.open("wb") as file:
+                file.writelines(parts)
             temporary.replace(path)
             written.append(path)
     except OSError:
@@ -174,21 +188,24 @@ def _check_owner(directory: Path) -> None:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def _locked(directory: Path, patience: float) -> Iterator[None]:
     """Hold a directory's lock, creating the directory first.
 
     Raises:
-        LockHeld: The lock was not released within LOCK_SECONDS.
+        LockHeld: One of the others has held it for more seconds than `patience`.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_owner(directory)
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        until = time.monotonic() + LOCK_SECONDS
+        taken_at, until = None, 0.0
         while not _try_to_lock(lock):
+            if (changed_at := os.fstat(lock).st_mtime_ns) != taken_at:
+                taken_at, until = changed_at, time.monotonic() + patience
             if time.monotonic() > until:
-                raise LockHeld(f"{directory / 'lock'} was held by others for {LOCK_SECONDS:.0f} seconds")
+                raise LockHeld(f"{directory / 'lock'} was held by another process for {patience:.0f} seconds")
             time.sleep(_POLL_SECONDS)
+        os.utime(lock)
         yield
     finally:
         os.close(lock)

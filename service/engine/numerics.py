@@ -6,6 +6,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 
 # CPU features by which onnxruntime chooses its kernels.
@@ -13,6 +14,17 @@ _FEATURES = frozenset(
     {"avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni", "avx512_bf16"}
     | {"amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve"}
 )
+# As numpy names those that it asks the processor for (CPUID).
+_ASKED_FOR = {
+    "avx": "AVX",
+    "avx2": "AVX2",
+    "fma": "FMA3",
+    "f16c": "F16C",
+    "avx512f": "AVX512F",
+    "avx512bw": "AVX512BW",
+    "avx512vl": "AVX512VL",
+    "avx512_vnni": "AVX512VNNI",
+}
 _CUBLAS = ("nvidia-cublas", "nvidia-cublas-cu12")  # of CUDA 13 and 12
 
 
@@ -37,13 +49,23 @@ def gpu_features() -> tuple[str, ...]:
 
 @cache
 def cpu_features() -> tuple[str, ...]:
-    """Return this processor's features that kernels are chosen by, or its name if there is no /proc."""
+    """Return this processor's features that kernels are chosen by, or its name if there is no /proc.
+
+    In an emulator, /proc tells the features of the machine's processor, not of the one that the process sees.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return (platform.processor(),)
     flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return tuple(sorted(_FEATURES & set(flags.partition(":")[2].split())))
+    return tuple(sorted(_FEATURES & set(flags.partition(":")[2].split()) - _missing_features()))
+
+
+def _missing_features() -> set[str]:
+    """Return the features that the processor says it lacks, as far as this release of numpy tells."""
+    core = getattr(np, "_core", None)
+    found = getattr(getattr(core, "_multiarray_umath", None), "__cpu_features__", {})
+    return {feature for feature, name in _ASKED_FOR.items() if found.get(name) is False}
 
 
 def _installed(package: str) -> str:

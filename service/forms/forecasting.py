@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from service.forms.form import BundleTag, Form, Question, Reading, requires_field
+from service.forms.steps import MAX_STEP_ITEMS
 
 A_DAY = [20, 19, 18, 18, 19, 21, 24, 27, 30, 32, 34, 35, 36, 36, 35, 33, 31, 29, 27, 25, 24, 23, 22, 21]
 MAX_READINGS = 100_000
@@ -105,7 +106,7 @@ class SegmentsStep(Form):
 
     x: Annotated[
         list[Annotated[list[Reading], Field(fail_fast=True)]],
-        Field(fail_fast=True, min_length=1, max_length=MAX_READINGS),
+        Field(fail_fast=True, min_length=1, max_length=MAX_STEP_ITEMS),
     ] = Field(description="Next segments; `tensors` of GET /models says how many readings each has")
 
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from service.forms.form import INT64, MAX_TEXT_CHARACTERS, Form, TextOrNumber, WithMessage
+from service.forms.form import INT64, Form, TextOrNumber, WithMessage
 
 MAX_ITEMS = 1024
-
+MAX_STEP_ITEMS = 65_536  # of a step in tensors, however it is sent
 
 Returns = Literal["logits", "argmax", "none"]  # of a step in tensors
 Returned = TypeAliasType(  # named, so that it has a schema of its own
@@ -32,10 +32,13 @@ NumericsChanged = Annotated[
 ]
 
 
+TENSOR_FIELDS = frozenset({"ids", "x"})  # a step is in tensors if its inputs have one of these fields
+
+
 class IdsStep(Form):
     """Tokens by their ids."""
 
-    ids: Annotated[list[int], Field(fail_fast=True, min_length=1, max_length=MAX_TEXT_CHARACTERS)] = Field(
+    ids: Annotated[list[int], Field(fail_fast=True, min_length=1, max_length=MAX_STEP_ITEMS)] = Field(
         description="Ids of the next tokens to read, from 0"
     )
 

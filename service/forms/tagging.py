@@ -63,8 +63,7 @@ class TagRequest(Question):
         if (self.text is None) == (self.tokens is None):
             raise ValueError("give either text or tokens")
         tokens = self.tokens or []
-        if sum(map(_num_characters, tokens)) > MAX_CHARACTERS_TOGETHER:
-            raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
+        _check_num_characters(tokens)
         check_num_words(sum(len(each) for each in tokens if isinstance(each, list)))
         return self
 
@@ -73,6 +72,11 @@ def check_num_words(num_words: int) -> None:
     """Raise ValueError if the texts of a request have too many words."""
     if num_words > MAX_WORDS_TOGETHER:
         raise ValueError(f"the texts together have more than {MAX_WORDS_TOGETHER} words")
+
+
+def _check_num_characters(tokens: list[str] | list[list[str]]) -> None:
+    if sum(map(_num_characters, tokens)) > MAX_CHARACTERS_TOGETHER:
+        raise ValueError(f"the texts together have more than {MAX_CHARACTERS_TOGETHER} characters")
 
 
 def _num_characters(text: str | list[str]) -> int:
@@ -148,6 +152,7 @@ class TagStep(Form):
             raise ValueError("give either text or tokens")
         if self.text is None and self.tokens is None and not self.end:
             raise ValueError("give text or tokens, or end the text")
+        _check_num_characters(self.tokens or [])
         return self
 
 

@@ -1,7 +1,7 @@
 """Text as the model reads it: the bundle's own tokenizer, and where a growing text may be cut."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,37 +67,26 @@ class PieceReader:
         return [str(self._tokenizer.id_to_token(piece)) for piece in ids]
 
 
-def split_last_word(text: str, is_word: Callable[[str], bool] = bool) -> tuple[str, str]:
+def split_last_word(text: str, at: int | None) -> tuple[str, str]:
     """Cut a growing text before its last word, which may still grow: ("a ", "wond") before "erful" comes.
 
     A run of characters without white space may not contain a word yet: "\u200b" alone does not, "\u200bthe" does.
 
     Args:
         text: The text that has not been read yet.
-        is_word: Whether a run without white space contains a word.
+        at: The place of a character of the last word; None if there is no word.
 
     Returns:
         What may be read now, and what stays pending: the last word, then a blank if white space follows it, then the
         last run if it is not a word but may still become one. Without a word, only that run is pending.
     """
-    before, run, is_followed = _split_last_run(text)
-    if is_word(run):
-        return before, f"{run} " if is_followed else run
-    growing = "" if is_followed else run
-    while run and not is_word(run):
-        before, run, _ = _split_last_run(before)
-    return before, f"{run} {growing}" if run else growing
-
-
-def _split_last_run(text: str) -> tuple[str, str, bool]:
-    """Return what is before the last run without white space, the run, and whether white space follows it."""
-    end = len(text)
-    while end and _WHITESPACE.match(text, end - 1):
-        end -= 1
-    start = end
-    while start and not _WHITESPACE.match(text, start - 1):
-        start -= 1
-    return text[:start], text[start:end], end < len(text)
+    _, growing = split_unfinished(text)
+    if at is None:
+        return "", growing
+    before, _ = split_unfinished(text[:at])
+    end = _WHITESPACE.search(text, at)
+    pending = text[len(before) :] if end is None else f"{text[len(before) : end.start()]} {growing}"
+    return before, pending
 
 
 def split_unfinished(text: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Words of written English: their places in a text, ids, spelling, and the entities that they form.
 
-Pure. A bundle's tokenizer splits texts and knows the frequent words; its manifest lists the characters.
+A bundle's tokenizer splits texts and knows the frequent words; its manifest lists the characters.
 """
 
 import re

@@ -28,7 +28,12 @@ def watch_deaths(on_death: Callable[[], None]) -> None:
 
 def living_children() -> set[int]:
     """Return the ids of this process's children that have not ended."""
-    return {child.pid for child in psutil.Process().children() if _death_of(child.pid) is None}
+    return {child.pid for child in psutil.Process().children() if not has_ended(child.pid)}
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a child of this process has ended and was not waited for yet."""
+    return _death_of(pid) is not None
 
 
 def describe(pid: int, reason: int, status: int) -> str:

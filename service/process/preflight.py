@@ -27,7 +27,7 @@ from service.settings import (
     in_one_line,
     refuse_unknown_variables,
 )
-from service.stores.base import Unavailable
+from service.stores.base import Count, Unavailable
 from service.stores.connect import StoreUnknown, lmdb_directory, open_store
 from service.stores.lmdb.disk_room import lack_of_room
 
@@ -84,7 +84,7 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
 
 def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:
     """Raise CannotStart if a memory limit is less than workers with these bundles need."""
-    num_bytes = sum(bundle.file(name).stat().st_size for bundle in bundles for name in bundle.manifest.files)
+    num_bytes = sum(bundle.num_bytes for bundle in bundles)
     is_shared = _is_writable(settings.bundles.prepared_graphs_directory)
     num_processes, open_rungs = settings.server.num_processes, settings.engine.open_rungs
     if shortage := memory_shortage(memory_limit(), num_processes, num_bytes, open_rungs, is_shared):
@@ -162,13 +162,22 @@ def _try_to_listen(host: str, port: int) -> None:
 
 
 def check_store_answers(settings: Settings) -> None:
-    """Raise CannotStart if the session store cannot be used, or would not be kept."""
-    check_store_is_kept(settings.sessions)
+    """Raise CannotStart if the session store cannot be used or would not be kept. Warn if it holds too much."""
+    sessions = settings.sessions
+    check_store_is_kept(sessions)
     try:
-        asyncio.run(_reach_store(settings.sessions))
+        count = asyncio.run(_count(sessions))
     except Unavailable as error:
         user = f"; user {os.geteuid()} needs to write there" if isinstance(error.__cause__, PermissionError) else ""
         raise CannotStart(f"UNROLLED_STORE: {error}{user}") from error
+    if count.num_live > sessions.max_sessions or count.num_bytes > sessions.max_store_bytes:
+        logger.warning(
+            "the session store holds %d sessions and %d bytes, UNROLLED_MAX_SESSIONS=%d, UNROLLED_MAX_STORE_BYTES=%d: "
+            "the least recently used sessions beyond that will be evicted",
+            *count,
+            sessions.max_sessions,
+            sessions.max_store_bytes,
+        )
 
 
 def warn_of_little_room(settings: Settings) -> None:
@@ -194,10 +203,10 @@ def warn_of_no_quota(settings: Settings) -> None:
         )
 
 
-async def _reach_store(sessions: SessionSettings) -> None:
+async def _count(sessions: SessionSettings) -> Count:
     store = open_store(sessions)
     try:
-        await store.count()
+        return await store.count()
     finally:
         await store.close()
 

@@ -1,12 +1,14 @@
-"""Changes to BentoML's process manager, circus: who may give it orders, and what it makes of SIGHUP."""
+"""Changes to BentoML's process manager, circus: who may give it orders, its clock, and what it makes of SIGHUP."""
 
 import logging
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 from circus.arbiter import Arbiter  # type: ignore[import-untyped]
 from circus.sighandler import SysHandler  # type: ignore[import-untyped]
+from tornado.ioloop import IOLoop
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,19 @@ def listen_privately(directory: Path) -> None:
 
 def _address(path: Path) -> str:
     return f"ipc://{path}" if len(bytes(path)) <= _LONGEST_PATH else f"inproc://{path.name}"
+
+
+def ignore_wall_clock() -> None:
+    """Make the manager look for dead workers by a clock that only grows.
+
+    By default it goes by the wall clock: if that is set back, no worker is replaced until it is where it was.
+    """
+    # tornado converts each time to asyncio's with this method alone.
+    IOLoop.time = _monotonic  # type: ignore[method-assign]
+
+
+def _monotonic(self: IOLoop) -> float:  # noqa: ARG001  a method
+    return time.monotonic()
 
 
 def end_on_hangup() -> None:

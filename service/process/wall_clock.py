@@ -2,26 +2,46 @@
 
 A clock that counts from the boot, suspends included, shows that the wall clock was set. Until it is clear which of the
 two is right, the time may be either, and nothing that cannot be undone is done by one of them alone.
+
+A file in the service's directory tells workers that begin later what the others know.
 """
 
+import json
 import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Self
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Self
 
 logger = logging.getLogger(__name__)
 
 TOLERATED_SECONDS = 60  # a leap second, or what a daemon corrects: sessions may end so much early
 LOOK_SECONDS = 1
 DOUBT_SECONDS = 1800  # longer than an NTP daemon waits between two looks, 1,024 seconds
-_BOOTED_AT = "BOOT_TIME_OF_UNROLLED"  # as workers inherit it from the first process
+_FILE = "clock"
+_KEPT_SECONDS = 1  # what is corrected by less is not worth a write
 
 
 def boot_seconds() -> float:
     """Seconds since the machine's boot, suspends included."""
     # Elsewhere than on Linux the monotonic clock counts them, if any does.
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Known(NamedTuple):
+    """What is known of a wall clock.
+
+    Attributes:
+        booted_at: When the machine booted, by the wall clock as it was when it was right.
+        doubted: The same by a wall clock that was set. None if it was not.
+        trusted_from: How long after the boot that one is taken for right.
+    """
+
+    booted_at: float
+    doubted: float | None = None
+    trusted_from: float = 0.0
 
 
 class WallClock:
@@ -32,31 +52,36 @@ class WallClock:
     Args:
         wall: Seconds since 1970.
         boot: Seconds that only grow, in a suspended machine too.
-        booted_at: The wall clock less the other one as they were when the wall clock was right. Now if left out.
+        file: What is known is read from it and kept in it. If it is left out or cannot be read, the wall clock is right
+            now.
     """
 
     def __init__(
         self,
         wall: Callable[[], float] = time.time,
         boot: Callable[[], float] = boot_seconds,
-        booted_at: float | None = None,
+        file: Path | None = None,
     ) -> None:
         self._wall = wall
         self._boot = boot
-        self._booted_at = wall() - boot() if booted_at is None else booted_at
-        self._doubted: float | None = None  # when the machine has booted by a wall clock that was set
-        self._trusted_from = 0.0
+        self._file = file
+        self._kept = None if file is None else _read(file)
+        self._known = self._kept or Known(wall() - boot())
         self._looked_at = self._look_at = 0.0  # by the wall clock; between the two it needs no look
+        self._keep()
 
     @classmethod
-    def inherited(cls) -> Self:
-        """The clock of a worker, which can tell that it was set since its service has begun."""
-        booted_at = os.environ.get(_BOOTED_AT)
-        return cls(booted_at=float(booted_at) if booted_at else None)
+    def shared(cls, directory: Path | None) -> Self:
+        """The clock of a service's processes, by which a worker can tell that it was set before it began.
+
+        Args:
+            directory: The service's. None if the process belongs to none.
+        """
+        return cls(file=directory and directory / _FILE)
 
     def trust(self) -> None:
         """Take the wall clock as it is now for right."""
-        self._booted_at, self._doubted = self._wall() - self._boot(), None
+        self._known = Known(self._wall() - self._boot())
 
     def earliest(self) -> float:
         """The earliest that it may be: what has expired by then has expired."""
@@ -72,32 +97,50 @@ class WallClock:
         """What the wall clock, which shows `now`, would show had it not been set."""
         boot = self._boot()
         booted_at = now - boot
-        if abs(booted_at - self._booted_at) > TOLERATED_SECONDS:
+        if abs(booted_at - self._known.booted_at) > TOLERATED_SECONDS:
             self._doubt(booted_at, boot)
         else:
-            if self._doubted is not None:
-                self._doubted = None
+            if self._known.doubted is not None:
                 logger.warning("the wall clock is back at the time that it should show")
-            self._booted_at = booted_at
+            self._known = Known(booted_at)
+        self._keep()
         self._looked_at = now
-        self._look_at = now + LOOK_SECONDS if self._doubted is None else now
-        return boot + self._booted_at
+        self._look_at = now + LOOK_SECONDS if self._known.doubted is None else now
+        return boot + self._known.booted_at
 
     def _doubt(self, booted_at: float, boot: float) -> None:
         """Note a wall clock that was set, and believe it in the end."""
-        if self._doubted is None or abs(booted_at - self._doubted) > TOLERATED_SECONDS:
-            self._doubted, self._trusted_from = booted_at, boot + DOUBT_SECONDS
+        known = self._known
+        if known.doubted is None or abs(booted_at - known.doubted) > TOLERATED_SECONDS:
+            self._known = Known(known.booted_at, booted_at, boot + DOUBT_SECONDS)
             logger.warning(
                 "the wall clock was set %+.0f seconds while sessions live by it: for %d minutes none expires that "
                 "would live by the clock as it was; if it is wrong, set it right until then",
-                booted_at - self._booted_at,
+                booted_at - known.booted_at,
                 DOUBT_SECONDS // 60,
             )
-        elif boot >= self._trusted_from:
-            self._booted_at, self._doubted = booted_at, None
+        elif boot >= known.trusted_from:
+            self._known = Known(booted_at)
             logger.warning("the wall clock, as it was set, is taken for right")
 
+    def _keep(self) -> None:
+        """Let processes that begin later know what is known here."""
+        known, kept = self._known, self._kept
+        if self._file is None or (kept is not None and _is_same(known, kept)):
+            return
+        self._kept = known
+        draft = self._file.with_suffix(f".{os.getpid()}")
+        with suppress(OSError):  # they will trust the wall clock as they find it
+            draft.write_text(json.dumps(known))
+            draft.replace(self._file)
 
-def export_clock() -> None:
-    """Let the processes that are started from here on know the wall clock as it is now."""
-    os.environ[_BOOTED_AT] = repr(time.time() - boot_seconds())
+
+def _is_same(known: Known, kept: Known) -> bool:
+    return known.doubted == kept.doubted and abs(known.booted_at - kept.booted_at) < _KEPT_SECONDS
+
+
+def _read(file: Path) -> Known | None:
+    try:
+        return Known(*json.loads(file.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import psutil
 
+from service.process.deaths import has_ended
 from service.process.heartbeats import HUNG_SECONDS, Heartbeats
 from service.process.memory_limit import memory_limit, num_memory_kills
 from service.process.messages import BEAT, END, FAILED, READY, Receiver, send
@@ -101,6 +102,8 @@ def _watch(receiver: Receiver, starts: Starts, directory: Path) -> None:
 
 def _kill(hung: Iterable[int]) -> None:
     for pid in hung:
+        if has_ended(pid):  # and BentoML has not replaced it yet
+            continue
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             logger.error("worker process %d had not responded for %g seconds and was killed", pid, HUNG_SECONDS)

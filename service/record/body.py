@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from service.engine.state import SINGLE_ROW, SequenceState
 from service.record import body_v1
+from service.record.sequence_state import SINGLE_ROW, SequenceState
 
 VERSION = 2
 NUMERICS_UNKNOWN = bytes(8)
@@ -155,7 +155,7 @@ def decode(content: bytes) -> Body:
         created_at,
         secret,
         SequenceState(
-            _cut(content, rows_at, num_rows),
+            _equal_rows(content, rows_at, num_rows),
             _labels(content[_HEAD.size : pending_at], num_rows),
             content[pending_at:answer_at],
             position,
@@ -223,7 +223,7 @@ def _labels(content: bytes, num_rows: int) -> tuple[str, ...]:
     return SINGLE_ROW if num_rows else ()
 
 
-def _cut(content: bytes, start: int, num_rows: int) -> tuple[bytes, ...]:
+def _equal_rows(content: bytes, start: int, num_rows: int) -> tuple[bytes, ...]:
     """Return the equally long rows that fill the rest of the content."""
     if num_rows == 1:
         return (content[start:],)
@@ -242,4 +242,4 @@ def _state(content: bytes) -> SequenceState:
     pending_at = _STATE_HEAD.size + labels_length
     rows_at = pending_at + pending_length
     labels = _labels(content[_STATE_HEAD.size : pending_at], num_rows)
-    return SequenceState(_cut(content, rows_at, num_rows), labels, content[pending_at:rows_at], position)
+    return SequenceState(_equal_rows(content, rows_at, num_rows), labels, content[pending_at:rows_at], position)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from service.engine.state import SequenceState
+from service.record.sequence_state import SequenceState
 
 MAGIC = b"URSB"
 _LENGTHS_OFFSET = 8

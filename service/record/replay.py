@@ -29,10 +29,8 @@ class KeptStep(NamedTuple):
     secret: str | None = None
 
 
-def appended(kept: bytes | None, step: int, inputs: dict[str, Any], max_bytes: int) -> bytes | None:
+def appended(kept: bytes, step: int, inputs: dict[str, Any], max_bytes: int) -> bytes | None:
     """Return the kept inputs with one more step's, or None if they outgrow the limit: a part of them is useless."""
-    if kept is None:
-        return None
     line = _line(KeptStep(step, inputs))
     return kept + line if len(kept) + len(line) <= max_bytes else None
 

@@ -6,10 +6,13 @@ from service.errors import CheckpointUnknown, VersionLeft
 from service.record.body import NO_DIGEST, Body, BodyUnreadable, decode, encode
 from service.record.checkpoint_ids import checkpoint_entry, checkpoint_id, checkpoint_name
 from service.record.expiry import stored_second
+from service.sessions.graveyard import listed
 from service.sessions.live_session import LiveSession
 from service.sessions.sessions import Sessions
 from service.steps.step_rules import MAX_ATTEMPTS
 from service.stores.base import CHECKPOINT, Swap
+
+UNSETTLED_SECONDS = 600  # within which the step that saves a checkpoint is taken, or never
 
 
 class Checkpoints:
@@ -58,36 +61,40 @@ class Checkpoints:
     async def write(self, loaded: LiveSession, name: str) -> str:
         """Write a session's state to its own record.
 
-        A checkpoint does not expire when its session is idle, only with the session's lifetime. Its id contains the
-        number of the step that saves it, so an attempt that loses the step leaves an older checkpoint untouched.
+        It stays as long as its session lists it: a sweep looks for that after UNSETTLED_SECONDS, and then daily. So one
+        whose step is never taken, because its process dies for instance, is deleted. Its id contains the number of the
+        step that saves it, so an attempt that loses the step leaves an older checkpoint untouched.
 
         Returns:
             The checkpoint as the session lists it once the step is taken.
         """
-        record, now = loaded.record, stored_second(self._clock())
+        record = loaded.record
         saved = checkpoint_entry(name, record.step)
         content = loaded.body._replace(digest=NO_DIGEST, answer=b"", before=None, checkpoints=(), idle_seconds=0)
         checkpoint = record._replace(
             session_id=checkpoint_id(record.session_id, saved),
             step=0,
-            used_at=now,
-            ttl_seconds=max(1, loaded.ends_at - now),
+            used_at=stored_second(self._clock()),
+            ttl_seconds=UNSETTLED_SECONDS,
             ended=CHECKPOINT,
             body=encode(content),
         )
-        # An existing record is another attempt's at this same step, or was left by an older session of the same key.
-        if not await self._sessions.write(Swap(checkpoint, None)):
-            await self._sessions.write(Swap(checkpoint, 0))
+        # An existing record is another attempt's at this same step, or was left by an older session of the same key. It
+        # may be deleted meanwhile.
+        for expected_step in (None, 0, None):
+            if await self._sessions.write(Swap(checkpoint, expected_step)):
+                break
         return saved
 
     async def delete(self, session_id: str, saved: Collection[str]) -> None:
         """Delete the records of checkpoints, given as their session lists them."""
-        for each in saved:
-            await self._sessions.delete_record(checkpoint_id(session_id, each))
+        await self._sessions.delete_records([checkpoint_id(session_id, each) for each in saved])
 
-    async def delete_lost(self, loaded: LiveSession, saved: Collection[str]) -> None:
+    async def delete_lost(self, session_id: str, saved: Collection[str]) -> None:
         """Delete the checkpoints of an attempt that lost its step, except those that the session now lists."""
-        await self.delete(loaded.record.session_id, set(saved).difference(loaded.body.checkpoints))
+        if ids := {checkpoint_id(session_id, each) for each in saved}:
+            record = await self._sessions.find_record(session_id)
+            await self._sessions.delete_records(ids if record is None else ids - listed(record, ids))
 
 
 def saved_as(loaded: LiveSession, name: str) -> str:

@@ -14,7 +14,7 @@ from service.stores.base import CHECKPOINT, Record, Store, Swap
 logger = logging.getLogger(__name__)
 
 BURIED_AT_ONCE = 16
-LOOK_AGAIN_SECONDS = 86400  # after which an overdue checkpoint of a live session is overdue again
+LOOK_AGAIN_SECONDS = 86400  # after which an overdue checkpoint that a session lists is overdue again
 
 
 class Graveyard:
@@ -90,12 +90,13 @@ class Graveyard:
             await asyncio.sleep(0)
 
     async def _clear_checkpoints(self, overdue: Sequence[Record], now: int) -> None:
-        """Delete overdue checkpoints, except those that a live session lists, as its maximum lifetime was raised."""
-        sessions = await self._store.load(list({session_of(each.session_id) for each in overdue}))
-        listed = {saved for record in sessions if isinstance(record, Record) for saved in checkpoint_ids(record)}
-        await self._store.delete_overdue([each.session_id for each in overdue if each.session_id not in listed], now)
+        """Delete overdue checkpoints, except those that a session lists, which are overdue again a day later."""
+        ids = {each.session_id for each in overdue}
+        sessions = await self._store.load(list({session_of(each) for each in ids}))
+        kept = {each for record in sessions if isinstance(record, Record) for each in listed(record, ids)}
+        await self._store.delete_overdue(list(ids - kept), now)
         later = [each._replace(used_at=now, ttl_seconds=LOOK_AGAIN_SECONDS) for each in overdue]
-        if swaps := [Swap(record, record.step) for record in later if record.session_id in listed]:
+        if swaps := [Swap(record, record.step) for record in later if record.session_id in kept]:
             await self._store.swap(swaps)
 
     def _tombstone(self, record: Record, reason: str) -> Record:
@@ -109,12 +110,25 @@ class Graveyard:
 
 
 def checkpoint_ids(record: Record) -> list[str]:
-    """Return the ids of a session's checkpoint records."""
-    if not record.body:
-        return []
+    """Return the ids of a session's checkpoint records; none if its body cannot be read, which is logged."""
     try:
-        all_saved = decode(record.body).checkpoints
+        return _checkpoint_ids(record)
     except BodyUnreadable as error:
         logger.error("the checkpoints of session %s cannot be read: %s", record.session_id, error)
         return []
+
+
+def listed(record: Record, checkpoints: set[str]) -> set[str]:
+    """Return those of these checkpoint records that a session lists.
+
+    If its body cannot be read, a newer version may have written it: then all that belong to the session.
+    """
+    try:
+        return checkpoints.intersection(_checkpoint_ids(record))
+    except BodyUnreadable:
+        return {each for each in checkpoints if session_of(each) == record.session_id}
+
+
+def _checkpoint_ids(record: Record) -> list[str]:
+    all_saved = decode(record.body).checkpoints if record.body else ()
     return [checkpoint_id(record.session_id, saved) for saved in all_saved]

@@ -1,19 +1,24 @@
 """Housekeeping of the store: buries overdue sessions, and evicts the idlest ones to make room."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from service.metrics import Metrics
 from service.sessions.graveyard import Graveyard
-from service.steps.outage import or_logged
-from service.stores.base import Store
+from service.stores.base import Record, Store
+from service.stores.outage import or_logged
 
 logger = logging.getLogger(__name__)
 
 EVICTED_AT_ONCE = 16
 EXPIRED_AT_ONCE = 16
 MAX_EVICTIONS = 8
-SWEEP_RECORDS = 1000
+MANY_OVERDUE = 1000
+MAX_LOOKED_AT = 128  # records that a search loads at once if steps in flight keep most of them alive
+EVICTIONS_LOGGED_SECONDS = 60.0
+SWEEP_RECORDS = 64  # loaded at once: each may have a quarter of a megabyte of kept inputs
 
 
 class Housekeeping:
@@ -43,6 +48,8 @@ class Housekeeping:
         self._max_store_bytes = max_store_bytes
         self._is_under_way = is_under_way
         self._clock = clock
+        self._num_unlogged = 0
+        self._logged_at = float("-inf")
 
     async def sweep(self) -> int:
         """Bury or delete overdue records, and evict sessions until the store is within its budget of bytes.
@@ -55,13 +62,12 @@ class Housekeeping:
             return num_swept
         while True:
             now = int(self._clock())
-            overdue = await self._store.overdue(now, SWEEP_RECORDS)
-            over = [record for record in overdue if not self._is_under_way(record.session_id)]
+            over = await self._first(partial(self._store.overdue, now), SWEEP_RECORDS)
             await self._graveyard.clear(over, now)
             num_swept += len(over)
-            if len(overdue) < SWEEP_RECORDS or not over:
+            if len(over) < SWEEP_RECORDS:
                 break
-        if num_swept >= SWEEP_RECORDS:
+        if num_swept >= MANY_OVERDUE:
             logger.info("%d sessions, ends and checkpoints were overdue", num_swept)
         for _ in range(MAX_EVICTIONS):
             count = await self._store.count()
@@ -83,8 +89,7 @@ class Housekeeping:
         Returns:
             How many were found, whether buried here or by another process.
         """
-        overdue = await self._store.overdue_of(owner, int(self._clock()), EXPIRED_AT_ONCE)
-        over = [record for record in overdue if not self._is_under_way(record.session_id)]
+        over = await self._first(partial(self._store.overdue_of, owner, int(self._clock())), EXPIRED_AT_ONCE)
         await self._graveyard.bury_all(over, "expired")
         return len(over)
 
@@ -103,7 +108,33 @@ class Housekeeping:
         Returns:
             How many there were, whether ended here or by another process.
         """
-        idlest = await self._store.idlest(EVICTED_AT_ONCE)
-        idle = [record for record in idlest if not self._is_under_way(record.session_id)][:most]
-        await self._graveyard.bury_all(idle, "evicted")
+        idle = await self._first(self._store.idlest, most)
+        self._log_evictions(await self._graveyard.bury_all(idle, "evicted"))
         return len(idle)
+
+    def _log_evictions(self, num_evicted: int) -> None:
+        """Log that sessions were evicted, at most one line every EVICTIONS_LOGGED_SECONDS."""
+        self._num_unlogged += num_evicted
+        now = time.monotonic()
+        if num_evicted and now >= self._logged_at + EVICTIONS_LOGGED_SECONDS:
+            logger.warning(
+                "the session store is full: least recently used sessions were evicted (UNROLLED_MAX_SESSIONS, "
+                "UNROLLED_MAX_STORE_BYTES), %d since the last such line",
+                self._num_unlogged,
+            )
+            self._num_unlogged, self._logged_at = 0, now
+
+    async def _first(self, find: Callable[[int], Awaitable[list[Record]]], most: int) -> list[Record]:
+        """Return the first records that a search finds, except sessions with a step in flight here.
+
+        Args:
+            find: Returns the first records, at most the given number.
+            most: The largest number to return.
+        """
+        limit = most
+        while True:
+            found = await find(limit)
+            free = [record for record in found if not self._is_under_way(record.session_id)]
+            if len(free) >= most or len(found) < limit or limit >= MAX_LOOKED_AT:
+                return free[:most]
+            limit = min(4 * limit, MAX_LOOKED_AT)

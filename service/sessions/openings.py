@@ -16,9 +16,9 @@ from service.sessions.idempotency import Keyed, keyed_creation
 from service.sessions.live_session import LiveSession
 from service.sessions.sessions import Sessions
 from service.settings import SessionSettings
-from service.steps.outage import or_unavailable
 from service.steps.step_rules import MAX_ATTEMPTS, contended
 from service.stores.base import Damaged, Full, QuotaReached, Record, Store, Swap
+from service.stores.outage import or_unavailable
 from service.tasks.models import Models
 from service.tasks.task import SequenceModel
 
@@ -112,7 +112,7 @@ class Openings:
             now = self._clock()
             step = max(int(now * 1000), before.step + 1 if isinstance(before, Record) else 0)
             if isinstance(before, Damaged):
-                await self._sessions.delete_record(session_id)
+                await self._sessions.delete_records([session_id])
             fresh = Record(session_id, owner, bundle, step, stored_second(now), ttl_seconds)
             record = self._new_session(fresh, body).record
             if await self._insert(record, before if isinstance(before, Record) else None):
@@ -125,8 +125,7 @@ class Openings:
         """Count the end of the session that another has replaced, unless it was over, and delete its checkpoints."""
         if not before.ended:
             self._metrics.sessions_ended.labels("expired" if before.expires_at <= now else "replaced").inc()
-        if saved := checkpoint_ids(before):
-            await or_unavailable(self._store.delete(saved))
+        await self._sessions.delete_records(checkpoint_ids(before))
 
     async def keyed_id(self, owner: str, key: str) -> str:
         """Return the session id that an owner's key stands for, the same on every worker that shares the store.

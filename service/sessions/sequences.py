@@ -18,9 +18,10 @@ import orjson
 from service.bundle.stage import ITEM_STAGE
 from service.concurrency.open_answers import OpenAnswers
 from service.engine.job import ARGMAX, LOGITS
-from service.engine.state import Array, SequenceState
+from service.engine.state import Array
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
 from service.forms.steps import Returns
+from service.record.sequence_state import SequenceState
 from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.steps.steps import Steps

@@ -6,7 +6,7 @@ comes from a clock that is passed in. Knows no HTTP.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from service.errors import SessionDamaged
 from service.forms.sessions import SessionPage, SessionView
@@ -14,9 +14,9 @@ from service.record.admission import Expired, admitted, check_lifetime
 from service.record.body import Body
 from service.sessions.graveyard import Graveyard
 from service.sessions.live_session import LiveSession
-from service.steps.outage import or_unavailable
 from service.steps.step_rules import MAX_ATTEMPTS, contended, readable
 from service.stores.base import Record, Store, Swap
+from service.stores.outage import or_unavailable
 
 RECORDS_AT_ONCE = 64  # of a page: each record may have a quarter of a megabyte of kept inputs
 
@@ -122,9 +122,10 @@ class Sessions:
         (record,) = await or_unavailable(self._store.load([record_id]))
         return record if isinstance(record, Record) else None
 
-    async def delete_record(self, record_id: str) -> None:
-        """Delete a record of any kind."""
-        await or_unavailable(self._store.delete([record_id]))
+    async def delete_records(self, record_ids: Collection[str]) -> None:
+        """Delete records of any kind."""
+        if record_ids:
+            await or_unavailable(self._store.delete(list(record_ids)))
 
     def live_session(self, record: Record, body: Body) -> LiveSession:
         """Return a session from its record and its decoded body."""

@@ -5,7 +5,7 @@ gets a conflict if it named a step.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -13,7 +13,6 @@ import orjson
 from service.bundle.stage import ITEM_STAGE
 from service.concurrency.open_answers import OpenAnswers
 from service.decoding.sampling import derived_seed
-from service.engine.state import SequenceState
 from service.errors import NotMigratable, ServiceError, StepConflict, TooManyCheckpoints
 from service.forms.sessions import MigrateRequest, RollbackRequest
 from service.metrics import Metrics
@@ -22,6 +21,7 @@ from service.record.checkpoint_ids import checkpoint_name
 from service.record.digest import inputs_digest
 from service.record.expiry import stored_second
 from service.record.replay import kept_steps
+from service.record.sequence_state import SequenceState
 from service.sessions.checkpoints import Checkpoints, saved_as
 from service.sessions.live_session import LiveSession, model_name
 from service.sessions.sessions import Sessions
@@ -132,10 +132,8 @@ class Transitions:
             answer_of: Returns the answer, given the session after the step. None to answer with the request.
         """
         digest = inputs_digest(request)
-        lost: Collection[str] = ()
         for _ in range(MAX_ATTEMPTS):
             loaded = await self._sessions.load(owner, session_id)
-            await self._checkpoints.delete_lost(loaded, lost)
             record, body, _ = loaded
             if is_repeated(record, body, step, digest):
                 self._check_saved(loaded, request.get("save"))
@@ -151,10 +149,8 @@ class Transitions:
             if await self._sessions.write(Swap(taken, record.step)):
                 await self._checkpoints.delete(session_id, before - now)
                 return Answer(session_id, taken.step, answer)
-            lost = now - before
-        loaded = await self._sessions.load(owner, session_id)
-        await self._checkpoints.delete_lost(loaded, lost)
-        raise contended(loaded.record.step)
+            await self._checkpoints.delete_lost(session_id, now - before)
+        raise contended((await self._sessions.load(owner, session_id)).record.step)
 
     def _check_saved(self, loaded: LiveSession, name: str | None) -> None:
         """Raise StepConflict if only the session that this one was forked or imported from has the checkpoint."""

@@ -25,10 +25,10 @@ from service.record.expiry import stored_second
 from service.steps.cohort import Cohort, Computed
 from service.steps.endings import Endings
 from service.steps.grouping import CohortKey, Find, Member, grouped
-from service.steps.outage import or_unavailable
 from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.turn import Answer, Turn, returned
 from service.stores.base import Store, SwapGroup
+from service.stores.outage import or_unavailable
 from service.tasks.models import Models
 from service.tasks.task import TensorModel, tensor_model
 

@@ -8,11 +8,11 @@ from service.record.body import Body, encode
 from service.record.expiry import stored_second
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
-from service.steps.outage import or_unavailable
 from service.steps.session_cache import CachedSession, SessionCache
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Turn
 from service.stores.base import Record, Store, Swap
+from service.stores.outage import or_unavailable
 
 
 class Commits:

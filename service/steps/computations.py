@@ -10,12 +10,13 @@ import orjson
 from service.bundle.stage import ITEM_STAGE
 from service.decoding.sampling import derived_seed
 from service.engine.job import RowJob
-from service.engine.state import Array, SequenceState
+from service.engine.state import Array
 from service.errors import InvalidInput, NotStreamable, ServiceError
 from service.forms.form import Form
-from service.forms.steps import Returns
+from service.forms.steps import MAX_STEP_ITEMS, Returns
 from service.metrics import Metrics
 from service.record.digest import inputs_digest, tensors_digest
+from service.record.sequence_state import SequenceState
 from service.steps.commits import Commits
 from service.steps.endings import Endings
 from service.steps.large_logits import are_many
@@ -178,5 +179,8 @@ def _values(ask: Ask, model: TensorModel[Any]) -> Array:
     """Return the items of a step in tensors, checked."""
     if ask.values is None:
         return model.read_tensors(ask.inputs or {})
+    if len(ask.values) > MAX_STEP_ITEMS:  # refused as the forms refuse a list
+        message = f"List should have at most {MAX_STEP_ITEMS} items after validation, not {len(ask.values)}"
+        raise InvalidInput(message, (model.tensors_name,))
     model.check_tensors(ask.values)
     return ask.values

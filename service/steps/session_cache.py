@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple
 
-from service.engine.state import SINGLE_ROW
 from service.record.body import HEAD_BYTES, Body, decode, extra_of
 from service.record.expiry import idle_seconds_of, ttl_seconds_at
+from service.record.sequence_state import SINGLE_ROW
 from service.stores.base import Record
 
 MAX_BYTES = 2**16  # of a session's body; only bodies with hundreds of channels or with kept inputs are larger

@@ -32,11 +32,11 @@ from service.steps.commits import Commits
 from service.steps.computations import Computations
 from service.steps.endings import Endings
 from service.steps.open_turns import OpenTurns
-from service.steps.outage import or_unavailable
 from service.steps.session_cache import SessionCache
 from service.steps.step_rules import StepRules
 from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Damaged, Record, Store
+from service.stores.outage import or_unavailable
 from service.tasks.models import Models
 from service.tasks.task import SequenceModel
 

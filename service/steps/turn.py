@@ -6,9 +6,10 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 from service.engine.job import RowJob
-from service.engine.state import Array, SequenceState
-from service.forms.steps import Returns
+from service.engine.state import Array
+from service.forms.steps import TENSOR_FIELDS, Returns
 from service.record.body import Body
+from service.record.sequence_state import SequenceState
 from service.steps.large_logits import json_pieces
 from service.stores.base import Record
 from service.tasks.task import Piece, SequenceModel, TensorModel
@@ -54,8 +55,8 @@ class Ask(NamedTuple):
 
     @property
     def is_in_tensors(self) -> bool:
-        """Whether the step is in tensors. Such a step is short, unless its answer is large."""
-        return self.values is not None or (self.inputs is not None and ("ids" in self.inputs or "x" in self.inputs))
+        """Whether the step is in tensors, so that it is a single job of the engine."""
+        return self.values is not None or not TENSOR_FIELDS.isdisjoint(self.inputs or ())
 
 
 class Answer(NamedTuple):

@@ -15,8 +15,8 @@ import lmdb
 from service.stores.connect import lmdb_directory
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import FILE, OPENING, USERS, Boot, Users, boot_id, sync_directory, write_boot
-from service.stores.lmdb.check import check_structure
-from service.stores.lmdb.environment import MAX_READERS
+from service.stores.lmdb.check import StoreDamaged, check_structure
+from service.stores.lmdb.environment import MAX_READERS, mapped
 from service.stores.lmdb.identity import DATA
 from service.stores.lmdb.overdue import count_overdue
 from service.stores.lmdb.store import MAP_BYTES
@@ -27,7 +27,7 @@ class BackupRefused(Exception):
     """A store cannot be copied from its source or to its destination; nothing was changed."""
 
 
-class Sessions(NamedTuple):
+class SessionCount(NamedTuple):
     """How many live sessions a store has, and how many of them have expired."""
 
     num_live: int
@@ -70,8 +70,7 @@ def restore(source: Path, url: str) -> int:
         Size of the store in bytes.
 
     Raises:
-        BackupRefused: There is no backup, it is in use, or there is a store at the destination.
-        StoreDamaged: The backup is incomplete or damaged.
+        BackupRefused: There is no backup, it is in use or damaged, or there is a store at the destination.
         StoreUnknown: The URL is not that of an LMDB store.
         OSError: A file cannot be read or written.
     """
@@ -87,7 +86,7 @@ def restore(source: Path, url: str) -> int:
             return _finish(destination)
 
 
-def count_sessions(url: str, now: int) -> Sessions:
+def count_sessions(url: str, now: int) -> SessionCount:
     """Count the sessions of a store.
 
     Args:
@@ -100,14 +99,18 @@ def count_sessions(url: str, now: int) -> Sessions:
     with _opened(_directory(url), max_dbs=NUM_TABLES) as environment:
         tables = Tables(environment, Limits())
         with environment.begin() as txn:
-            return Sessions(tables.count(txn).num_live, count_overdue(tables, txn, now))
+            return SessionCount(tables.count(txn).num_live, count_overdue(tables, txn, now))
 
 
 def _opened(directory: Path, max_dbs: int = 0) -> lmdb.Environment:
     """Open a store that may be in use, to read it."""
-    return lmdb.open(
-        str(directory), readonly=True, create=False, max_readers=MAX_READERS, map_size=MAP_BYTES, max_dbs=max_dbs
-    )
+
+    def open_mapped(num_bytes: int) -> lmdb.Environment:
+        return lmdb.open(
+            str(directory), readonly=True, create=False, max_readers=MAX_READERS, map_size=num_bytes, max_dbs=max_dbs
+        )
+
+    return mapped(open_mapped, MAP_BYTES)
 
 
 def _copy_used(source: Path, destination: Path) -> None:
@@ -132,6 +135,11 @@ def _copy_unused(source: Path, destination: Path) -> None:
         check_structure(draft)
         (draft / DATA).chmod(0o600)
         (draft / DATA).replace(destination / DATA)
+    except StoreDamaged as error:
+        raise BackupRefused(
+            f"the backup in {source} is damaged ({error.reason}), so nothing was restored; was it copied with cp or "
+            "rsync while it was served?"
+        ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 

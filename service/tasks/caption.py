@@ -10,11 +10,11 @@ import numpy as np
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import CaptionTask
 from service.engine.engine import Engine
-from service.engine.state import SINGLE_ROW, SequenceState
 from service.errors import InvalidInput
 from service.forms.caption import CaptionAnswer, CaptionRequest
 from service.forms.form import Form
 from service.media.image import NoImage, Pixels, from_base64, read_image
+from service.record.sequence_state import SINGLE_ROW, SequenceState
 from service.tasks.decoder import DECODE_NEEDS, Decoder
 from service.tasks.task import ServedModel
 

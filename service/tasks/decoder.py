@@ -15,9 +15,9 @@ from service.bundle.manifest import Bundle
 from service.decoding.sampling import Draws
 from service.engine.advancing import Runs
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.sampling_options import SamplingOptions
+from service.record.sequence_state import SequenceState
 
 P_co = TypeVar("P_co", covariant=True)
 P = TypeVar("P")

@@ -13,10 +13,11 @@ from service.bundle.tasks import ForecastingTask, KnownChannel
 from service.concurrency.waiting import off_loop
 from service.decoding.quantiles import interpolate_quantiles
 from service.engine.engine import Engine
-from service.engine.state import Array, Inputs, SequenceState
+from service.engine.state import Array, Inputs
 from service.errors import InvalidInput, Location
 from service.forms.forecasting import ChannelForecast, ForecastAnswer, ReadingsAnswer, ReadingsStep, SegmentsStep
 from service.forms.form import MAX_READING, Form
+from service.record.sequence_state import SequenceState
 from service.tasks.task import Items, TensorModel, check_alone, validated
 
 Readings = NDArray[np.float64]

@@ -10,11 +10,11 @@ from service.bundle.tasks import GenerationTask
 from service.concurrency.waiting import off_loop
 from service.decoding.stops import StopFinder
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.generation import CharacterStep, Continuation, NextCharacters, Sampling, Usage
 from service.media.text import TextReader
+from service.record.sequence_state import SequenceState
 from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids

@@ -15,10 +15,10 @@ from service.bundle.stage import ITEM_STAGE
 from service.concurrency.waiting import off_loop
 from service.decoding.softmax import log_softmax, softmax
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.form import Form
 from service.forms.sampling_options import SamplingOptions
+from service.record.sequence_state import SequenceState
 from service.tasks.decoder import DECODE_NEEDS, Decoder, Ending
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids, TokenModel

@@ -8,11 +8,11 @@ import numpy as np
 from service.bundle.manifest import Bundle
 from service.bundle.tasks import MusicTask
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.form import Form
 from service.forms.music import Composing, Composition, MusicStep, NextNotes
 from service.media.music import Frame, FrameCollector, FrameTokens, Notes, frames_of, pitch_of, placed
+from service.record.sequence_state import SequenceState
 from service.tasks.language import Finished, LanguageModel
 from service.tasks.task import Piece
 from service.tasks.tokens import Ids

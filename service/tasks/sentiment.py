@@ -1,6 +1,7 @@
 """Sentiment: a text's words in, the probability of each label after every word out."""
 
 from abc import abstractmethod
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -13,11 +14,11 @@ from service.bundle.tasks import SentimentTask
 from service.concurrency.waiting import off_loop, together
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.sentiment import Sentiment, SentimentAnswer, SentimentRequest, TextStep
 from service.media.text import TextReader, Tokens, check_words, split_last_word
+from service.record.sequence_state import SequenceState
 from service.tasks.bidirectional import FEATURES, NUM_DIRECTIONS, BidirectionalEncoder
 from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions
 from service.tasks.task import ServedModel
@@ -121,8 +122,10 @@ class StreamingSentimentModel(SentimentModel, TokenModel[TextStep]):
             The ids of all words but the last, the last word, which stays pending, and its ids.
         """
         check_words(text, ("text",))
-        whole, pending = split_last_word(text, lambda run: len(self._reader.read(run).ids) > 0)
-        return self._reader.read(whole).ids, pending, self._reader.read(pending).ids
+        tokens = self._reader.read(text)
+        whole, pending = split_last_word(text, tokens.spans[-1][0] if tokens.spans else None)
+        num_whole = bisect_left(tokens.spans, (len(whole),))
+        return tokens.ids[:num_whole], pending, tokens.ids[num_whole:]
 
 
 class WholeTextSentimentModel(SentimentModel):

@@ -15,7 +15,7 @@ from service.bundle.tasks import TaggingTask
 from service.concurrency.waiting import off_loop, together
 from service.decoding.softmax import softmax
 from service.engine.engine import Engine
-from service.engine.state import Inputs, SequenceState
+from service.engine.state import Inputs
 from service.errors import InvalidInput, Location
 from service.forms.form import Form
 from service.forms.tagging import (
@@ -32,6 +32,7 @@ from service.forms.tagging import (
 )
 from service.media.text import check_words, split_unfinished
 from service.media.words import CharacterVocabulary, WordReader, entities, spelling
+from service.record.sequence_state import SequenceState
 from service.tasks.bidirectional import FEATURES, NUM_DIRECTIONS, BidirectionalEncoder
 from service.tasks.character_encoder import CharacterEncoder, Features
 from service.tasks.portions import MAX_WORDS_IN_GRAPHS, portions

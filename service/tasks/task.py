@@ -13,9 +13,10 @@ from service.bundle.manifest import Bundle
 from service.bundle.manifest_model import ManifestModel
 from service.bundle.stage import ITEM_STAGE
 from service.engine.engine import Engine
-from service.engine.state import SINGLE_ROW, Array, RowLayout, SequenceState
+from service.engine.state import Array, RowLayout
 from service.errors import InvalidInput, NotStreamable, TooLarge
 from service.forms.form import Form
+from service.record.sequence_state import SINGLE_ROW, SequenceState
 
 MAX_ANSWERED_VALUES = 2**23  # per request: about 100 MB as JSON
 

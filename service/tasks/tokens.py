@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.bundle.stage import ITEM_STAGE
-from service.engine.state import Array, SequenceState
+from service.engine.state import Array
 from service.errors import InvalidInput
 from service.forms.form import Form
 from service.forms.steps import IdsStep
+from service.record.sequence_state import SequenceState
 from service.tasks.task import Items, TensorModel, check_alone, validated
 
 StepInputs = TypeVar("StepInputs", bound=Form)

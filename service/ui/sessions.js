@@ -90,7 +90,7 @@ function row(view, models, isOwn, notice, onDelete) {
     element("td", { "data-label": "Model" }, model),
     element("td", { "data-label": "Steps" }, step < FROM_THE_CLOCK ? String(step) : "—"),
     element("td", { "data-label": "State" }, models.stateSize(model)),
-    element("td", { "data-label": "Idle until" }, new Date(expires).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
+    element("td", { "data-label": "Ends, if not used" }, new Date(expires).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
     element("td", {}, element("div", { class: "buttons" }, look, end)),
   );
   end.addEventListener("click", () => attempt(end, notice, async () => {

@@ -1,10 +1,10 @@
 """The dashboard of deploy/grafana: its panels, and their expressions as Grafana would ask them."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 FILE = ROOT / "deploy" / "grafana" / "dashboards" / "unrolled.json"
 Json = dict[str, Any]
 

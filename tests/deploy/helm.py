@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 CHART = ROOT / "deploy" / "helm" / "unrolled"
 VALUES = Path(__file__).parent / "values"
 SETTLED = sorted(path.stem for path in VALUES.iterdir())

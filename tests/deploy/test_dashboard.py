@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.dashboard import FILE, ROOT, dashboard, expressions, panels
+from tests.deploy.dashboard import FILE, dashboard, expressions, panels
 from tests.deploy.promtool import needs_promtool, promtool
 from tests.deploy.scraped import scraped_families, scraped_names
+from tests.paths import ROOT
 
 COLUMNS = 24
 GRAFANA = ROOT / "deploy" / "grafana"

@@ -17,8 +17,8 @@ import yaml
 from service.api.origins import Origins
 from service.errors import HostNotAllowed
 from service.settings import ServerSettings, SessionSettings, known_variables
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 CONTAINERFILE = (ROOT / "deploy" / "Containerfile").read_text()
 COMPOSE = ("compose.yaml", "compose.keys.yaml")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.helm import CHART, ROOT, helm, needs_helm, rendered
+from tests.deploy.helm import CHART, helm, needs_helm, rendered
 from tests.deploy.promtool import needs_promtool, promtool
+from tests.paths import ROOT
 
 DOCUMENT = (ROOT / "docs" / "kubernetes.md").read_text()
 INSTALLS = re.findall(r"^helm install (?:.*\\\n)*.*$", DOCUMENT, re.MULTILINE)

@@ -10,8 +10,8 @@ import yaml
 from service.settings import SessionSettings, known_variables
 from tests.deploy.promtool import needs_promtool, promtool
 from tests.deploy.scraped import metrics_of, scraped_names
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "helm" / "unrolled" / "rules.yml"
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text()
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.server import ROOT, environment
+from tests.e2e.server import environment
+from tests.paths import ROOT
 
 SENTIMENT = ROOT / "models" / "sentiment"
 IMPORT = "import sys, pathlib, service.bundle.store as s; print(s.import_bundle(pathlib.Path(sys.argv[1])).tag)"

@@ -17,7 +17,7 @@ from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient
 from tests.e2e.visitor import Visitor, browser_path
 from tests.e2e.workers import client_of_each
-from tests.service.stores.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer, redis_server
 
 EXPORT_KEY = "0123456789abcdef" * 2
 SHARED = {"UNROLLED_WORKERS": "2", "UNROLLED_EXPORT_KEY": EXPORT_KEY}

@@ -5,7 +5,7 @@ import time
 import httpx
 
 from service.worker import FLUSH_SECONDS
-from tests.e2e.server import until
+from tests.waiting import until
 
 ARRIVAL_SECONDS = 30  # on a noisy machine
 QUIET_SECONDS = 4 * FLUSH_SECONDS

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -12,20 +13,24 @@ from typing import Self
 import httpx
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import Close
+from websockets.http11 import Response
 
 from service.stores.base import Record
 from service.stores.limits import Limits
 from service.stores.lmdb.store import LmdbStore
 from tests.e2e.asking import Json, ask, http_client
-from tests.e2e.server import Server, until
+from tests.e2e.server import START_SECONDS, Server
+from tests.waiting import until
 
 TRY_AGAIN_SECONDS = 0.3
 STEPS_SECONDS = 60
+ANSWER_SECONDS = START_SECONDS  # the first port listens before a worker answers at it
 MAX_STEPS = 5000
 NUM_TOKENS = 1000
 SESSIONS_A_STREAM = 25
-RETRIED = frozenset({503})
+RETRIED = 503
 
 
 @dataclass
@@ -52,8 +57,8 @@ class Load:
     """Drives sessions in a thread of its own until the context is left.
 
     Attributes:
-        refusals: What clients were told that they try again after, by status.
-        failures: Connections that broke or were refused.
+        setbacks: What made clients try again, and how often: the type of the problem of a 503, the close code of a
+            WebSocket, or the error of a connection that broke or was refused.
     """
 
     def __init__(self, server: Server, num_http: int, num_stream: int) -> None:
@@ -64,8 +69,7 @@ class Load:
         self._is_over = False
         self._thread = threading.Thread(target=lambda: asyncio.run(self._drive()))
         self._error: BaseException | None = None
-        self.refusals: dict[int, int] = {}
-        self.failures = 0
+        self.setbacks: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -80,19 +84,16 @@ class Load:
             raise self._error
 
     def acknowledged(self) -> dict[str, int]:
-        """How many steps of each session were acknowledged."""
+        """How many steps of each session were acknowledged. Raises what has ended the load, if anything has."""
+        if self._error is not None:
+            raise self._error
         return {each.session_id: len(each.logits) for each in self._sessions}
 
     def await_steps(self, count: int) -> None:
         """Wait until so many more steps were acknowledged."""
         goal = sum(self.acknowledged().values()) + count
-
-        def has_them() -> bool:
-            if self._error is not None:
-                raise self._error
-            return sum(self.acknowledged().values()) >= goal
-
-        until(has_them, STEPS_SECONDS, f"{count} more steps are acknowledged")
+        what = f"{count} more steps are acknowledged"
+        until(lambda: sum(self.acknowledged().values()) >= goal, STEPS_SECONDS, what)
 
     def check(self) -> int:
         """Compare all that was answered with sessions that were never interrupted; how many steps that were."""
@@ -126,17 +127,18 @@ class Load:
 
     def _client(self, url: str) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=32)
-        return httpx.AsyncClient(base_url=url, verify=False, timeout=60, limits=limits)  # noqa: S501  there is no TLS
+        return httpx.AsyncClient(base_url=url, verify=False, timeout=ANSWER_SECONDS, limits=limits)  # noqa: S501  there is no TLS
 
     async def _step_over_http(self, client: httpx.AsyncClient, driven: Driven) -> None:
         while not self._is_over and len(driven.logits) < MAX_STEPS:
             try:
                 response = await client.post(f"/sessions/{driven.session_id}/steps", json=driven.next_step)
-            except httpx.TransportError:
-                await self._pause()
+            except (httpx.NetworkError, httpx.ProtocolError) as error:
+                await self._pause(error)
                 continue
-            if self._is_taken(response.status_code, response.text):
-                driven.take(response.json())
+            answer = response.json()
+            if self._is_taken(response.status_code, answer):
+                driven.take(answer)
             else:
                 await asyncio.sleep(TRY_AGAIN_SECONDS)
 
@@ -144,32 +146,34 @@ class Load:
         while not self._is_over:
             try:
                 async with (
-                    connect(url, compression=None, open_timeout=60, close_timeout=1) as connection,
+                    connect(url, compression=None, open_timeout=ANSWER_SECONDS, close_timeout=1) as connection,
                     asyncio.TaskGroup() as asking,
                 ):
                     for n, driven in enumerate(sessions):
                         asking.create_task(_ask(connection, n, driven))
                     while not self._is_over:
-                        answer = json.loads(await asyncio.wait_for(connection.recv(), 60))
+                        answer = json.loads(await asyncio.wait_for(connection.recv(), ANSWER_SECONDS))
                         driven = sessions[answer["id"]]
-                        is_taken = self._is_taken(answer["status"], str(answer))
+                        is_taken = self._is_taken(answer["status"], answer.get("problem", answer))
                         if is_taken:
                             driven.take(answer)
                         if len(driven.logits) < MAX_STEPS:
                             pause = 0 if is_taken else TRY_AGAIN_SECONDS
                             asking.create_task(_ask(connection, answer["id"], driven, pause))
-            except* (OSError, WebSocketException):
-                await self._pause()
+            except* TimeoutError:  # an OSError, but an answer that never comes is a fault
+                raise
+            except* (OSError, WebSocketException) as broken:
+                await self._pause(*broken.exceptions)
 
-    def _is_taken(self, status: int, text: str) -> bool:
-        if status in RETRIED:
-            self.refusals[status] = self.refusals.get(status, 0) + 1
+    def _is_taken(self, status: int, answer: Json) -> bool:
+        if status == RETRIED:
+            self.setbacks[answer["type"]] += 1
             return False
-        assert status == 200, text
+        assert status == 200, answer
         return True
 
-    async def _pause(self) -> None:
-        self.failures += 1
+    async def _pause(self, *errors: Exception) -> None:
+        self.setbacks.update(map(_setback, errors))
         await asyncio.sleep(TRY_AGAIN_SECONDS)
 
 
@@ -189,6 +193,15 @@ def _opened(server: Server, count: int) -> list[Driven]:
     sequences = np.random.default_rng(count).integers(0, NUM_TOKENS, (count, MAX_STEPS)).tolist()
     with http_client(server.fast_url) as client:
         return [Driven(ask(client, "/sessions", {"model": "sentiment"})["session_id"], ids) for ids in sequences]
+
+
+def _setback(error: Exception) -> str:
+    match error:
+        case ConnectionClosed(rcvd=Close(code=code)):
+            return f"closed with {code}"
+        case InvalidStatus(response=Response(status_code=503, body=body)) if body:
+            return str(json.loads(body)["type"])
+    return type(error).__name__
 
 
 async def _ask(connection: ClientConnection, number: int, driven: Driven, pause: float = 0) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 
 from tests.e2e.asking import http_client
-from tests.e2e.server import ROOT, STOP_SECONDS, is_ready, until
+from tests.e2e.server import STOP_SECONDS, is_ready
+from tests.paths import ROOT
 from tests.ports import free_port
+from tests.waiting import until
 
 BINARY = which("prometheus")
 START_SECONDS = 30

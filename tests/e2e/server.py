@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -17,12 +15,12 @@ from typing import Self
 
 import psutil
 
+from tests.paths import ROOT
 from tests.ports import free_port
+from tests.waiting import until
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 120  # on a machine that others use as well
 STOP_SECONDS = 30
-POLL_SECONDS = 0.02
 WORKER = "_bentoml_impl.worker.service"
 
 
@@ -30,16 +28,6 @@ def is_listening(port: int) -> bool:
     """Whether anybody answers at a port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def until(holds: Callable[[], bool], seconds: float, what: str) -> float:
-    """Wait for something that other processes bring about; how many seconds it took."""
-    started = time.monotonic()
-    while not holds():
-        if time.monotonic() - started > seconds:
-            raise TimeoutError(f"not within {seconds} seconds: {what}")
-        time.sleep(POLL_SECONDS)
-    return time.monotonic() - started
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:

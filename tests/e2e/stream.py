@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.asking import Json
-
-HEAD_LENGTH = struct.Struct("<I")
+from tests.fakes.binary import HEAD_LENGTH, binary_message
 
 
 class StreamClient:
@@ -43,8 +41,7 @@ class StreamClient:
 
     def ask_binary(self, items: Sequence[Json], values: NDArray[Any], **head: object) -> tuple[Json, NDArray[Any]]:
         """What a binary message is answered: its head and its tensor."""
-        content, length = binary_form(items, values, **head)
-        self.connection.send(HEAD_LENGTH.pack(length) + content)
+        self.connection.send(binary_message(items, values, **head))
         answer = self.connection.recv(timeout=60)
         assert isinstance(answer, bytes)
         (length,) = HEAD_LENGTH.unpack_from(answer)
@@ -56,15 +53,6 @@ def open_stream(url: str, **options: Any) -> Iterator[StreamClient]:  # noqa: AN
     """A connection to a service's stream."""
     with connect(url, open_timeout=60, close_timeout=2, compression=None, **options) as connection:
         yield StreamClient(connection)
-
-
-def binary_form(items: Sequence[Json], values: NDArray[Any], **head: object) -> tuple[bytes, int]:
-    """The binary form of many steps, and the length of its JSON."""
-    blob = values.tobytes()
-    datatype = {"i": "INT64", "f": "FP64"}[values.dtype.kind]
-    tensor = {"name": "x", "shape": values.shape, "datatype": datatype, "parameters": {"binary_data_size": len(blob)}}
-    content = json.dumps({"items": items, "inputs": [tensor], **head}).encode()
-    return content + blob, len(content)
 
 
 def read_binary(content: bytes, length: int) -> tuple[Json, NDArray[Any]]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.e2e.asking import Json, ask, open_session
-from tests.e2e.stream import StreamClient, binary_form, read_binary
+from tests.e2e.stream import StreamClient, read_binary
+from tests.fakes.binary import binary_form
 
 Ids = Sequence[int]
 Logits = NDArray[np.float32]

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
 from websockets.sync.client import connect
 
 from tests.e2e.asking import http_client, open_session, step
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
+from tests.waiting import until
 
+pytestmark = pytest.mark.e2e
 LINE = re.compile(r'\[INFO\] \[\S+\] 127\.0\.0\.1 "((?:POST|WS) \S+" \d+)(?: \d+ bytes)? \d+\.\d ms(.*)')
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,9 +11,10 @@ from playwright.sync_api import Browser, Page, Route
 from service.api.stream import handshake, outbox, stream
 from tests.e2e.asking import ask, last_step
 from tests.e2e.server import Server
+from tests.paths import DOCS
 
 pytestmark = pytest.mark.e2e
-DOCUMENT = (Path(__file__).parents[2] / "docs/browser.md").read_text()
+DOCUMENT = (DOCS / "browser.md").read_text()
 SCRIPT = "\n".join(re.findall(r"```js\n(.*?)```", DOCUMENT, re.DOTALL)).replace("export ", "")
 
 

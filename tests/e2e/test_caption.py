@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.asking import Json, ask
-from tests.e2e.server import ROOT
+from tests.paths import ROOT
 from training import captions
 from training.data import digits
 from training.tasks.caption import with_all_shifts

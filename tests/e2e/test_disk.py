@@ -12,11 +12,12 @@ from service.stores.limits import Limits
 from service.stores.lmdb.rows import key_of
 from service.stores.lmdb.store import LmdbStore
 from tests.e2e.asking import Json, ask, http_client, open_session
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
 from tests.e2e.stream import open_stream
 from tests.e2e.surfaces import over_http, whole
 from tests.e2e.workers import client_of_each
 from tests.fakes.disk import small_disk
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 IDS = np.random.default_rng(8).integers(0, 65, 20).tolist()

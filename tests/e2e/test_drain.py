@@ -14,9 +14,10 @@ from service.api.stream.stream import SERVICE_RESTART
 from tests.e2e.asking import Json, events, http_client, open_session, step
 from tests.e2e.exposition import await_metric
 from tests.e2e.load import Load, stored_steps
-from tests.e2e.server import STOP_SECONDS, Server, is_listening, until
+from tests.e2e.server import STOP_SECONDS, Server, is_listening
 from tests.e2e.stream import open_stream
 from tests.e2e.workers import client_of_each
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 DRAIN_SECONDS = 3.0
@@ -26,6 +27,16 @@ SETTINGS = {
     "UNROLLED_DRAIN_SECONDS": str(DRAIN_SECONDS),
 }
 READ_SECONDS = 20
+# After it has drained, a worker refuses what is new and closes its streams. Who then sends before they have read that,
+# finds the connection broken.
+AT_AN_END = {
+    "urn:unrolled:problem:shutting-down",
+    f"closed with {SERVICE_RESTART}",
+    "ReadError",
+    "RemoteProtocolError",
+    "ConnectionClosedError",
+    "InvalidMessage",
+}
 LONG: Json = {"generate": {"max_tokens": 4096}}
 
 
@@ -48,16 +59,24 @@ def terminate(server: Server) -> None:
     os.killpg(server.process.pid, signal.SIGTERM)
 
 
-def test_one_worker_that_is_told_to_end_is_replaced_and_no_request_fails(stopping: Server) -> None:
+def test_one_worker_that_is_told_to_end_serves_while_it_drains_and_is_replaced(stopping: Server) -> None:
     with Load(stopping, 20, 50) as load:
         load.await_steps(100)
         told = stopping.workers()[0]
         told.send_signal(signal.SIGTERM)
+        terminated = time.monotonic()
+        while time.monotonic() < terminated + DRAIN_SECONDS * 0.8:
+            load.await_steps(1)
+        assert load.setbacks == {}
         until(lambda: told not in stopping.workers(), STOP_SECONDS, "the worker ends")
         load.await_steps(100)
         until(lambda: len(stopping.workers()) == 2, STOP_SECONDS, "another serves in its place")
         load.await_steps(100)
         until(lambda: len(stopping.spares()) == 1, STOP_SECONDS, "there is another spare one")
+        met_at_its_end = load.setbacks.copy()
+        assert met_at_its_end.keys() <= AT_AN_END
+        load.await_steps(100)
+        assert load.setbacks == met_at_its_end
     load.check()
 
 

@@ -8,9 +8,10 @@ import pytest
 from tests.e2e.asking import Json, ask, open_session, step
 from tests.e2e.conftest import SHARED
 from tests.e2e.exposition import await_metric, metrics, settled_metric
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
 from tests.e2e.stream import open_stream
 from tests.e2e.workers import client_of_each
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 ROOM = 24

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.asking import ask, open_session, step
-from tests.e2e.server import ROOT
+from tests.paths import ROOT
 from training.data import etth1, ewt, sst2, tinyshakespeare, wnut17
 from training.text import bio
 

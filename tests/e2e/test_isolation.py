@@ -12,8 +12,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.keys.key_file import add_key, read_keys, remove_key
 from tests.e2e.asking import Json, ask, http_client, open_session, step
-from tests.e2e.server import ROOT, Server, until
+from tests.e2e.server import Server
 from tests.e2e.stream import open_stream
+from tests.paths import ROOT
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 REVOKED_SECONDS = 20
@@ -186,7 +188,7 @@ def test_a_stream_is_its_owners(
     guarded: Server, tokens: dict[str, str], of_ann: str, shown: Callable[[str], dict[str, object]], port: int
 ) -> None:
     with open_stream(streams(guarded)[port], **shown(tokens["ann"])) as stream:
-        assert stream.connection.subprotocol in (None, "unrolled")
+        assert stream.connection.subprotocol == (None if shown is by_header else "unrolled")
         assert stream.ask(of_ann, {"text": "b"})["status"] == 200
     with open_stream(streams(guarded)[port], **shown(tokens["bob"])) as stream:
         refused = stream.ask(of_ann, {"text": "b"})

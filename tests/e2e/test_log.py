@@ -10,7 +10,8 @@ import pytest
 
 from tests.e2e.asking import http_client
 from tests.e2e.conftest import SHARED
-from tests.e2e.server import START_SECONDS, Server, until
+from tests.e2e.server import START_SECONDS, Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

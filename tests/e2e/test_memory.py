@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.asking import http_client, open_session, step
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 MAX_ANSWER_BYTES = 64 * 2**20

@@ -15,8 +15,9 @@ from tritonclient.http import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException
 
 from tests.e2e.asking import http_client, open_session, step
-from tests.e2e.server import ROOT, Server
+from tests.e2e.server import Server
 from tests.e2e.surfaces import over_http, whole
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.e2e
 VOCABULARIES = {"sentiment": 1000, "generation": 65, "generation-mingru": 65, "folk": 89}

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from tests.e2e.asking import http_client
-from tests.e2e.server import ROOT, Server, environment
+from tests.e2e.server import Server, environment
 from tests.own_weights import Recurrent, blocks, write_bundle
+from tests.paths import ROOT
 
 WORDS = ["[UNK]", *["where", "is", "my", "order", "please", "thank", "you", "very", "much", "for", "a", "question"]]
 TEXT = "where is my order please thank you very much for my question a is very order where please"

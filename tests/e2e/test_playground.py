@@ -10,8 +10,10 @@ from playwright.sync_api import Route, expect
 
 from service.keys.key_file import add_key
 from tests.e2e.asking import ask
-from tests.e2e.server import Server, until
+from tests.e2e.judged import judged
+from tests.e2e.server import Server
 from tests.e2e.visitor import Visitor
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 TABS = ("sentiment", "generation", "music", "forecast", "translation", "tagging", "caption", "sessions")
@@ -21,12 +23,6 @@ TABS = ("sentiment", "generation", "music", "forecast", "translation", "tagging"
 def url(request: pytest.FixtureRequest, server: Server) -> str:
     """Both of the service's ports."""
     return server.url if request.param == "BentoML's port" else server.fast_url
-
-
-def judged(client: httpx.Client, text: str) -> str:
-    """What the page must say of a text."""
-    (result,) = ask(client, "/sentiment", {"text": text, "model": "sentiment"})["results"]
-    return f"{result['label']}, {result['score'] * 100:.0f} %"
 
 
 def test_a_review_is_judged_as_it_is_typed_and_its_session_goes_on_after_a_reload(

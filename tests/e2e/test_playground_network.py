@@ -11,9 +11,9 @@ from playwright.sync_api import Locator, Route, WebSocketRoute, expect
 
 from tests.e2e.asking import ask
 from tests.e2e.dead_spot import DeadSpot
+from tests.e2e.judged import judged
 from tests.e2e.server import Server
 from tests.e2e.serving import serving
-from tests.e2e.test_playground import judged
 from tests.e2e.visitor import Visitor
 
 pytestmark = pytest.mark.e2e

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import expect
 
 from service.keys.key_file import add_key
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
 from tests.e2e.visitor import Visitor
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 FORBIDDEN = """for (const name of ["localStorage", "sessionStorage"])

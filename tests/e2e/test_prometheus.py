@@ -10,7 +10,8 @@ from service.keys.key_file import add_key
 from tests.deploy.dashboard import expressions
 from tests.e2e.asking import ask, http_client, open_session
 from tests.e2e.prometheus import BINARY, Prometheus
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.e2e,

@@ -8,8 +8,9 @@ import pytest
 
 from tests.e2e.asking import http_client, open_session, step
 from tests.e2e.conftest import SHARED
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
 from tests.e2e.workers import client_of_each
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 QUOTA = 2

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from tests.e2e.asking import ask, http_client, open_session
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
 from tests.e2e.stream import open_stream
 from tests.e2e.surfaces import over_http, whole
 from tests.e2e.workers import client_of_each
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer
+from tests.redis_server import NEEDS_REDIS, RedisServer
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, NEEDS_REDIS]
 RECOVERY_SECONDS = 60

@@ -15,9 +15,10 @@ import pytest
 
 from tests.e2e.asking import Json, ask, http_client, open_session
 from tests.e2e.bundles import another_version, import_into
-from tests.e2e.server import Server, until
+from tests.e2e.server import Server
 from tests.e2e.surfaces import Logits, over_http, whole
 from tests.e2e.workers import client_of_each
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 TAKEN_UP_SECONDS = 30

@@ -11,9 +11,10 @@ import pytest
 
 from tests.e2e.asking import ask, http_client, open_session
 from tests.e2e.bundles import another_version, import_into
-from tests.e2e.server import STOP_SECONDS, Server, is_ready, until
+from tests.e2e.server import STOP_SECONDS, Server, is_ready
 from tests.e2e.surfaces import over_http, whole
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer
+from tests.redis_server import NEEDS_REDIS, RedisServer
+from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, NEEDS_REDIS]
 NUM_SESSIONS = 4

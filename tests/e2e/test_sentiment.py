@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.asking import Json, ask, last_step
-from tests.e2e.server import ROOT
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.e2e
 NEEDS_WHOLE = pytest.mark.skipif(

@@ -116,25 +116,26 @@ def test_probes_answer(client: httpx.Client) -> None:
     assert client.get("/readyz").status_code == 200
 
 
-QUESTIONS: list[tuple[str, dict[str, object]]] = [
-    ("/sentiment", {"text": ["a fine film", "dull"], "trajectory": True}),
-    ("/sentiment", {"text": ""}),
-    ("/sentiment", {"text": "a fine film", "model": "nobody"}),
-    ("/tag", {"text": "I like it."}),
-    ("/translate", {"text": "a man rides a bike", "to": "de", "attention": True}),
-    ("/generate", {"prompt": "To be", "max_tokens": 8, "seed": 3}),
-    ("/generate", {"prompt": "To be", "max_tokens": 8, "seed": 3, "stream": True}),
-    ("/compose", {"notes": [[60]], "seed": 1, "max_frames": 8, "format": "midi"}),
-    ("/forecast", {"series": {"a": [1.0, 2.0]}, "horizon": 3}),
-    ("/caption", {"pixels": [[0] * 8] * 8, "seed": 1}),
+QUESTIONS: list[tuple[str, dict[str, object], int]] = [
+    ("/sentiment", {"text": ["a fine film", "dull"], "trajectory": True}, 200),
+    ("/sentiment", {"text": ""}, 422),
+    ("/sentiment", {"text": "a fine film", "model": "nobody"}, 404),
+    ("/tag", {"text": "I like it."}, 200),
+    ("/translate", {"text": "a man rides a bike", "to": "de", "attention": True}, 200),
+    ("/generate", {"prompt": "To be", "max_tokens": 8, "seed": 3}, 200),
+    ("/generate", {"prompt": "To be", "max_tokens": 8, "seed": 3, "stream": True}, 200),
+    ("/compose", {"notes": [[60]], "seed": 1, "frames": 8, "format": "midi"}, 200),
+    ("/forecast", {"series": {"a": [1.0, 2.0]}, "horizon": 3}, 200),
+    ("/caption", {"image": [[0, 0, 0, 16, 16, 0, 0, 0]] * 8, "seed": 1}, 200),
 ]
 
 
-@pytest.mark.parametrize(("path", "question"), QUESTIONS)
+@pytest.mark.parametrize(("path", "question", "status"), QUESTIONS)
 def test_both_ports_answer_a_question_alike(
-    client: httpx.Client, fast: httpx.Client, path: str, question: dict[str, object]
+    client: httpx.Client, fast: httpx.Client, path: str, question: dict[str, object], status: int
 ) -> None:
     ours, theirs = (each.post(path, json=question) for each in (fast, client))
-    assert (ours.status_code, ours.content) == (theirs.status_code, theirs.content)
+    assert (ours.status_code, theirs.status_code) == (status, status), ours.text
+    assert ours.content == theirs.content
     for name in ("content-type", "content-disposition"):
         assert ours.headers.get(name) == theirs.headers.get(name)

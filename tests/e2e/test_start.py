@@ -16,8 +16,10 @@ import psutil
 import pytest
 
 from tests.e2e.asking import http_client, open_session, step
-from tests.e2e.server import ROOT, START_SECONDS, STOP_SECONDS, Server, environment, until
+from tests.e2e.server import START_SECONDS, STOP_SECONDS, Server, environment
+from tests.paths import ROOT
 from tests.ports import free_port
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

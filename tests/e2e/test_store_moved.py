@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.asking import http_client
-from tests.e2e.server import START_SECONDS, Server, until
+from tests.e2e.server import START_SECONDS, Server
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 NUM_CONNECTIONS = 20

@@ -13,8 +13,9 @@ from websockets.exceptions import ConnectionClosed
 from tests.e2e.asking import Json, open_session, step
 from tests.e2e.server import Server
 from tests.e2e.silent import SilentClient
-from tests.e2e.stream import HEAD_LENGTH, StreamClient, binary_form, open_stream
+from tests.e2e.stream import StreamClient, open_stream
 from tests.e2e.surfaces import whole
+from tests.fakes.binary import HEAD_LENGTH, binary_form
 
 pytestmark = pytest.mark.e2e
 PIPELINED = 600

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.asking import Json, ask, open_session, step
-from tests.e2e.server import ROOT
+from tests.paths import ROOT
 
 pytestmark = [
     pytest.mark.e2e,
@@ -48,6 +48,7 @@ def test_words_that_are_given_are_the_same_as_those_of_a_text(client: httpx.Clie
 def test_entities_come_merged_with_their_place(client: httpx.Client) -> None:
     text = "I live in New York ."
     (result,) = ask(client, "/tag", {"text": text, "model": "entities"})["results"]
+    assert [entity["text"] for entity in result["entities"]] == ["New York"]
     for entity in result["entities"]:
         assert text[entity["start"] : entity["end"]] == entity["text"]
         first, end = entity["tokens"]

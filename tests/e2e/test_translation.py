@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.e2e.asking import Json, ask
-from tests.e2e.server import ROOT
+from tests.paths import ROOT
 
 pytestmark = [
     pytest.mark.e2e,

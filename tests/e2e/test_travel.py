@@ -14,8 +14,10 @@ import pytest
 
 from tests.e2e.asking import Json, ask, http_client, open_session, step
 from tests.e2e.conftest import EXPORT_KEY
-from tests.e2e.server import ROOT, Server, environment, until
+from tests.e2e.server import Server, environment
 from tests.e2e.surfaces import over_http, whole
+from tests.paths import ROOT
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 SAMPLED: Json = {"generate": {"max_tokens": 60, "temperature": 0.9}}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
 
-from tests.e2e.server import until
+from tests.waiting import until
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 REFUSED = "Failed to load resource: the server responded with a status of"

@@ -14,8 +14,8 @@ from export.bundle import export
 from export.errors import BundleTooLarge, DestinationTaken, ParityFailed
 from export.rungs import Rungs
 from service.bundle.manifest import read_bundle
+from tests.export.changed_weight import change_recurrent_weight
 from tests.export.conftest import CHARACTERS, SENTIMENT_RUNGS, Exported
-from tests.export.test_parity import change_recurrent_weight
 from training.models.sentiment import CLASSES
 from training.tasks.sentiment import SentimentTask
 

@@ -8,8 +8,7 @@ from export.recipes.registry import recipe
 from export.rewriting import rendered
 from service.bundle.manifest import Figure, TrainingData, read_bundle
 from tests.export.conftest import Exported
-
-MODELS = Path(__file__).parents[2] / "models"
+from tests.paths import MODELS
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,11 @@ from export.recipes.language import DECODE_SIZES
 from export.recipes.registry import RECIPES
 from service.bundle.manifest import read_bundle
 from tests.export.conftest import Exported
+from tests.paths import MODELS, ROOT
 from training.command import main as train
 from training.exit_status import TERMINATED as TERMINATED_STATUS
 from training.recurrence.cells import LSTMCell
 from training.tasks import registry
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_an_export_prints_the_proof_and_the_cost_of_each_rung(generation: Exported) -> None:
@@ -75,7 +74,7 @@ def test_a_bundle_of_a_users_own_data_takes_a_shipped_name_where_that_is_asked_f
 
 
 def test_all_that_ships_has_a_name_that_is_reserved() -> None:
-    shipped = Path(__file__).parents[2] / "models"
+    shipped = MODELS
     assert {path.parent.name for path in shipped.glob("*/manifest.json")} <= registry.trainings().keys()
 
 

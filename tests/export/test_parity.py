@@ -10,6 +10,7 @@ from onnx import helper, numpy_helper
 
 from export.parity import prove
 from export.report import Report
+from tests.export.changed_weight import change_recurrent_weight
 from tests.export.conftest import MODEL, Exported, assert_every_trained_weight_is_proved, export_small
 
 TAGGER = {"word_size": 10, "character_size": 6, "character_hidden_size": 5, "hidden_size": 16, "layers": 1}
@@ -90,18 +91,6 @@ def test_numbers_may_differ_a_little_and_bits_not_at_all(generation: Exported) -
     limits = {check.limit for check in checks if check.name in {"torch", "trained"}}
     others = {check.limit for check in checks if check.name not in {"torch", "trained"}}
     assert (limits, others) == ({1e-5}, {0.0})
-
-
-def change_recurrent_weight(directory: Path) -> None:
-    """Make one weight of the first recurrent matrix half as large again."""
-    graphs = [onnx.load(path, load_external_data=False).graph for path in sorted(directory.glob("*.onnx"))]
-    weights = (tensor for graph in graphs for tensor in graph.initializer)
-    tensor = next(tensor for tensor in weights if tensor.name.endswith("Wh.float16"))
-    offset = int({entry.key: entry.value for entry in tensor.external_data}["offset"])
-    content = bytearray((directory / "weights.bin").read_bytes())
-    matrix = np.frombuffer(content, dtype=np.float16, count=int(np.prod(tensor.dims)), offset=offset)
-    matrix[np.abs(matrix).argmax()] *= np.float16(1.5)
-    (directory / "weights.bin").write_bytes(content)
 
 
 def test_a_changed_weight_is_noticed(exported: Exported, tmp_path: Path) -> None:

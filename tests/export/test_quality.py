@@ -1,7 +1,6 @@
 """Figures asked of graphs are those of the model."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,14 +14,13 @@ from export.recipes.registry import RECIPES, kind_of, plan_of_bundle
 from export.rungs import Rungs, cut
 from service.bundle.manifest import Figure, read_bundle
 from tests.export.conftest import CHARACTERS, WORDS, Exported
+from tests.paths import MODELS
 from training.data import etth1
 from training.data.source import DataError
 from training.data.sst2 import Example
 from training.data.tinyshakespeare import split
 from training.forecasts.backtest import Backtest, Channels
 from training.models.generation import GenerationModel
-
-MODELS = Path(__file__).parents[2] / "models"
 
 
 def ask(exported: Exported) -> Figure:

@@ -19,7 +19,8 @@ from export.verification import STREAMING_STAGES, WHOLE_STAGES
 from service.bundle.manifest import sha256_of
 from service.catalog import MODELS
 from service.tasks.task import SequenceModel
-from tests.own_weights import ROOT, blocks, write_bundle
+from tests.own_weights import blocks, write_bundle
+from tests.paths import ROOT
 
 WORDS = ["[UNK]", *["where", "is", "my", "order", "please", "thank", "you", "very", "much", "for", "a", "question"]]
 

@@ -5,33 +5,25 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import orjson
 from starlette.types import ASGIApp, Message, Scope
 
+from service.api.application import plain_application
 from service.api.body_reader import BodyReader
-from service.api.open_inference.infer import InferRoute
-from service.api.open_inference.metadata import OpenInferenceRoutes
-from service.api.openai.routes import OpenAI
-from service.api.plain import PlainApp
-from service.api.query import QueryMiddleware
-from service.api.question_routes import QuestionRoutes
-from service.api.refusal_layer import RefusalMiddleware
-from service.api.routes import joined, other_methods, routed, routes_of
-from service.api.sessions import SessionRoutes
-from service.api.steps.steps import StepRoutes
 from service.api.stream.channel import offer
-from service.api.stream.stream import Stream
 from service.concurrency.open_answers import OpenAnswers
 from service.questions import Questions
-from service.sessions.sequences import Sequences
-from tests.fakes.process import Process
+from service.reload import Reloader
+from service.settings import SessionSettings, Settings
+from tests.fakes.process import LIMITS, Process
+from tests.fakes.stores import FaultyStore
 
 OWNER = "unrolled.owner"
 MAX_BYTES = 100_000
-IDLE_SECONDS = 10
 JSON = {"content-type": "application/json"}
 
 
@@ -259,24 +251,20 @@ class Surface:
     socket_type: type[Socket] = Socket
 
     def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
-        open_answers = OpenAnswers(timeout_seconds)
-        tally, bodies = process.metrics.requests_tally, BodyReader(MAX_BYTES)
-        self.stream = Stream(process.steps, process.core.answer_room, tally, bodies)
-        sequences = Sequences(process.sessions, process.openings, process.steps, open_answers, process.catalog.numerics)
-        openai = OpenAI(process.catalog, process.metrics, open_answers, bodies, process.clock)
-        questions = Questions(process.catalog, process.metrics, open_answers, process.core.answer_room)
-        hot = joined(
-            QuestionRoutes(questions, bodies).handlers(),
-            StepRoutes(process.steps, process.core.answer_room, bodies, process.metrics).handlers(),
-            InferRoute(process.catalog, sequences, process.core.answer_room, bodies).handlers(),
-            openai.handlers(),
+        core, catalog, metrics = copy(process.core), process.catalog, process.metrics
+        core.open_answers = OpenAnswers(timeout_seconds)
+        self.app, _, self.stream = plain_application(
+            core,
+            catalog,
+            Reloader(catalog, FaultyStore(), "a", ()),
+            Questions(catalog, metrics, core.open_answers, core.answer_room),
+            metrics,
+            BodyReader(MAX_BYTES),
+            Settings(sessions=SessionSettings(**LIMITS)),
+            lambda: catalog.is_serving,
+            needs_key=False,
+            clock=process.clock,
         )
-        handlers = joined(
-            SessionRoutes(process.sessions, process.openings, process.transitions, process.transfers).handlers(),
-            OpenInferenceRoutes(process.catalog, lambda: process.catalog.is_serving, IDLE_SECONDS).handlers(),
-        )
-        routes = QueryMiddleware(RefusalMiddleware(routed([*routes_of(handlers), *other_methods(hot, handlers)])))
-        self.app = PlainApp(hot, self.stream, openai.refuse, routes, tally)
         self.client = Client(self.app)
 
     @asynccontextmanager

@@ -8,9 +8,9 @@ import numpy as np
 
 from service.bundle.manifest import Bundle
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.forms.form import Form
 from service.forms.sentiment import TextStep
+from service.record.sequence_state import SequenceState
 from service.tasks.task import SequenceModel, ServedModel
 from service.tasks.tokens import Ids, TokenModel
 from tests.fakes.graphs import total_of

@@ -6,7 +6,7 @@ from service.bundle.manifest import Bundle, read_bundle
 from service.device.device import Device, batch_sizes, cuda
 from service.device.runtime import DeviceRuntime
 from service.engine.runtime import ProviderMissing, Runtime
-from tests.service.device.conftest import MODELS
+from tests.paths import MODELS
 
 CACHE_BYTES = 2**24
 NAMES = sorted(path.parent.name for path in MODELS.glob("*/manifest.json"))

@@ -15,9 +15,8 @@ from service.engine.runtime import Runtime
 from service.engine.state import Array, RowLayout
 from tests.fakes.graphs import RecordingObserver
 from tests.gpu.conftest import CACHE_BYTES
-from tests.service.device.conftest import MODELS, Lookups, chosen, random_inputs
-from tests.service.device.test_engine import cut_differently, steps
-from tests.service.device.test_runtime import on_device, on_host
+from tests.paths import MODELS
+from tests.service.device.runs import Lookups, chosen, cut_differently, on_device, on_host, random_inputs, steps
 
 pytestmark = [pytest.mark.gpu, pytest.mark.anyio]
 N = 70  # in the second of the batch sizes

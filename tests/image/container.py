@@ -11,9 +11,10 @@ from typing import NamedTuple, Self
 
 import psutil
 
-from tests.e2e.server import STOP_SECONDS, WORKER, is_listening, is_ready, until
+from tests.e2e.server import STOP_SECONDS, WORKER, is_listening, is_ready
 from tests.image.engine import Engine, Mount
 from tests.ports import free_port
+from tests.waiting import until
 
 STORE = "/var/lib/unrolled"
 START_SECONDS = 180

@@ -13,10 +13,12 @@ import pytest
 from service.version import own_version
 from tests.e2e.asking import Json, open_session, step
 from tests.e2e.bundles import another_version, import_into
-from tests.e2e.server import ROOT, STOP_SECONDS, until
+from tests.e2e.server import STOP_SECONDS
 from tests.image.conftest import ADDED, MODELS
 from tests.image.container import Container
 from tests.image.engine import USER, Engine, Mount
+from tests.paths import ROOT
+from tests.waiting import until
 
 OPEN = {"UNROLLED_ALLOW_UNAUTHENTICATED": "local", "UNROLLED_SPARE_WORKERS": "0"}
 TEXTS = ("a warm, wonderful film", " that no one", " should ever have to see twice")

@@ -1,6 +1,7 @@
 """The whole load test against a service that always gives the same wrong answer: every kind of user tells."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Thread
 
-from loadtest.invalid_requests import INVALID_REQUESTS
+import pytest
 
-LOCUSTFILE = Path(__file__).parents[2] / "loadtest" / "locustfile.py"
+from loadtest.invalid_requests import INVALID_REQUESTS
+from tests.paths import LOCUSTFILE
+
 AN_INVALID_REQUEST = "/sentiment (invalid)"
 ASKED = (
     "/sentiment",
@@ -39,6 +41,7 @@ class Indifferent(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Indifference)
         self.num_asked: Counter[str] = Counter()
+        self.authorizations: set[tuple[str, str | None]] = set()
         self.was_asked_enough = Event()
 
     def count(self, path: str, body: bytes) -> None:
@@ -58,6 +61,7 @@ class Indifference(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.authorizations.add((self.path, self.headers.get("Authorization")))
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", "2")
@@ -115,6 +119,19 @@ def test_every_kind_of_user_reports_wrong_answers_by_kind() -> None:
     ):
         assert failure in failures
     assert status == 1
+    assert {authorization for _, authorization in server.authorizations} == {None}
+
+
+@pytest.mark.parametrize(
+    ("options", "environment"), [(["--api-key", "unr_key"], {}), ([], {"LOCUST_API_KEY": "unr_key"})]
+)
+def test_every_request_of_a_run_carries_its_api_key(options: list[str], environment: dict[str, str]) -> None:
+    with indifferent() as server:
+        host = f"http://127.0.0.1:{server.server_port}"
+        arguments = ["--headless", "--host", host, "--users", "1", "--run-time", "2s", *options, "SentimentUser"]
+        command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *arguments]
+        subprocess.run(command, capture_output=True, check=False, timeout=60, env=os.environ | environment)  # noqa: S603  our own words
+    assert server.authorizations == {("/models", "Bearer unr_key"), ("/sentiment", "Bearer unr_key")}
 
 
 def test_a_run_that_sends_nothing_fails() -> None:

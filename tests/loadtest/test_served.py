@@ -6,13 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from socket import socket
 from subprocess import DEVNULL, Popen
 from threading import Thread
 from typing import Any
 
-from tests.loadtest.test_locustfile import LOCUSTFILE
+from tests.paths import LOCUSTFILE, MODELS
 
 CHOOSE = """
 import sys
@@ -22,13 +21,12 @@ from loadtest import locustfile
 from loadtest.served import leave_out_users
 
 users = [getattr(locustfile, name) for name in locustfile.__all__]
-environment = SimpleNamespace(host=sys.argv[1], user_classes=users)
+environment = SimpleNamespace(host=sys.argv[1], user_classes=users, parsed_options=None)
 leave_out_users(environment)
 for user in environment.user_classes:
     print(user.__name__, user.model or "-", user.max_horizon)
 """
 
-SHIPPED = Path(__file__).parents[2] / "models"
 
 RUN = """
 import sys
@@ -119,7 +117,7 @@ def test_users_ask_the_models_of_their_task_and_those_without_one_are_left_out()
 
 
 def test_all_users_ask_the_models_that_ship() -> None:
-    manifests = [json.loads(path.read_text()) for path in SHIPPED.glob("*/manifest.json")]
+    manifests = [json.loads(path.read_text()) for path in MODELS.glob("*/manifest.json")]
     done = chosen([{"name": each["name"], "task": each["task"], "sessions": True} for each in manifests])
     assert len(done.stdout.splitlines()) == 12, done.stderr
     assert done.stderr == ""

@@ -1,7 +1,6 @@
 """Parts of a service that many tests share."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,7 @@ from tests.fakes.asgi import Surface
 from tests.fakes.port import Port
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
-
-MODELS = Path(__file__).parents[2] / "models"
+from tests.paths import MODELS
 
 
 @pytest.fixture

@@ -17,21 +17,18 @@ from service.errors import ModelUnknown, NotStreamable, VersionUnknown
 from service.metrics import Metrics
 from service.settings import BundleSettings, EngineSettings
 from service.tasks.sentiment import StreamingSentimentModel, WholeTextSentimentModel
+from tests.fakes.catalog import new_catalog
 from tests.fakes.graphs import RecordingObserver, SumGraphs, sum_bundle
 from tests.fakes.model import SumModel
+from tests.paths import MODELS
 
 pytestmark = pytest.mark.anyio
-SHIPPED = Path(__file__).parents[2] / "models"
-
-
-def catalog() -> Catalog:
-    return Catalog(BundleSettings(), EngineSettings(), Metrics())
 
 
 async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
     metrics = Metrics()
     models = Catalog(BundleSettings(), EngineSettings(), metrics)
-    model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / "sentiment"))
+    model = await asyncio.to_thread(models.load, read_bundle(MODELS / "sentiment"))
     assert isinstance(model, StreamingSentimentModel)
     models.add(model)
     assert (len(models), models.tags) == (0, {})
@@ -59,13 +56,13 @@ async def test_a_bundle_is_opened_served_and_let_go_of() -> None:
 def test_prepared_graphs_are_kept_in_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     models = Catalog(BundleSettings(prepared_graphs=""), EngineSettings(), Metrics())
-    bundle = models.load(read_bundle(SHIPPED / "sentiment")).bundle
+    bundle = models.load(read_bundle(MODELS / "sentiment")).bundle
     directory = tmp_path / "unrolled" / "graphs" / models.numerics.hex()
     assert any(directory.glob(f"*/{bundle.version}/encode-1-*.onnx"))
 
 
 async def test_a_catalog_is_idle_once_every_row_is_through_its_engine() -> None:
-    models = catalog()
+    models = new_catalog()
     for version in ("1", "2"):
         graphs = SumGraphs(sum_bundle(version))
         models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
@@ -81,8 +78,8 @@ async def test_a_catalog_is_idle_once_every_row_is_through_its_engine() -> None:
 
 
 async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions() -> None:
-    models = catalog()
-    model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / "sentiment-bidirectional"))
+    models = new_catalog()
+    model = await asyncio.to_thread(models.load, read_bundle(MODELS / "sentiment-bidirectional"))
     assert isinstance(model, WholeTextSentimentModel)
     models.add(model)
     with pytest.raises(NotStreamable, match="sentiment-bidirectional needs whole inputs, so it has no sessions"):
@@ -94,7 +91,7 @@ async def test_a_version_that_needs_whole_inputs_is_served_and_has_no_sessions()
 
 def test_new_sessions_begin_on_the_current_version(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    models = catalog()
+    models = new_catalog()
     for version in ("1", "2"):
         graphs = SumGraphs(sum_bundle(version))
         models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
@@ -108,16 +105,16 @@ def test_new_sessions_begin_on_the_current_version(caplog: pytest.LogCaptureFixt
 
 
 async def test_a_bundle_whose_stages_no_model_for_its_task_takes_is_refused() -> None:
-    bundle = read_bundle(SHIPPED / "generation")
+    bundle = read_bundle(MODELS / "generation")
     encode, *others = bundle.manifest.stages
     stages = (encode.model_copy(update={"direction": "backward"}), *others)
     backwards = bundle.manifest.model_copy(update={"stages": stages})
     with pytest.raises(BundleGraphMismatch, match="reads whole inputs only, which no model for generation does"):
-        await asyncio.to_thread(catalog().load, replace(bundle, manifest=backwards))
+        await asyncio.to_thread(new_catalog().load, replace(bundle, manifest=backwards))
 
 
 def test_a_version_is_found_by_its_name_the_current_one_first() -> None:
-    models = catalog()
+    models = new_catalog()
     for version in ("1", "3", "2"):
         graphs = SumGraphs(sum_bundle(version))
         models.add(SumModel(graphs.bundle, Engine(graphs, RecordingObserver())))
@@ -132,9 +129,9 @@ def test_a_version_is_found_by_its_name_the_current_one_first() -> None:
 
 
 async def test_what_is_added_to_a_started_catalog_serves_at_once() -> None:
-    models = catalog()
+    models = new_catalog()
     models.start()
-    model = models.load(read_bundle(SHIPPED / "sentiment"))
+    model = models.load(read_bundle(MODELS / "sentiment"))
     models.add(model)
     assert model.engine.is_serving
     await models.stop()
@@ -146,7 +143,7 @@ def test_a_directory_without_bundles_serves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_damaged_shipped_bundle_is_no_bundle(tmp_path: Path) -> None:
-    shutil.copytree(SHIPPED / "sentiment", tmp_path / "sentiment")
+    shutil.copytree(MODELS / "sentiment", tmp_path / "sentiment")
     with (tmp_path / "sentiment" / "weights.bin").open("r+b") as weights:
         weights.write(b"\xff\xff")
     with pytest.raises(BundleError, match="sha256"):
@@ -155,6 +152,6 @@ def test_a_damaged_shipped_bundle_is_no_bundle(tmp_path: Path) -> None:
 
 def test_numerics_are_eight_bytes_of_what_computes() -> None:
     assert len(fingerprint("cpu")) == 8
-    assert fingerprint("cpu") == fingerprint("cpu") == catalog().numerics
+    assert fingerprint("cpu") == fingerprint("cpu") == new_catalog().numerics
     assert fingerprint("cpu") != fingerprint("cuda")
     assert list(cpu_features()) == sorted(set(cpu_features()))

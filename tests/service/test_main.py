@@ -1,6 +1,9 @@
-"""The command line: health, copies of the session store; tests/service/keys/ has its keys."""
+"""The command line: health, bundles, copies of the session store; tests/service/keys/ has its keys."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +19,7 @@ from service.record.ids import new_session_id
 from service.settings import SessionSettings
 from service.stores.base import CHECKPOINT, Record, Swap
 from service.stores.connect import open_store
+from tests.paths import MODELS
 
 RECORD = Record("s" * 22, "ada", "sentiment:1f", 3, 1000, 60, body=b"state")
 
@@ -35,14 +39,27 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SessionSettings
 
 
 @pytest.mark.anyio
-async def test_what_was_backed_up_can_be_restored(settings: SessionSettings, tmp_path: Path) -> None:
+async def test_what_was_backed_up_can_be_restored(
+    settings: SessionSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = open_store(settings)
     assert await store.swap([Swap(RECORD, None)]) == [True]
     await store.close()
     main(["backup", str(tmp_path / "copy")])
+    num_bytes = (tmp_path / "copy/data.mdb").stat().st_size
+    assert capsys.readouterr().err == (
+        f"backed up the session store in {tmp_path / 'store'} to {tmp_path / 'copy'}, {num_bytes} bytes\n"
+    )
     (tmp_path / "store").rename(tmp_path / "lost")
     main(["restore", str(tmp_path / "copy")])
     assert await stored(settings) == RECORD
+
+
+@pytest.mark.parametrize("words", [[], ["health"], ["backup"], ["restore"]])
+def test_the_help_says_whose_settings_count(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--help"])
+    assert "UNROLLED_ settings of this shell" in capsys.readouterr().out
 
 
 @pytest.mark.anyio
@@ -188,3 +205,34 @@ def test_an_unknown_verb_does_not_serve(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["sevre"])
     assert "invalid choice" in capsys.readouterr().err
+
+
+IMPORTED = """
+import sys
+import bentoml
+from service.__main__ import main
+main(["import", sys.argv[1]])
+print(*[model.tag for model in bentoml.models.list()])
+"""
+
+
+def test_a_bundle_is_imported_from_its_directory(tmp_path: Path) -> None:
+    environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "home")}
+    words = [sys.executable, "-c", IMPORTED, str(MODELS / "sentiment")]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)  # noqa: S603  words of this test
+    tag = done.stdout.strip()
+    assert tag.startswith("sentiment:")
+    assert done.stderr == f"{tag} is in the model store; UNROLLED_BUNDLES={tag} serves it\n"
+
+
+def test_what_is_no_bundle_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
+    with pytest.raises(SystemExit, match="nothing: "):
+        main(["import", str(tmp_path / "nothing")])
+
+
+def test_without_onnxruntime_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("service.__main__.find_spec", lambda _: None)
+    with pytest.raises(SystemExit, match="onnxruntime is missing"):
+        main([])

@@ -11,24 +11,21 @@ from typing import Any
 import pytest
 
 from service.bundle.manifest import Bundle, read_bundle
-from service.catalog import Catalog
 from service.concurrency.open_answers import OpenAnswers
 from service.concurrency.waiting import together
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, TooLarge
 from service.forms.generation import GenerateAnswer, GenerateRequest
 from service.forms.sentiment import Sentiment, SentimentRequest
-from service.metrics import Metrics
 from service.questions import Questions
-from service.settings import BundleSettings, EngineSettings
-from service.steps.answer_room import AnswerRoom
+from tests.fakes.catalog import new_catalog, questions_to
+from tests.paths import MODELS
 
 pytestmark = pytest.mark.anyio
-SHIPPED = Path(__file__).parents[2] / "models"
 
 
 def renamed(directory: Path, name: str) -> Bundle:
     """The shipped sentiment bundle under another name."""
-    shutil.copytree(SHIPPED / "sentiment", directory / name)
+    shutil.copytree(MODELS / "sentiment", directory / name)
     manifest = directory / name / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "name": name}))
     return read_bundle(directory / name)
@@ -37,14 +34,11 @@ def renamed(directory: Path, name: str) -> Bundle:
 @pytest.fixture
 async def questions(tmp_path: Path) -> AsyncIterator[Questions]:
     """Two bundles for sentiment and one for generation."""
-    models = Catalog(BundleSettings(), EngineSettings(), Metrics())
-    bundles = [renamed(tmp_path, "kinder"), read_bundle(SHIPPED / "sentiment"), read_bundle(SHIPPED / "generation")]
-    for model in await asyncio.gather(*(asyncio.to_thread(models.load, bundle) for bundle in bundles)):
-        models.add(model)
-        models.make_current(model.bundle.tag)
-    models.start()
-    yield Questions(models, Metrics(), OpenAnswers(30), AnswerRoom(2**28, 30.0, lambda: 1))
-    await models.stop()
+    catalog = new_catalog()
+    bundles = [renamed(tmp_path, "kinder"), read_bundle(MODELS / "sentiment"), read_bundle(MODELS / "generation")]
+    models = await asyncio.gather(*(asyncio.to_thread(catalog.load, bundle) for bundle in bundles))
+    async with questions_to(catalog, models) as questions:
+        yield questions
 
 
 async def asked(questions: Questions, model: str | None) -> str:
@@ -111,19 +105,13 @@ async def test_a_name_that_no_bundle_for_the_task_has_is_unknown(questions: Ques
 
 
 async def test_a_question_that_the_queue_never_takes_is_too_large() -> None:
-    models = Catalog(BundleSettings(), EngineSettings(max_queue_rows=3), Metrics())
-    for name in ("sentiment", "sentiment-bidirectional"):
-        model = await asyncio.to_thread(models.load, read_bundle(SHIPPED / name))
-        models.add(model)
-        models.make_current(model.bundle.tag)
-    models.start()
-    questions = Questions(models, Metrics(), OpenAnswers(30), AnswerRoom(2**28, 30.0, lambda: 1))
-    for name, most in (("sentiment", 3), ("sentiment-bidirectional", 1)):
-        request = SentimentRequest(text=["A fine film."] * most, model=name)
-        assert len((await questions.judge_sentiment(request)).results) == most
-        with pytest.raises(TooLarge, match=f"takes 3 rows .*: send at most {most} texts at a time"):
-            await questions.judge_sentiment(SentimentRequest(text=["A fine film."] * (most + 1), model=name))
-    await models.stop()
+    catalog, limits = new_catalog(max_queue_rows=3), {"sentiment": 3, "sentiment-bidirectional": 1}
+    async with questions_to(catalog, [catalog.load(read_bundle(MODELS / name)) for name in limits]) as questions:
+        for name, most in limits.items():
+            request = SentimentRequest(text=["A fine film."] * most, model=name)
+            assert len((await questions.judge_sentiment(request)).results) == most
+            with pytest.raises(TooLarge, match=f"takes 3 rows .*: send at most {most} texts at a time"):
+                await questions.judge_sentiment(SentimentRequest(text=["A fine film."] * (most + 1), model=name))
 
 
 async def test_a_stream_that_is_cut_off_can_be_asked_for_again(questions: Questions) -> None:

@@ -15,8 +15,8 @@ from service.bundle.manifest import Bundle
 from service.concurrency.background import BackgroundTasks
 from service.errors import DeadlineExceeded, InvalidInput, ModelUnknown, ShuttingDown, VersionUnknown
 from service.reload import FORGET_NOTE_SECONDS, FORGET_WORKER_SECONDS, LINGER_SECONDS, RETRY_SECONDS
-from service.steps.outage import QUIET_SECONDS, Outage
 from service.stores.base import Unavailable
+from service.stores.outage import QUIET_SECONDS, Outage
 from tests.fakes.clock import Clock
 from tests.fakes.graphs import sum_bundle
 from tests.fakes.model import SumModel
@@ -477,7 +477,7 @@ async def test_a_store_that_is_down_is_logged_as_an_outage_however_often_a_worke
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(100.0)
-    monkeypatch.setattr("service.steps.outage._outage", Outage(clock))
+    monkeypatch.setattr("service.stores.outage._outage", Outage(clock))
     service = Service("1")
     worker = await service.worker("a")
     caplog.set_level(logging.INFO)

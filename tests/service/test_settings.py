@@ -1,5 +1,6 @@
 """Settings from the environment."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from service.process.preflight import CannotStart, checked_settings
 from service.record.blob import seal, unseal
 from service.settings import (
     CONSUMERS,
+    MAX_SECONDS,
     MAX_STORE_BYTES,
     MIN_STORE_BYTES,
     OTHER_CONSUMERS,
@@ -24,9 +26,10 @@ from service.settings import (
     refuse_unknown_variables,
 )
 from service.stores.lmdb.store import MAP_BYTES
+from tests.paths import DOCS
 
 PUBLIC = "192.0.2.7"
-DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCUMENT = DOCS / "settings.md"
 
 
 def test_a_misspelt_setting_is_an_error_that_names_it() -> None:
@@ -269,6 +272,27 @@ def test_the_document_has_a_row_for_every_setting_with_its_default_and_no_other(
     )
     assert dict(told) == {f"`{name}`": default for name, default in defaults.items()}
     assert len(told) == len(defaults)
+
+
+def test_every_bound_is_told() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| \S+ \| (.*) \|$", DOCUMENT.read_text(), re.MULTILINE))
+    bounds = {
+        f"{PREFIX}{name.upper()}": {bound for each in field.metadata for bound in _bounds(each)}
+        for model in CONSUMERS
+        for name, field in model.model_fields.items()
+    }
+    untold = {
+        (name, bound)
+        for name, each in bounds.items()
+        for bound in each - {0, 1, MAX_SECONDS}
+        if not re.search(rf"(?<![\d.]){bound}(?![\d.]*\d)", rows[name])
+    }
+    assert {f"{PREFIX}WORKERS", f"{PREFIX}MAX_BODY_BYTES"} <= {name for name, each in bounds.items() if each}
+    assert untold == set()
+
+
+def _bounds(constraint: object) -> set[float]:
+    return {getattr(constraint, kind) for kind in ("ge", "le") if hasattr(constraint, kind)}
 
 
 def _as_told(default: object) -> str:

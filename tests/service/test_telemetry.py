@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import MODELS
+
 OPEN = """
 from pathlib import Path
 from service.bundle.manifest import read_bundle
 from service.engine.runtime import Runtime
 """
-MODEL = Path(__file__).parents[2] / "models" / "forecasting"
+MODEL = MODELS / "forecasting"
 
 
 @pytest.mark.parametrize("package", ["service", "export.parity"])

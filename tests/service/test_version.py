@@ -2,14 +2,12 @@
 
 import tomllib
 from importlib.metadata import PackageNotFoundError
-from pathlib import Path
 
 import pytest
 
 from service import version
 from service.version import own_version
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 def test_it_is_that_of_the_project() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -13,12 +14,12 @@ from service.api.paths import OTHER
 from service.api.stream.stream import SERVICE_RESTART
 from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
-from service.process.wall_clock import boot_seconds
+from service.process.wall_clock import WallClock
 from service.protocols.connections import HTTP, WEBSOCKET, Connections
 from service.settings import ServerSettings, SessionSettings, Settings
-from service.steps.outage import Outage
 from service.steps.turn import Ask
 from service.stores.base import Record, Unavailable
+from service.stores.outage import Outage
 from service.worker import Worker
 from tests.fakes.asgi import Socket
 from tests.fakes.clock import Clock
@@ -115,7 +116,7 @@ async def test_sweeps_of_a_store_that_is_down_are_one_line_in_the_log(
         num_sweeps += 1
         raise Unavailable("by a test")
 
-    monkeypatch.setattr("service.steps.outage._outage", Outage())
+    monkeypatch.setattr("service.stores.outage._outage", Outage())
     monkeypatch.setattr(started.worker.store, "overdue", overdue)
     await until(lambda: num_sweeps >= 3)
     assert [(each.getMessage(), each.exc_info) for each in caplog.records] == [
@@ -143,10 +144,12 @@ async def test_sessions_and_bundles_go_by_the_clock_of_the_store(
 @pytest.mark.usefixtures("started")
 @pytest.mark.parametrize("is_immediate", [True, False], ids=["process", "commit"])
 async def test_a_worker_knows_that_the_machine_s_clock_was_set_before_it_began(
-    is_immediate: bool, monkeypatch: pytest.MonkeyPatch
+    is_immediate: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("service.worker.open_store", lambda *_: FaultyStore(is_immediate=is_immediate))
-    monkeypatch.setenv("BOOT_TIME_OF_UNROLLED", repr(time.time() - A_MONTH - boot_seconds()))
+    monkeypatch.setattr("service.worker.service_directory", lambda: tmp_path)
+    monkeypatch.setattr("service.worker.Seats", lambda *_: None)
+    WallClock(lambda: time.time() - A_MONTH, file=tmp_path / "clock")
     worker = Worker(Settings(server=ServerSettings(fast_port=0)), 1)
     assert worker._wall_clock.earliest() < time.time() - A_MONTH / 2
 

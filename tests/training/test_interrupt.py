@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from training.interrupt import ending_at_once
 
-ROOT = Path(__file__).parents[2]
 # As numpy and matplotlib do with a KeyboardInterrupt, in some of their lines.
 SWALLOWS_CTRL_C = """
 import signal

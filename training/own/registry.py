@@ -6,9 +6,9 @@ returns the settings that suit it.
 
 import argparse
 import re
-import shlex
 from pathlib import Path
 
+from training.command_line import command_line
 from training.own import forecasting, generation, options, sentiment
 from training.own.options import NO_FILE, Choice
 from training.settings import SettingsError
@@ -66,6 +66,6 @@ def next_commands(best: Path) -> str:
     """
     name = re.sub("[^a-z0-9._-]+", "-", best.parent.name.lower()).strip("._-")[:MAX_NAME]
     name = f"own-{name}".strip("-") if name in {"", *trainings()} else name
-    export = shlex.join(["python", "-m", "export", str(best), "--name", name])
+    export = command_line("export", str(best), "--name", name)
     newer = "# for a newer version of a bundle, --name is that bundle's"
     return f"    {export}\n    UNROLLED_BUNDLES={name}:latest make serve\n    {newer}"

@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 
 from service.api.media_types import JSON
-from service.api.problem import detail_of, refusal_headers
+from service.api.refusals import detail_of, refusal_headers
 from service.errors import ServiceError
 
 ROOT = "/v2"

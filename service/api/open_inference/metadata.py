@@ -12,7 +12,7 @@ from service.api.answer import form_response
 from service.api.media_types import JSON
 from service.api.open_inference.signature import signature_of
 from service.api.open_inference.tensors import DATATYPES, MAX_ROWS, metadata_of, shape_of
-from service.api.problem import not_ready
+from service.api.refusals import not_ready
 from service.api.routes import Handlers
 from service.bundle.stage import TensorSpec
 from service.catalog import Catalog
@@ -36,13 +36,13 @@ class OpenInferenceRoutes:
 
     Args:
         catalog: The models.
-        is_ready: Whether the worker serves.
+        is_serving: Whether questions and steps are answered.
         idle_seconds: How long a sequence may be idle.
     """
 
-    def __init__(self, catalog: Catalog, is_ready: Callable[[], bool], idle_seconds: int) -> None:
+    def __init__(self, catalog: Catalog, is_serving: Callable[[], bool], idle_seconds: int) -> None:
         self._catalog = catalog
-        self._is_ready = is_ready
+        self._is_serving = is_serving
         self._idle_seconds = idle_seconds
 
     def handlers(self) -> Handlers:
@@ -69,7 +69,7 @@ class OpenInferenceRoutes:
 
     async def server_ready(self, request: Request) -> Response:
         """Answer that every model is ready, or refuse."""
-        if not self._is_ready():
+        if not self._is_serving():
             raise not_ready()
         return _json({"ready": True})
 
@@ -90,7 +90,7 @@ class OpenInferenceRoutes:
     async def model_ready(self, request: Request) -> Response:
         """Answer that a model is ready, or refuse."""
         model = self._model(request)
-        if not (self._is_ready() and model.engine.is_serving):
+        if not (self._is_serving() and model.engine.is_serving):
             raise not_ready()
         return form_response(ModelReady(name=model.name, ready=True))
 
@@ -121,5 +121,5 @@ def _config(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "data_type": f"TYPE_{DATATYPES[spec.dtype]}", "dims": shape_of(spec)[1:]}
 
 
-def _json(content: Any, status: int = 200) -> Response:  # noqa: ANN401  whatever JSON can hold
-    return Response(orjson.dumps(content), status_code=status, media_type=JSON)
+def _json(content: Any) -> Response:  # noqa: ANN401  whatever JSON can hold
+    return Response(orjson.dumps(content), media_type=JSON)

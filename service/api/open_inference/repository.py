@@ -16,7 +16,7 @@ from service.catalog import Catalog
 from service.errors import Forbidden
 from service.forms.repository import IndexRequest, LoadRequest, VersionEntry, VersionIndex
 from service.reload import Reloader
-from service.steps.outage import or_unavailable
+from service.stores.outage import or_unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from service.bundle.stage import TensorSpec
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
 from service.forms.open_inference import InferInput, TensorMetadata
+from service.forms.steps import MAX_STEP_ITEMS
 
 DATATYPES = {"int64": "INT64", "float64": "FP64", "float32": "FP32"}
 MAX_ROWS = 1024
-MAX_ITEMS = 65_536  # of all rows together
 MAX_BESIDE = 4096  # commas, or brackets, in a request besides those of its numbers: in strings, for instance
 
 
@@ -25,8 +25,8 @@ def check_size(content: bytes, spec: TensorSpec) -> None:
     Counting commas and brackets takes milliseconds. Parsing 8 MB of lists would block the loop for half a second before
     the shape, which may be wrong, could be checked.
     """
-    num_values = MAX_ITEMS * math.prod(axis for axis in spec.shape if isinstance(axis, int))
-    num_lists = MAX_ITEMS + MAX_ROWS
+    num_values = MAX_STEP_ITEMS * math.prod(axis for axis in spec.shape if isinstance(axis, int))
+    num_lists = MAX_STEP_ITEMS + MAX_ROWS
     if content.count(b",") > num_values + MAX_BESIDE or content.count(b"[") > num_lists + MAX_BESIDE:
         raise _too_many("data")
 
@@ -51,7 +51,7 @@ def read_tensor(spec: TensorSpec, tensors: Sequence[InferInput], blob: memoryvie
         raise InvalidInput(f"must be {DATATYPES[spec.dtype]}", ("inputs", 0, "datatype"))
     if not _fits(tensor.shape, spec):
         raise InvalidInput(f"must be {shape_of(spec)}, where -1 is any size", ("inputs", 0, "shape"))
-    if tensor.shape[0] > MAX_ROWS or math.prod(tensor.shape[:2]) > MAX_ITEMS:
+    if tensor.shape[0] > MAX_ROWS or math.prod(tensor.shape[:2]) > MAX_STEP_ITEMS:
         raise _too_many("shape")
     size = tensor.parameters.binary_data_size
     if (size is None) == (tensor.data is None):
@@ -102,7 +102,7 @@ def metadata_of(spec: TensorSpec) -> TensorMetadata:
 
 
 def _too_many(field: str) -> InvalidInput:
-    return InvalidInput(f"at most {MAX_ROWS} rows, and {MAX_ITEMS} items together", ("inputs", 0, field))
+    return InvalidInput(f"at most {MAX_ROWS} rows, and {MAX_STEP_ITEMS} items together", ("inputs", 0, field))
 
 
 def _fits(shape: Sequence[int], spec: TensorSpec) -> bool:

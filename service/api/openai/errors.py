@@ -1,13 +1,14 @@
 """Refusals on OpenAI's paths, in the form that OpenAI's clients read."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
 from service.api.media_types import JSON
-from service.api.problem import refusal_headers
+from service.api.refusals import detail_of, refusal_headers
 from service.errors import InvalidInput, ModelUnknown, ServiceError, Unauthenticated
 
 V1 = "/v1/"
@@ -38,6 +39,12 @@ def error_response(error: ServiceError) -> Response:
     # OpenAI's clients expect status 400 for an invalid body, and raise BadRequestError.
     status = _BAD_REQUEST if error.status == InvalidInput.status else error.status
     return document_response(status, error_of(error), refusal_headers(error))
+
+
+def plain_error(status: int) -> Response:
+    """Return a refusal that only has a status."""
+    refused = document(detail_of(status), _type(status), HTTPStatus(status).name.lower())
+    return document_response(status, refused, {})
 
 
 def error_of(error: ServiceError) -> dict[str, Any]:

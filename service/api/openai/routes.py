@@ -1,6 +1,5 @@
 """OpenAI's paths below `/v1`: completions, and the models that write them."""
 
-import time
 from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
@@ -43,7 +42,7 @@ class OpenAI:
         metrics: Metrics,
         open_answers: OpenAnswers,
         bodies: BodyReader,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._catalog = catalog
         self._completions = Completions(metrics, open_answers, clock)

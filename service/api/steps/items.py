@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from service.api.problem import problem_of, refusal_of
+from service.api.problem import problem_of
+from service.api.refusals import refusal_of
 from service.errors import ServiceError
 from service.steps.turn import Turn
 

@@ -1,7 +1,7 @@
 """`POST /sessions/{id}/steps` without ASGI: a body in, a response's bytes out through a callback, with no task.
 
-Only a permitted step that is a single run of a graph goes this way. Everything else, including what is to be refused
-before it becomes a step, is left to the application.
+Only a permitted step in tensors whose answer is not large goes this way. Everything else, including what is to be
+refused before it becomes a step, is left to the application.
 """
 
 import logging
@@ -16,7 +16,8 @@ from service.api.auth import bearer_token
 from service.api.body import parsed
 from service.api.endpoints import TAKE_STEP
 from service.api.origins import Origins
-from service.api.problem import failure, problem_response
+from service.api.problem import problem_response
+from service.api.refusals import failure
 from service.api.request_id import REQUEST_ID, request_id_of
 from service.api.steps.items import refusal
 from service.api.steps.steps import ask_of, num_answered
@@ -91,7 +92,7 @@ class SingleSteps:
         return None if key is None else Caller(key.owner, key, request_id_of(headers))
 
     def try_begin(self, caller: Caller, session_id: str, body: bytes, answer: Callable[[bytes, bytes], None]) -> bool:
-        """Begin a step if it is one run of a graph.
+        """Begin a step if it is in tensors and its answer is not large.
 
         Args:
             caller: From `authenticate`, perhaps for an earlier request of the connection.

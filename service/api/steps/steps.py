@@ -29,7 +29,7 @@ from service.api.wire import (
     respond_in_pieces,
 )
 from service.errors import ServiceError
-from service.forms.steps import StepItem, StepItems, StepRequest
+from service.forms.steps import TENSOR_FIELDS, StepItem, StepItems, StepRequest
 from service.metrics import Metrics
 from service.steps.answer_room import AS_A_WHOLE, IN_PIECES, AnswerRoom, Holding
 from service.steps.steps import Steps
@@ -197,5 +197,5 @@ def num_answered(request: StepRequest) -> int:
     """Return the number of items that may be answered with logits. 0 if the step is not in tensors."""
     if request.returns not in (None, "logits"):
         return 0
-    values = request.inputs.get("ids", request.inputs.get("x"))
-    return len(values) if isinstance(values, list) else 0
+    tensors = [request.inputs[name] for name in TENSOR_FIELDS.intersection(request.inputs)]
+    return sum(len(values) for values in tensors if isinstance(values, list))

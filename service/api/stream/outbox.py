@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.types import Message, Send
 
 from service.api.client_watch import SLOW_BYTES_PER_SECOND, SLOW_READER_SECONDS
-from service.api.problem import failure
+from service.api.refusals import failure
 from service.api.stream.channel import Channel
 from service.api.stream.messages import MakeMessage, text_bytes
 from service.steps.answer_room import Holding
@@ -22,7 +22,7 @@ CLOSE = "websocket.close"
 INTERNAL_ERROR = 1011
 
 
-class LargeAnswer(NamedTuple):
+class UnmadeAnswer(NamedTuple):
     """A large answer that is still to be made, and its room."""
 
     make: MakeMessage
@@ -48,7 +48,7 @@ class Outbox:
         self._send = send
         self._channel = channel
         self._on_room = on_room
-        self._answers: deque[Message | LargeAnswer] = deque()
+        self._answers: deque[Message | UnmadeAnswer] = deque()
         self._has_answers = asyncio.Event()
         self._is_sending = False
         self._sending_since: float | None = None
@@ -73,7 +73,7 @@ class Outbox:
             if holding is not None:
                 holding.leave()
         elif holding is not None and holding.num_bytes:
-            self._answers.append(LargeAnswer(make, holding))
+            self._answers.append(UnmadeAnswer(make, holding))
             self._has_answers.set()
         else:
             self._put(self._made(make))
@@ -95,7 +95,7 @@ class Outbox:
                 while self._answers:
                     answer = self._answers.popleft()
                     self._is_sending = True
-                    if isinstance(answer, LargeAnswer):
+                    if isinstance(answer, UnmadeAnswer):
                         is_last = await self._send_large(answer)
                     else:
                         is_last = await self._send_one(answer)
@@ -110,7 +110,7 @@ class Outbox:
     def discard(self) -> None:
         """Leave the room of large answers that will not be sent."""
         for answer in self._answers:
-            if isinstance(answer, LargeAnswer):
+            if isinstance(answer, UnmadeAnswer):
                 answer.holding.leave()
 
     def _made(self, make: MakeMessage) -> Message:
@@ -136,7 +136,7 @@ class Outbox:
             self.is_closed = True
             self._on_room()
 
-    async def _send_large(self, large: LargeAnswer) -> bool:
+    async def _send_large(self, large: UnmadeAnswer) -> bool:
         """Make a large answer in a thread, since that takes up to a second, and send it as `_send_one` does."""
         with large.holding:
             message = await asyncio.to_thread(self._made, large.make)

@@ -8,6 +8,8 @@ store must be checked before it is served.
     unsafe     written before the first write that is not synced
     safe       written after a sync: by the last process to close the store, or by one that syncs every commit
 
+While the store is open, that holds only for the file that it is open in: a copy that is made meanwhile lacks writes.
+
 Knows nothing about the content of a store's files.
 """
 
@@ -28,10 +30,16 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Boot(NamedTuple):
-    """The boot under which a store was last opened, and whether all of it is on the disk."""
+    """The boot under which a store was last opened, and whether all of it is on the disk.
+
+    Attributes:
+        file: Device and number of the file that this is said of. Empty once the store was closed: then it is said of
+            any copy, too.
+    """
 
     boot_id: str
     is_safe: bool
+    file: str = ""
 
 
 class Users:
@@ -88,7 +96,7 @@ def read_boot(directory: Path) -> Boot | None:
     """Read a store's boot file. Return None if it is missing or unreadable."""
     try:
         content = json.loads((directory / FILE).read_bytes())
-        return Boot(str(content["boot_id"]), content["safe"] is True)
+        return Boot(str(content["boot_id"]), content["safe"] is True, str(content.get("file", "")))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
@@ -100,7 +108,7 @@ def write_boot(directory: Path, boot: Boot) -> None:
     is unreadable, so the store is checked.
     """
     path, draft = directory / FILE, directory / f"{FILE}.draft"
-    content = json.dumps({"boot_id": boot.boot_id, "safe": boot.is_safe}).encode()
+    content = json.dumps({"boot_id": boot.boot_id, "safe": boot.is_safe, "file": boot.file}).encode()
     try:
         with draft.open("wb") as file:
             _write_synced(file, content)

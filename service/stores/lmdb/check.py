@@ -23,9 +23,14 @@ logger = logging.getLogger(__name__)
 
 
 class StoreDamaged(Unavailable):
-    """The structure of the store's files is broken: nothing in it can be trusted."""
+    """The structure of the store's files is broken: nothing in it can be trusted.
+
+    Attributes:
+        reason: What is broken.
+    """
 
     def __init__(self, directory: Path, reason: str) -> None:
+        self.reason = reason
         super().__init__(
             f"the session store in {directory} is damaged ({reason}); move the directory away to start with an empty "
             "store, or restore a backup in its place"

@@ -3,22 +3,35 @@
 import errno
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
 
 from service.stores.base import Unavailable
 from service.stores.limits import Limits
-from service.stores.lmdb.boot import NO_ROOM, Boot, Users, boot_id, read_boot, sync_directory, write_boot
+from service.stores.lmdb.boot import FILE, NO_ROOM, Boot, Users, boot_id, read_boot, sync_directory, write_boot
 from service.stores.lmdb.check import StoreDamaged, check_records, check_structure, count_owners
-from service.stores.lmdb.identity import DATA, Identity
+from service.stores.lmdb.identity import DATA, LOCK, Identity, number_of
 from service.stores.lmdb.tables import NUM_TABLES, Tables
 
 logger = logging.getLogger(__name__)
 
 MAX_READERS = 1024
+TIMES_MAPPED = 4  # of the bytes that it may hold: twice what its file takes (disk_room.py)
+LEAST_MAP_BYTES = 2**24
 _NO_ROOM_BYTES = 2**20
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
+
+
+class NoAddressSpace(Unavailable):
+    """This process may not map as much as a store may grow to."""
+
+    def __init__(self, num_bytes: int) -> None:
+        super().__init__(
+            f"the session store needs {num_bytes // 2**20} MiB of address space, more than this process may map: "
+            "raise the limit (ulimit -v, LimitAS=), or lower UNROLLED_MAX_STORE_BYTES"
+        )
 
 
 class OpenedStore:
@@ -26,14 +39,15 @@ class OpenedStore:
 
     Args:
         directory: The store's directory; created if missing.
-        map_size: Bytes that the store may grow to; address space, not memory.
+        map_size: Bytes that the store may grow to; address space, not memory. Fewer if there is no room for so many.
         is_synced: Whether each commit is synced to the disk.
         limits: How much it may hold.
         identity: Knows which files are the store's.
 
     Raises:
         StoreMoved: The files are not those that were opened before.
-        StoreDamaged: The machine has crashed since the store was last used, and its files are broken.
+        StoreDamaged: The files are broken.
+        NoAddressSpace: There is no room for what it may hold.
     """
 
     def __init__(self, directory: Path, map_size: int, is_synced: bool, limits: Limits, identity: Identity) -> None:
@@ -44,18 +58,16 @@ class OpenedStore:
         self._users = Users(directory)
         with self._users.opening():
             known = read_boot(directory)
-            must_check = _must_check(directory, known)
-            if must_check:
-                logger.warning(
-                    "the machine has crashed since the session store was last used; checking the whole store"
-                )
+            reason = _reason_to_check(directory, known)
+            if reason:
+                logger.warning("%s; checking the whole store", reason)
                 check_structure(directory)
-            self.environment = _open(directory, map_size, is_synced)
+            self.environment = _open(directory, map_size, is_synced, limits.max_bytes)
             try:
                 identity.opened()
                 self._users.join()
                 self.tables = Tables(self.environment, limits)
-                if must_check:
+                if reason:
                     self._check_records()
                 self._declare(known, is_synced)
                 with self.environment.begin(write=True) as txn:
@@ -95,34 +107,73 @@ class OpenedStore:
             self.environment.sync(True)
             sync_directory(self._directory)
             is_safe = self._users.is_alone() or (known is not None and known.is_safe)
-        boot = Boot(boot_id(), is_safe)
+        boot = Boot(boot_id(), is_safe, number_of(self._directory / DATA))
         if boot != known:
             write_boot(self._directory, boot)
 
 
-def _must_check(directory: Path, known: Boot | None) -> bool:
-    """Return whether the files may have lost writes."""
+def _reason_to_check(directory: Path, known: Boot | None) -> str:
+    """Return why the files may have lost writes. Empty if they have not."""
     data = directory / DATA
     if not data.exists() or not data.stat().st_size:
-        return False
-    return known is None or not (known.is_safe or known.boot_id == boot_id() != "")
+        return ""
+    if known is None:
+        return f"{FILE} of the session store is missing or unreadable"
+    if known.file not in ("", number_of(data)):
+        return (
+            "the session store was not closed, and is in another file now: it was copied while it was served, or its "
+            "volume mounted anew"
+        )
+    if known.is_safe or known.boot_id == boot_id() != "":
+        return ""
+    return "the machine has crashed since the session store was last used"
 
 
-def _open(directory: Path, map_size: int, is_synced: bool) -> lmdb.Environment:
-    try:
-        environment = lmdb.open(
+def _open(directory: Path, map_size: int, is_synced: bool, max_bytes: int) -> lmdb.Environment:
+    def open_mapped(num_bytes: int) -> lmdb.Environment:
+        return lmdb.open(
             str(directory),
-            map_size=map_size,
+            map_size=num_bytes,
             sync=is_synced,
             mode=0o700,
             max_readers=MAX_READERS,
             max_dbs=NUM_TABLES,
             max_spare_txns=1,
         )
+
+    is_new = not (directory / DATA).exists()
+    try:
+        environment = mapped(open_mapped, map_size, TIMES_MAPPED * max_bytes)
     except _BROKEN as error:
         raise StoreDamaged(directory, str(error)) from error
+    except (lmdb.Error, NoAddressSpace):
+        if is_new:  # LMDB writes the file first
+            for name in (DATA, LOCK):
+                (directory / name).unlink(missing_ok=True)
+        raise
     environment.reader_check()
     return environment
+
+
+def mapped(open_mapped: Callable[[int], lmdb.Environment], most: int, least: int = LEAST_MAP_BYTES) -> lmdb.Environment:
+    """Open an environment with the largest map that this process has address space for.
+
+    Args:
+        open_mapped: Opens it with a map of so many bytes.
+        most: Size of the largest map, which is halved until there is room.
+        least: What a smaller one would not be enough for.
+
+    Raises:
+        NoAddressSpace: There is no room for that.
+    """
+    num_bytes = most
+    while True:
+        try:
+            return open_mapped(num_bytes)
+        except lmdb.MemoryError as error:
+            if num_bytes // 2 < least:
+                raise NoAddressSpace(num_bytes) from error
+            num_bytes //= 2
 
 
 def unavailable(directory: Path, error: Exception) -> Unavailable:

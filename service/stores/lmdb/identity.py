@@ -105,10 +105,11 @@ class Identity:
 
 def _found(directory: Path) -> str:
     """The devices and numbers of a store's files, and which of them is missing."""
-    return " ".join(_number_of(directory / name) for name in (DATA, LOCK))
+    return " ".join(number_of(directory / name) for name in (DATA, LOCK))
 
 
-def _number_of(path: Path) -> str:
+def number_of(path: Path) -> str:
+    """The device and number of a file, or that it is missing."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):

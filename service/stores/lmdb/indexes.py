@@ -20,7 +20,7 @@ _BUNDLE_PREFIX = b":"
 _OWNER_PREFIX = b"="
 _TOTALS = struct.Struct("<qq")
 _LIVE = struct.Struct("<q")
-_MINUTE = struct.Struct(">I")
+_MINUTE_KEY = struct.Struct(">I")
 
 IndexKeys = tuple[bytes | None, bytes | None, bytes | None]
 
@@ -114,8 +114,8 @@ def index_keys(indexed: Indexed | None) -> IndexKeys:
         return None, None, None
     return (
         None if indexed.owner is None else _OWNER_PREFIX + indexed.owner,
-        None if indexed.used is None else _MINUTE.pack(indexed.used),
-        _MINUTE.pack(indexed.entry_minute),
+        None if indexed.used is None else _MINUTE_KEY.pack(indexed.used),
+        _MINUTE_KEY.pack(indexed.entry_minute),
     )
 
 
@@ -126,12 +126,12 @@ def owner_key(owner: str) -> bytes:
 
 def minute_key(minute: int) -> bytes:
     """Return the key of a minute's records in `by_use` or `by_expiry`."""
-    return _MINUTE.pack(minute)
+    return _MINUTE_KEY.pack(minute)
 
 
 def minute_of(index_key: bytes) -> int:
     """Return the minute of a key in `by_use` or `by_expiry`."""
-    minute: int = _MINUTE.unpack(index_key)[0]
+    minute: int = _MINUTE_KEY.unpack(index_key)[0]
     return minute
 
 

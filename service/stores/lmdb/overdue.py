@@ -72,15 +72,15 @@ def overdue_of(tables: Tables, txn: Transaction[bytes], owner: str | None, now: 
     """
     minute = now // SECONDS_PER_MINUTE
     if owner is None:
-        entries = islice(_entries(tables, txn, minute, None), SWEPT_ENTRIES)
-        heads = tables.heads(txn, [entry.key for entry in entries])
-        known = ((key, head) for key, head in heads.items() if is_intact(key, head))
-        over = (key for key, head in known if indexed_of(head).bundle is not None and expires_at_of(head) <= now)
-        return tables.first(txn, over, limit)
-    owned, due = txn.cursor(tables.by_owner), txn.cursor(tables.by_expiry)
-    keys = chain.from_iterable(_common(owned, owner_key(owner), due, minute_key(each)) for each in (minute - 1, minute))
-    found = tables.first(txn, keys, MAX_JUMPS)
-    return [record for record in found if not record.ended and record.expires_at <= now][:limit]
+        keys = [entry.key for entry in islice(_entries(tables, txn, minute, None), SWEPT_ENTRIES)]
+    else:
+        owned, due = txn.cursor(tables.by_owner), txn.cursor(tables.by_expiry)
+        index_keys = minute_key(minute - 1), minute_key(minute)
+        common = chain.from_iterable(_common(owned, owner_key(owner), due, each) for each in index_keys)
+        keys = list(islice(common, MAX_JUMPS))
+    known = ((key, head) for key, head in tables.heads(txn, keys).items() if is_intact(key, head))
+    over = (key for key, head in known if indexed_of(head).bundle is not None and expires_at_of(head) <= now)
+    return tables.first(txn, over, limit)
 
 
 def delete_overdue(tables: Tables, txn: Transaction[bytes], session_ids: Sequence[str], now: int) -> None:

@@ -119,11 +119,11 @@ def to_rows(key: bytes, record: Record, entry_minute: int) -> Rows:
     """
     content = pack(record)
     body_at = len(content) - len(record.body)
-    cut = _cut(len(content), body_at)
+    split_at = _head_length(len(content), body_at)
     name = b"" if id_from(key) == record.session_id else record.session_id.encode()
-    meta = _META.pack(entry_minute, record.used_at // SECONDS_PER_MINUTE, len(content) - cut, cut, len(name))
-    rest = b"".join((meta, content[:cut], name, bytes(-(_CONTENT_AT + cut + len(name)) % _ALIGNMENT)))
-    return Rows(_with_checksum(key, rest), content[cut:], _CONTENT_AT + body_at)
+    meta = _META.pack(entry_minute, record.used_at // SECONDS_PER_MINUTE, len(content) - split_at, split_at, len(name))
+    rest = b"".join((meta, content[:split_at], name, bytes(-(_CONTENT_AT + split_at + len(name)) % _ALIGNMENT)))
+    return Rows(_with_checksum(key, rest), content[split_at:], _CONTENT_AT + body_at)
 
 
 def next_rows(keys: Sequence[bytes], stored: Sequence[bytes], group: SwapGroup) -> list[KeyedRows | None]:
@@ -148,9 +148,9 @@ def next_rows(keys: Sequence[bytes], stored: Sequence[bytes], group: SwapGroup) 
         return [None] * len(keys)
     contents = pack_group(group)
     length, memory = contents.shape[1], contents.reshape(-1).data
-    cut = length - len(first.tail)
+    split_at = length - len(first.tail)
     names = slice(_LENGTHS_AT, first.body_at)
-    meta, alike, end = first.head[_META_REST], first.head[names], first.head[_CONTENT_AT + cut :]
+    meta, alike, end = first.head[_META_REST], first.head[names], first.head[_CONTENT_AT + split_at :]
     before = (np.array(group.steps, "<u8") - 1).tobytes()
     found: list[KeyedRows | None] = []
     for index, (key, head) in enumerate(zip(keys, stored, strict=True)):
@@ -159,8 +159,8 @@ def next_rows(keys: Sequence[bytes], stored: Sequence[bytes], group: SwapGroup) 
             found.append(None)
             continue
         start = length * index
-        rest = b"".join((head[_ENTRY_MINUTE], meta, memory[start : start + cut], end))
-        found.append(KeyedRows(key, _with_checksum(key, rest), memory[start + cut : start + length]))
+        rest = b"".join((head[_ENTRY_MINUTE], meta, memory[start : start + split_at], end))
+        found.append(KeyedRows(key, _with_checksum(key, rest), memory[start + split_at : start + length]))
     return found
 
 
@@ -256,7 +256,7 @@ def is_quarantined(head: bytes) -> bool:
     return head.startswith(_QUARANTINE)
 
 
-def _cut(length: int, num_fixed_bytes: int) -> int:
+def _head_length(length: int, num_fixed_bytes: int) -> int:
     """Return how many of a packed record's bytes go into the head: at least those before the body."""
     if length <= _MAX_HEAD_BYTES:
         return length

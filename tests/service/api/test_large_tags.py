@@ -12,7 +12,7 @@ import orjson
 import pytest
 from starlette.types import Message
 
-from service.api.answer import LargeAnswer
+from service.api.answer import LargeResponse
 from service.engine.engine import Engine
 from service.forms.tagging import TagAnswer
 from service.steps.answer_room import AnswerRoom
@@ -21,7 +21,7 @@ from tests.fakes.asgi import Exchange, Surface
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process, settle, until
 from tests.fakes.stores import FaultyStore
-from tests.service.tasks.test_tagging import WHOLE, make_graphs
+from tests.fakes.tagging import WHOLE, make_graphs
 
 pytestmark = pytest.mark.anyio
 MANY = ["ab"] * (MANY_WORDS + 100)  # more than half of the room below
@@ -109,7 +109,7 @@ async def test_who_does_not_read_in_time_is_answered_no_further(
 @pytest.mark.parametrize("is_gone", [False, True])
 async def test_an_answer_that_was_sent_leaves_its_room_even_while_something_refers_to_it(is_gone: bool) -> None:
     room = AnswerRoom(2**20, 1.0, lambda: 1)
-    answer = LargeAnswer(TagAnswer(results=[], bundle="a:b"), room.of_bytes(1000))
+    answer = LargeResponse(TagAnswer(results=[], bundle="a:b"), room.of_bytes(1000))
     taken = list[int]()
 
     async def receive() -> Message:
@@ -129,7 +129,7 @@ async def test_an_answer_that_was_sent_leaves_its_room_even_while_something_refe
 
 def test_an_answer_that_nobody_sends_leaves_its_room() -> None:
     room = AnswerRoom(2**20, 1.0, lambda: 1)
-    answer = LargeAnswer(TagAnswer(results=[], bundle="a:b"), room.of_bytes(1000))
+    answer = LargeResponse(TagAnswer(results=[], bundle="a:b"), room.of_bytes(1000))
     assert room.num_bytes == 1000
     del answer
     assert room.num_bytes == 0
@@ -167,7 +167,7 @@ async def test_what_words_take_is_not_counted_too_small(
         tagged = model._tagged(split, np.zeros((len(words), len(model.tags)), np.float32))
         answer = TagAnswer(results=[tagged], bundle="a:b")
         tracemalloc.reset_peak()
-        sent = LargeAnswer(answer, AnswerRoom(2**20, 1.0, lambda: 1).of_bytes(0))
+        sent = LargeResponse(answer, AnswerRoom(2**20, 1.0, lambda: 1).of_bytes(0))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

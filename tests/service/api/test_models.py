@@ -1,8 +1,5 @@
 """`GET /models`, with shipped bundles."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import orjson
 import pytest
@@ -13,31 +10,18 @@ from service.api.media_types import OCTETS
 from service.api.models import ModelRoutes, describe
 from service.api.refusal_layer import RefusalMiddleware
 from service.api.routes import routes_of
-from service.bundle.manifest import read_bundle
-from service.catalog import Catalog
 from service.forms.form import Form
 from service.forms.models import TensorStep
 from service.forms.sentiment import SentimentRequest, TextStep
 from service.forms.tagging import TagRequest
 from service.media.music import FrameTokens
-from service.metrics import Metrics
-from service.settings import BundleSettings, EngineSettings
 from tests.fakes.asgi import Client, Surface
+from tests.fakes.binary import binary_head
 from tests.fakes.process import Process
+from tests.paths import MODELS
+from tests.service.api.listing import listing_of
 
 pytestmark = pytest.mark.anyio
-SHIPPED = Path(__file__).parents[3] / "models"
-
-
-async def told(*names: str) -> dict[str, Any]:
-    """What clients are told of some shipped bundles, by name."""
-    catalog = Catalog(BundleSettings(), EngineSettings(), Metrics())
-    for name in names:
-        model = catalog.load(read_bundle(SHIPPED / name))
-        catalog.add(model)
-        catalog.make_current(model.bundle.tag)
-    answer = await Client(Starlette(routes=routes_of(ModelRoutes(catalog).handlers()))).request("GET", "/models")
-    return {model["name"]: model for model in answer.json()["models"]}
 
 
 async def test_a_models_inputs_are_those_that_something_accepts() -> None:
@@ -46,7 +30,7 @@ async def test_a_models_inputs_are_those_that_something_accepts() -> None:
         "sentiment-bidirectional": (False, SentimentRequest),
         "entities": (False, TagRequest),
     }
-    models = await told(*forms)
+    models = await listing_of(*forms)
     assert {name: (model["sessions"], model["inputs"]) for name, model in models.items()} == {
         name: (has_sessions, form.model_json_schema()) for name, (has_sessions, form) in forms.items()
     }
@@ -54,7 +38,7 @@ async def test_a_models_inputs_are_those_that_something_accepts() -> None:
 
 async def test_a_model_tells_how_a_step_is_written_in_tensors() -> None:
     names = ("sentiment", "forecasting", "tagging-streaming", "sentiment-bidirectional")
-    told_of = {name: model.get("tensors") for name, model in (await told(*names)).items()}
+    told_of = {name: model.get("tensors") for name, model in (await listing_of(*names)).items()}
     num_tokens = told_of["sentiment"].pop("num_tokens")
     assert told_of == {
         "sentiment": {
@@ -77,10 +61,10 @@ async def test_a_model_tells_how_a_step_is_written_in_tensors() -> None:
 
 
 async def test_ids_are_those_that_the_document_tells_of() -> None:
-    of = await told("generation", "chorales", "sentiment")
+    of = await listing_of("generation", "chorales", "sentiment")
     tokens = {name: model["tensors"]["num_tokens"] for name, model in of.items()}
     vocabularies = {
-        name: Tokenizer.from_file(str(SHIPPED / name / "tokenizer.json")).get_vocab()
+        name: Tokenizer.from_file(str(MODELS / name / "tokenizer.json")).get_vocab()
         for name in ("generation", "sentiment")
     }
     characters = of["generation"]["task"]["characters"]
@@ -101,22 +85,11 @@ async def test_a_step_that_is_written_as_told_is_taken(surface: Surface, process
     ids = [0, process.model.num_tokens - 1]
     step = {"inputs": {told_of.field: ids}, "return": told_of.outputs[-1].name}
     assert (await surface.client.post(f"/sessions/{session_id}/steps", step)).status == 200
-    blob = np.array([ids], dtype=np.int64).tobytes()
-    head = orjson.dumps(
-        {
-            "items": [{"session_id": session_id}],
-            "inputs": [
-                {
-                    "name": told_of.input.name,
-                    "shape": [1, 2],
-                    "datatype": told_of.input.datatype,
-                    "parameters": {"binary_data_size": len(blob)},
-                }
-            ],
-        }
-    )
+    document = binary_head([session_id], np.array([ids]))
+    document["inputs"][0] |= {"name": told_of.input.name, "datatype": told_of.input.datatype}
+    head = orjson.dumps(document)
     fields = {"content-type": OCTETS, "inference-header-content-length": str(len(head))}
-    answer = await surface.client.post("/steps", head + blob, fields)
+    answer = await surface.client.post("/steps", head + np.array([ids]).tobytes(), fields)
     assert answer.status == 200
     assert b'"step":2' in answer.body
 

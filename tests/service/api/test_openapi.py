@@ -24,7 +24,8 @@ from service.forms.open_inference import TensorMetadata
 from service.forms.repository import VersionIndex
 from service.forms.tagging import TaggedToken
 from service.tasks.translation import TranslationModel
-from tests.service.api.test_models import SHIPPED, told
+from tests.paths import MODELS
+from tests.service.api.listing import listing_of
 
 PAGES = {"/", "/static_content", "/docs.json", "/ui"}
 DOCUMENT = openapi_document(needs_key=False)
@@ -351,11 +352,13 @@ def test_a_key_is_needed_where_keys_are_configured_but_for_probes(needs_key: boo
 
 @pytest.mark.anyio
 async def test_models_are_as_the_document_has_them() -> None:
-    for model in (await told("sentiment", "entities")).values():
+    for model in (await listing_of("sentiment", "entities")).values():
         ModelView.model_validate_json(orjson.dumps(model))
 
 
 def test_the_beams_that_shipped_bundles_take_are_told() -> None:
     assert "ship take 8" in SCHEMAS["TranslateRequest"]["properties"]["beams"]["description"]
-    for path in SHIPPED.glob("translation-*"):
+    paths = [*MODELS.glob("translation-*")]
+    assert paths
+    for path in paths:
         assert TranslationModel._num_candidates(read_bundle(path)) // 2 == 8

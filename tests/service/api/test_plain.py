@@ -15,7 +15,7 @@ from service.api.routes import HotHandler
 from service.api.wire import respond
 from service.errors import SessionUnknown
 from tests.fakes.asgi import Client, Surface
-from tests.fakes.process import Process
+from tests.fakes.process import Process, settle
 
 pytestmark = pytest.mark.anyio
 
@@ -108,6 +108,34 @@ async def test_a_hot_path_is_answered_and_counted_whatever_comes_of_it(
     assert b"secret" not in answered.body
     num, seconds = count_of(process, "/steps", status)
     assert (num, 0 < (seconds or 0) < 60) == (1, True)
+
+
+@pytest.mark.parametrize("error", [ValueError("a secret"), SessionUnknown("no such session")])
+async def test_an_answer_that_fails_halfway_ends_with_its_connection(
+    surface: Surface, process: Process, error: Exception
+) -> None:
+    async def answer(_: Scope, __: Receive, send: Send) -> int:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise error
+
+    app = PlainApp({TAKE_STEPS: answer}, surface.stream, nobody, nobody, process.metrics.requests_tally)
+    exchange = Client(app).begin("POST", "/steps", b"{}")
+    with pytest.raises(type(error)):
+        await exchange.answered()
+    assert [message["type"] for message in exchange.sent] == ["http.response.start"]
+    assert count_of(process, "/steps", 500)[0] == 1
+
+
+async def test_a_request_that_the_server_gives_up_is_counted(surface: Surface, process: Process) -> None:
+    async def answer(_: Scope, receive: Receive, __: Send) -> int:
+        while True:
+            await receive()
+
+    app = PlainApp({TAKE_STEPS: answer}, surface.stream, nobody, nobody, process.metrics.requests_tally)
+    exchange = Client(app).begin("POST", "/steps", b"{}")
+    await settle()
+    await exchange.cancel()
+    assert count_of(process, "/steps", 500)[0] == 1
 
 
 async def test_what_is_not_found_below_v1_is_answered_by_its_own_form(surface: Surface, process: Process) -> None:

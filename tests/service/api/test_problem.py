@@ -5,7 +5,7 @@ import logging
 import pytest
 from starlette.responses import Response
 
-from service.api.problem import answers_problems, problem_of, problem_response, refusal_of
+from service.api.problem import answers_problems, problem_of, problem_response
 from service.errors import ModelUnknown, QueueFull, StoreFull
 
 pytestmark = pytest.mark.anyio
@@ -18,13 +18,6 @@ def test_only_a_refusal_that_passes_says_when_to_ask_again() -> None:
     assert problem_response(QueueFull("full")).headers["retry-after"] == "5"
     assert "retry-after" not in problem_response(lasting).headers
     assert "retry_after" not in problem_of(lasting)
-
-
-def test_what_is_no_refusal_is_told_without_its_details() -> None:
-    refusal = ModelUnknown("none")
-    assert refusal_of(refusal) is refusal
-    failed = refusal_of(ValueError("a secret"))
-    assert (failed.status, "secret" in str(failed)) == (500, False)
 
 
 async def test_a_handler_that_fails_is_logged_and_answers_a_failure(caplog: pytest.LogCaptureFixture) -> None:

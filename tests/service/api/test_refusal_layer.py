@@ -6,8 +6,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.problem import problem_response
+from service.api.refusal_forms import refusal_response
 from service.api.refusal_layer import RefusalMiddleware
-from service.api.refusals import refusal_response
 from service.errors import ModelUnknown
 from tests.fakes.asgi import Answered, Client, Socket
 

@@ -40,6 +40,15 @@ async def test_who_does_not_follow_is_told_what_is_wrong() -> None:
     assert (answered.json()["status"], answered.json()["detail"]) == (307, "this path has no slash at its end")
 
 
+async def test_a_redirect_has_the_form_of_its_path() -> None:
+    app = SlashMiddleware(Response(status_code=SERVED), Metrics().requests_tally)
+    for path in ("/v1/models/", "/v2/"):
+        answered = await Client(app).request("GET", path)
+        assert (answered.status, answered.headers["content-type"]) == (307, "application/json")
+        error = answered.json()["error"]
+        assert (error["message"] if path == "/v1/models/" else error) == "this path has no slash at its end"
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

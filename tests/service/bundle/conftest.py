@@ -54,10 +54,15 @@ def _tensor(name: str, size: int) -> tuple[str, int, list[str | int]]:
     return name, TensorProto.FLOAT, ["N", size]
 
 
+def write_bundle(directory: Path) -> None:
+    """Write the bundle."""
+    onnx.save(running_sum(1), directory / "encode-1.onnx")
+    (directory / "tokenizer.json").write_text("{}")
+    write_manifest(directory)
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """The bundle's directory."""
-    onnx.save(running_sum(1), tmp_path / "encode-1.onnx")
-    (tmp_path / "tokenizer.json").write_text("{}")
-    write_manifest(tmp_path)
+    write_bundle(tmp_path)
     return tmp_path

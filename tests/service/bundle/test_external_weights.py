@@ -44,9 +44,18 @@ def model(packed: str = f"Gemm+1|{AT_PACKED};16;7|{AT_PACKED + 16};32;8") -> byt
     return made
 
 
+def split(content: bytes, weights: bytes = WEIGHTS) -> tuple[bytes, dict[str, bytes]]:
+    parted, files = split_weights(content, memoryview(weights))
+    return parted, {name: b"".join(parts) for name, parts in files.items()}
+
+
+def named(content: bytes) -> str:
+    return file_name([memoryview(content)])
+
+
 def test_each_tensor_gets_a_file_that_is_named_by_its_content(tmp_path: Path) -> None:
-    parted, files = split_weights(model(), WEIGHTS)
-    assert {file_name(content) for content in files.values()} == set(files) == weight_files(parted)
+    parted, files = split(model())
+    assert {named(content) for content in files.values()} == set(files) == weight_files(parted)
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     (tmp_path / "parted.onnx").write_bytes(parted)
@@ -58,7 +67,7 @@ def test_each_tensor_gets_a_file_that_is_named_by_its_content(tmp_path: Path) ->
 
 
 def test_packed_weights_are_in_their_tensors_file_on_pages_of_their_own() -> None:
-    parted, files = split_weights(model(), WEIGHTS)
+    parted, files = split(model())
     (first, _, _) = onnx.load_model_from_string(parted).graph.initializer
     entries = {entry.key: entry.value for entry in first.external_data}
     content = files[entries["location"]]
@@ -67,7 +76,7 @@ def test_packed_weights_are_in_their_tensors_file_on_pages_of_their_own() -> Non
 
 
 def test_all_else_stays_as_it_is() -> None:
-    parted, _ = split_weights(model(), WEIGHTS)
+    parted, _ = split(model())
     before, after = onnx.load_model_from_string(model()), onnx.load_model_from_string(parted)
     for each in (*before.graph.initializer, *after.graph.initializer):
         each.ClearField("external_data")
@@ -84,15 +93,15 @@ def test_tensors_of_graphs_within_the_graph_get_files_too() -> None:
     )
     node = helper.make_node("If", ["condition"], ["b"], then_branch=inner, else_branch=inner)
     outer = helper.make_graph([node], "outer", [], inner.output)
-    parted, files = split_weights(helper.make_model(outer).SerializeToString(), WEIGHTS)
-    assert files == {file_name(SECOND.tobytes()): SECOND.tobytes()}
+    parted, files = split(helper.make_model(outer).SerializeToString())
+    assert files == {named(SECOND.tobytes()): SECOND.tobytes()}
     assert weight_files(parted) == set(files)
 
 
 def test_a_model_without_files_has_none() -> None:
     graph = helper.make_graph([], "none", [], [])
     content = helper.make_model(graph).SerializeToString()
-    parted, files = split_weights(content, b"")
+    parted, files = split(content, b"")
     assert (onnx.load_model_from_string(parted), files) == (onnx.load_model_from_string(content), {})
     assert weight_files(content) == set()
 
@@ -100,7 +109,7 @@ def test_a_model_without_files_has_none() -> None:
 @pytest.mark.parametrize("packed", [f"Gemm+1|{AT_PACKED};16", "Gemm+1|x;16;7", f"Gemm+1|{AT_PACKED};1000;7"])
 def test_entries_of_another_form_are_refused(packed: str) -> None:
     with pytest.raises(ValueError, match=r"unpack|invalid literal|are not in a file"):
-        split_weights(model(packed), WEIGHTS)
+        split(model(packed))
 
 
 def test_what_is_no_model_is_refused() -> None:

@@ -3,8 +3,10 @@
 import errno
 import fcntl
 import logging
+import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +21,8 @@ from service.bundle.graph import graph_inputs, graph_outputs, open_graph
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.prepared_graphs import PreparedGraphs
 from service.bundle.stage import Stage
+from tests.paths import MODELS
 
-MODELS = Path(__file__).parents[3] / "models"
 NAMES = sorted(path.name for path in MODELS.iterdir())
 
 
@@ -133,15 +135,15 @@ def test_where_nothing_can_be_written_graphs_are_opened_as_they_are(
 def test_a_disk_that_fills_up_keeps_no_weights_without_their_graph(
     generation: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write_bytes(path: Path, content: bytes) -> int:
+    def replace(path: Path, target: Path) -> Path:
         if path.suffix == ".onnx":
             raise OSError(errno.ENOSPC, "No space left on device")
-        return as_ever(path, content)
+        return as_ever(path, target)
 
-    as_ever = Path.write_bytes
+    as_ever = Path.replace
     graphs = PreparedGraphs(tmp_path)
     with monkeypatch.context() as full:
-        full.setattr(Path, "write_bytes", write_bytes)
+        full.setattr(Path, "replace", replace)
         assert prepare(generation, graphs) is None
     assert [path.name for path in contents(tmp_path)] == ["lock"]
     assert prepare(generation, graphs) is None, "not again at once"
@@ -205,7 +207,24 @@ def test_a_lock_that_is_never_let_go_of_holds_others_up_once(
         assert prepare(generation, graphs, 2) is None
         monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS", 60.0)
         assert prepare(generation, graphs, 4) is None
-    assert caplog.text.count("was held by others") == 1
+    assert caplog.text.count("was held by another process") == 1
+
+
+def test_others_that_hold_the_lock_one_after_another_are_waited_for(
+    generation: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = PreparedGraphs(tmp_path)
+    lock = prepare_parent(generation, graphs) / "lock"
+    monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS", 1.0)
+    monkeypatch.setattr(prepared_graphs, "LOCK_SECONDS_PER_BYTE", 0.0)
+    with lock.open() as held, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = pool.submit(prepare, generation, graphs, 2)
+        for _ in range(15):
+            time.sleep(0.1)
+            os.utime(lock)  # another one has it
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert waiting.result() is not None
 
 
 def test_what_was_left_by_one_that_was_killed_is_removed(generation: Bundle, tmp_path: Path) -> None:

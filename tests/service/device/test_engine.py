@@ -11,8 +11,9 @@ from service.device.device import CPU
 from service.device.runtime import DeviceRuntime
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
-from service.engine.state import Array, RowLayout
+from service.engine.state import RowLayout
 from tests.fakes.graphs import RecordingObserver
+from tests.service.device.runs import steps
 
 pytestmark = pytest.mark.anyio
 LENGTH = 45
@@ -21,23 +22,6 @@ LENGTH = 45
 def on_device(bundle: Bundle) -> Engine:
     runtime = DeviceRuntime(bundle, CPU, (4, 16), cache_bytes=2**20)
     return Engine(runtime, RecordingObserver(), max_batch_rows=16, builder=DeviceBatchBuilder(runtime))
-
-
-async def steps(engine: Engine, row: bytes, items: Array, length: int) -> tuple[Array, bytes]:
-    """Logits of all items and the last row, `length` items a step."""
-    logits = []
-    for start in range(0, len(items), length):
-        part = items[start : start + length]
-        advance = await engine.advance("encode", row, {"x": part}, len(part), keep=["logits"])
-        logits.append(advance.outputs["logits"])
-        row = advance.row
-    return np.concatenate(logits), row
-
-
-async def cut_differently(engine: Engine, row: bytes, items: Array) -> list[tuple[Array, bytes]]:
-    """The same for five sequences at once, each in steps of another length."""
-    cuts = zip(items, (45, 1, 7, 16, 32), strict=True)
-    return await asyncio.gather(*(steps(engine, row, own, cut) for own, cut in cuts))
 
 
 async def test_any_cut_and_any_company_give_the_bits_of_the_host(generation: Bundle) -> None:

@@ -1,42 +1,20 @@
 """A device runtime gives what onnxruntime gives from the host's tensors: bit for bit where both run on the CPU."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from service.bundle.manifest import Bundle
 from service.bundle.session_options import CPU_PROVIDER
-from service.bundle.stage import Stage
 from service.device.bound import BoundGraph
 from service.device.device import CPU, Device, batch_sizes
-from service.device.runtime import NEXT_ROW, ROW, DeviceRuntime, as_array
+from service.device.runtime import DeviceRuntime
 from service.engine.runtime import ProviderMissing, Runtime
-from service.engine.state import Array, RowLayout
-from tests.service.device.conftest import Lookups, random_inputs
+from service.engine.state import RowLayout
+from tests.service.device.runs import Lookups, on_device, on_host, random_inputs
 
 N = 3
 SIZES = (4, 8)
 CACHE_BYTES = 2**20
-
-
-def on_host(runtime: Runtime, stage: Stage, size: int, inputs: dict[str, Array], rows: Sequence[bytes]) -> list[Array]:
-    """All outputs and the next rows, from tensors of the host."""
-    batch = RowLayout(runtime.bundle.manifest.state).batch(rows)
-    names = [*(spec.name for spec in stage.outputs), *(f"{name}_next" for name in stage.writes)]
-    named = dict(zip(names, runtime.run(stage.name, size, inputs | batch.tensors(stage.reads), names), strict=True))
-    outputs = [named[spec.name] for spec in stage.outputs]
-    if not stage.writes:
-        return outputs
-    return [*outputs, as_array(list(batch.replaced({name: named[f"{name}_next"] for name in stage.writes})))]
-
-
-def on_device(
-    runtime: DeviceRuntime, stage: Stage, size: int, inputs: dict[str, Array], rows: Sequence[bytes]
-) -> list[Array]:
-    """The same from a device's."""
-    names = [spec.name for spec in stage.outputs] + ([NEXT_ROW] if stage.writes else [])
-    return runtime.run(stage.name, size, inputs | {ROW: as_array(rows)}, names)
 
 
 def test_every_rung_gives_the_bits_of_the_host(bundle: Bundle) -> None:

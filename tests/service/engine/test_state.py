@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.bundle.stage import StateSpec
-from service.engine.state import Array, RowLayout, SequenceState
+from service.engine.state import Array, RowLayout
 
 L, N, H, C = 2, 3, 7, 5
 SPECS = (
@@ -106,11 +106,3 @@ def test_a_row_that_is_read_cannot_be_written() -> None:
 def test_rows_without_tensors_are_empty_rows() -> None:
     layout = RowLayout([])
     assert layout.batch([layout.initial] * N).replaced({}) == [b""] * N
-
-
-def test_advancing_counts_items_and_keeps_what_is_pending() -> None:
-    before = SequenceState(rows=(rows(0)[0],), labels=("",), pending=b"wond", position=5)
-    after = before.advanced(rows(1)[0], 3)
-    assert after == SequenceState((rows(1)[0],), ("",), b"wond", 8)
-    assert before.position == 5
-    assert after.row == rows(1)[0]

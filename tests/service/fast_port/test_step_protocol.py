@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from service.api.auth import AuthMiddleware
-from service.api.problem import failure, problem_of
+from service.api.problem import problem_of
+from service.api.refusals import failure
 from service.fast_port.step_protocol import StepCycle
 from service.keys.key_file import add_key
 from service.keys.keys import ANONYMOUS, Keys

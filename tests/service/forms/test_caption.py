@@ -1,15 +1,15 @@
 """Images as they are sent."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from service.api.body import parsed
 from service.errors import InvalidInput
 from service.forms.caption import MAX_IMAGE_CHARACTERS, CaptionRequest
+from tests.paths import DOCS
 
-PAGE = (Path(__file__).parents[3] / "docs/captions.md").read_text()
+PAGE = (DOCS / "captions.md").read_text()
 
 
 def test_a_file_has_a_size_that_the_refusal_and_the_page_tell() -> None:

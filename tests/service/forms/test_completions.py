@@ -1,7 +1,6 @@
 """What OpenAI's form may ask for, and what is refused instead of being ignored."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -11,8 +10,9 @@ from service.api.body import parsed
 from service.errors import InvalidInput, Location
 from service.forms.completions import MAX_CHOICES, CompletionRequest
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS
+from tests.paths import DOCS
 
-PAGE = (Path(__file__).parents[3] / "docs/generation.md").read_text()
+PAGE = (DOCS / "generation.md").read_text()
 LONG = "a" * MAX_TEXT_CHARACTERS
 
 

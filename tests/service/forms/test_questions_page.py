@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from service.bundle.manifest import read_bundle
 from service.bundle.tasks import CaptionTask, ForecastingTask, MusicTask
 from service.errors import MAX_LISTED_MISTAKES, QueueFull, ServiceError
 from service.forms.form import MAX_CHARACTERS_TOGETHER, MAX_TEXT_CHARACTERS, MAX_TEXTS, Question
-from service.forms.steps import MAX_ITEMS
+from service.forms.steps import MAX_ITEMS, MAX_STEP_ITEMS
 from service.forms.tagging import MAX_TEXT_WORDS, MAX_WORDS_TOGETHER
 from service.media.text import MAX_WORD_CHARACTERS
 from service.settings import EngineSettings, ServerSettings
@@ -28,8 +27,8 @@ from service.tasks.sentiment import StreamingSentimentModel, WholeTextSentimentM
 from service.tasks.tagging import MANY_AT_ONCE, MANY_WORDS, StreamingTaggingModel, WholeTaggingModel
 from service.tasks.task import MAX_ANSWERED_VALUES
 from service.tasks.translation import TEXTS_AT_ONCE
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/questions.md").read_text()
 ASKED = [operation for operation in DOCUMENTED if operation.request and issubclass(operation.request, Question)]
 LIMITS = {"maxLength", "maxItems", "maxProperties", "minimum", "maximum", "exclusiveMinimum"}
@@ -97,7 +96,7 @@ def test_every_field_of_an_answer_is_told(operation: Endpoint) -> None:
         f"{MAX_TEXT_CHARACTERS:,} characters",
         f"{MAX_TEXT_WORDS:,} words",
         f"{MAX_WORDS_TOGETHER:,} words together",
-        f"{MAX_TEXT_CHARACTERS:,} ids",
+        f"{MAX_STEP_ITEMS:,} ids",
         f"{MAX_TEXTS} texts",
         f"{MAX_CHARACTERS_TOGETHER:,} characters together",
         f"{MAX_WORD_CHARACTERS:,} characters a word",
@@ -147,6 +146,7 @@ def kinds_of(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
 
 def test_what_the_shipped_bundles_allow_is_told() -> None:
     tasks = [read_bundle(path.parent).manifest.task for path in (ROOT / "models").glob("*/manifest.json")]
+    assert {ForecastingTask, MusicTask, CaptionTask} <= set(map(type, tasks))
     for task in tasks:
         match task:
             case ForecastingTask():

@@ -6,11 +6,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
+from service.catalog import MODELS
 from service.forms.forecasting import ReadingsStep
-from service.forms.form import Form
+from service.forms.form import MAX_CHARACTERS_TOGETHER, Form
 from service.forms.generation import CharacterStep
 from service.forms.music import MusicStep
-from service.forms.tagging import TagStep
+from service.forms.steps import TENSOR_FIELDS
+from service.forms.tagging import MAX_TOKEN_CHARACTERS, TagRequest, TagStep
+from service.tasks.task import TensorModel
 
 SERIES = {"OT": [30.5]}
 # Of each form, bodies that are taken, and bodies that are refused though each field is right.
@@ -55,3 +58,17 @@ def test_a_step_that_says_nothing_or_too_much_is_none_by_the_schema(form: type[F
 def test_who_calls_readings_as_the_question_does_is_told_their_name() -> None:
     with pytest.raises(ValidationError, match="did you mean `values`"):
         ReadingsStep.model_validate({"series": SERIES, "horizon": 24})
+
+
+@pytest.mark.parametrize("form", [TagRequest, TagStep])
+def test_words_may_have_as_many_characters_in_a_step_as_in_a_question(form: type[Form]) -> None:
+    word = "a" * MAX_TOKEN_CHARACTERS
+    fitting = [word] * (MAX_CHARACTERS_TOGETHER // MAX_TOKEN_CHARACTERS)
+    form.model_validate({"tokens": fitting})
+    with pytest.raises(ValidationError, match="together have more than 524288 characters"):
+        form.model_validate({"tokens": [*fitting, word]})
+
+
+def test_a_step_is_in_tensors_by_the_field_of_its_models_form() -> None:
+    forms = [model.tensors_form for model in MODELS if issubclass(model, TensorModel)]
+    assert {name for form in forms for name in form.model_fields} == TENSOR_FIELDS

@@ -1,5 +1,6 @@
 """What is checked before anything starts."""
 
+import asyncio
 import re
 import shutil
 from pathlib import Path
@@ -21,10 +22,15 @@ from service.process.preflight import (
     warn_of_little_room,
     warn_of_no_quota,
 )
+from service.record.ids import new_session_id
 from service.settings import BundleSettings, EngineSettings, KeySettings, ServerSettings, SessionSettings, Settings
+from service.stores.base import Record, Swap
+from service.stores.limits import Limits
+from service.stores.lmdb.store import LmdbStore
+from tests.paths import MODELS
 from tests.ports import free_port
 
-BUNDLES = [read_bundle(path) for path in sorted((Path(__file__).parents[3] / "models").iterdir())]
+BUNDLES = [read_bundle(path) for path in sorted(MODELS.iterdir())]
 LIMIT_BYTES = 800 * 2**20  # enough for workers that share their weights, and for no others
 PUBLIC = "0.0.0.0"  # noqa: S104  that is what is asked for
 
@@ -86,6 +92,22 @@ def test_little_room_is_told_where_somebody_has_said_how_large_the_store_may_be(
     monkeypatch.setenv("UNROLLED_STORE", "memory://")
     warn_of_little_room(Settings())
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(("max_sessions", "max_bytes", "is_told"), [(3, 2**20, False), (2, 2**20, True), (3, 2, True)])
+def test_a_store_that_holds_more_than_it_may_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, max_sessions: int, max_bytes: int, is_told: bool
+) -> None:
+    async def fill() -> None:
+        store = LmdbStore(tmp_path, Limits())
+        ids = [new_session_id(1000.0 + number) for number in range(3)]
+        await store.swap([Swap(Record(each, "ann", "echo:1", 0, 0, 600, "", b"x"), None) for each in ids])
+        await store.close()
+
+    asyncio.run(fill())
+    sessions = SessionSettings(store=f"lmdb://{tmp_path}", max_sessions=max_sessions)
+    check_store_answers(Settings(sessions=sessions.model_copy(update={"max_store_bytes": max_bytes})))
+    assert ("holds 3 sessions and 3 bytes" in caplog.text) is is_told
 
 
 @pytest.mark.parametrize(("api_keys", "quota", "is_told"), [("keys", 0, True), ("keys", 9, False), ("", 0, False)])

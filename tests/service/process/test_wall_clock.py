@@ -1,8 +1,8 @@
 """A wall clock that was set is doubted for a while, whichever of the two times is right."""
 
 import logging
-import subprocess
-import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -96,31 +96,63 @@ def test_what_a_daemon_corrects_is_followed(machine: Machine, caplog: pytest.Log
     assert caplog.messages == []
 
 
-def test_a_worker_that_begins_while_the_clock_is_wrong_knows_it_from_its_service() -> None:
-    wall, boot = Clock(1e9), Clock(500.0)
-    clock = WallClock(wall, boot, booted_at=1e9 - 500 - HOUR)
-    assert (clock.earliest(), clock.latest()) == (1e9 - HOUR, 1e9)
+def test_a_worker_that_begins_while_the_clock_is_wrong_knows_it_from_its_service(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    WallClock(lambda: time.time() - HOUR, file=tmp_path / "clock")
+    clock = WallClock.shared(tmp_path)
+    assert round(clock.latest() - clock.earliest()) == HOUR
+    assert caplog.messages[0].startswith("the wall clock was set +3600 seconds")
 
 
-def test_workers_inherit_the_clock_of_their_service() -> None:
-    """In a process of its own, which hands down a clock that shows an hour too little, and in a worker of it."""
-    worker = (
-        "import logging, time; logging.basicConfig(format='%(message)s'); "
-        "from service.process.wall_clock import WallClock; clock = WallClock.inherited(); "
-        "print(round(clock.latest() - clock.earliest()))"
-    )
-    first = (
-        "import subprocess, sys, time; from service.process import wall_clock; now = time.time; "
-        "time.time = lambda: now() - 3600; wall_clock.export_clock(); "
-        f"sys.exit(subprocess.run([sys.executable, '-c', {worker!r}]).returncode)"
-    )
-    done = subprocess.run([sys.executable, "-c", first], capture_output=True, text=True, check=True)  # noqa: S603  our words
-    assert done.stdout == "3600\n"
-    assert done.stderr.startswith("the wall clock was set +3600 seconds")
+def test_all_workers_doubt_a_clock_until_the_same_moment_and_later_ones_never(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wall, boot, file = Clock(1e9), Clock(500.0), tmp_path / "clock"
+    first = WallClock(wall, boot, file)
+    wall.now += HOUR
+    assert first.latest() - first.earliest() == HOUR
+    for clock in (wall, boot):
+        clock.now += DOUBT_SECONDS - 1
+    second = WallClock(wall, boot, file)
+    assert second.latest() - second.earliest() == HOUR
+    for clock in (wall, boot):
+        clock.now += 1
+    assert [each.latest() - each.earliest() for each in (second, first)] == [0, 0]
+    third = WallClock(wall, boot, file)
+    assert third.latest() - third.earliest() == 0
+    settled = "the wall clock, as it was set, is taken for right"
+    assert caplog.messages[1:] == [settled, settled]
+
+
+def test_a_worker_that_begins_late_follows_what_a_daemon_has_corrected(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wall, boot, file = Clock(1e9), Clock(500.0), tmp_path / "clock"
+    first = WallClock(wall, boot, file)
+    for _ in range(4):
+        wall.now += TOLERATED_SECONDS / 2
+        first.latest()
+    WallClock(wall, boot, file).latest()
+    assert caplog.messages == []
+    assert [path.name for path in tmp_path.iterdir()] == ["clock"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"[1, 2, 3, 4]", b"\xff"])
+def test_a_file_that_says_nothing_is_written_anew(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "clock").write_bytes(content)
+    clock = WallClock.shared(tmp_path)
+    assert clock.latest() - clock.earliest() < TOLERATED_SECONDS
+    assert (tmp_path / "clock").read_bytes() != content
+
+
+def test_a_directory_that_is_gone_is_no_obstacle(tmp_path: Path) -> None:
+    clock = WallClock.shared(tmp_path / "nowhere")
+    assert clock.latest() - clock.earliest() < TOLERATED_SECONDS
 
 
 def test_the_real_clock_is_not_doubted(caplog: pytest.LogCaptureFixture) -> None:
-    clock = WallClock.inherited()
+    clock = WallClock.shared(None)
     with caplog.at_level(logging.WARNING):
         assert clock.earliest() <= clock.latest() <= clock.earliest() + 60
     assert boot_seconds() > 0

@@ -62,10 +62,12 @@ def test_the_first_process_kills_a_worker_that_hangs_and_no_other() -> None:
     assert done.stderr == f"worker process {hung} had not responded for 3 seconds and was killed\n"
 
 
-def test_a_hung_worker_that_ended_by_itself_is_not_killed(caplog: pytest.LogCaptureFixture) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as worker:
-        worker.wait()
-    with caplog.at_level(logging.ERROR):
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_a_hung_worker_that_ended_by_itself_is_not_killed(
+    caplog: pytest.LogCaptureFixture, is_waited_for: bool
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as worker, caplog.at_level(logging.ERROR):
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | (0 if is_waited_for else os.WNOWAIT))
         _kill([worker.pid])
     assert not caplog.records
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from service.engine.state import SequenceState
 from service.errors import SessionDamaged, SessionGone, SessionUnknown
 from service.record.admission import Expired, admitted, check_lifetime, is_expired
 from service.record.body import Body
+from service.record.sequence_state import SequenceState
 from service.stores.base import CHECKPOINT, Damaged, Record
 
 RECORD = Record("id", "ann", "sum:0", 3, used_at=1000, ttl_seconds=10, body=b"state")

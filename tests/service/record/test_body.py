@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.bundle.stage import StateSpec
-from service.engine.state import Array, RowLayout, SequenceState
+from service.engine.state import Array, RowLayout
 from service.record.body import NO_DIGEST, NUMERICS_UNKNOWN, Body, BodyUnreadable, decode, encode, with_creation_time
 from service.record.digest import inputs_digest
+from service.record.sequence_state import SequenceState
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
 
 L, H = 2, 7

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.state import SequenceState
 from service.record.body import HEAD_BYTES, SECRET_AT, Body, encode, extra_of
 from service.record.body_columns import HEAD, next_heads
+from service.record.sequence_state import SequenceState
 
 R = 12
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from service.engine.state import SequenceState
 from service.record.body import Body
 from service.record.expiry import idle_seconds_of, kept_idle_seconds, ttl_seconds_at
+from service.record.sequence_state import SequenceState
 from service.stores.base import Record
 
 RECORD = Record("a", "ann", "sum:0", 1, 1000, 60)

@@ -10,10 +10,10 @@ INPUTS = st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.lists(st.
 
 @given(st.lists(st.tuples(st.integers(0, 2**40), INPUTS), max_size=5))
 def test_kept_inputs_come_back_in_order(steps: list[tuple[int, dict[str, object]]]) -> None:
-    kept: bytes | None = b""
+    kept = b""
     for step, inputs in steps:
         kept = appended(kept, step, inputs, 10_000)
-    assert kept is not None
+        assert kept is not None
     assert [(kept_step.step, kept_step.inputs) for kept_step in kept_steps(kept)] == steps
 
 
@@ -22,7 +22,6 @@ def test_inputs_that_outgrow_the_limit_are_kept_no_more() -> None:
     assert kept is not None
     assert appended(kept, 1, {"text": "d"}, 2 * len(kept)) is not None
     assert appended(kept, 1, {"text": "abc"}, 2 * len(kept) - 1) is None
-    assert appended(None, 2, {"text": ""}, 10_000) is None
 
 
 def test_a_fork_inherits_steps_that_generated_with_the_secret_of_whoever_took_them() -> None:

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from service.engine.state import SequenceState
 from service.record.body import Body, encode
+from service.record.sequence_state import SequenceState
 from service.sessions.graveyard import checkpoint_ids
 from service.stores.base import Record
 

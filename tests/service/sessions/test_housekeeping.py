@@ -2,10 +2,13 @@
 
 import asyncio
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from service.errors import SessionGone, StoreFull
+from service.sessions.housekeeping import EVICTIONS_LOGGED_SECONDS, SWEEP_RECORDS
+from service.sessions.sessions import RECORDS_AT_ONCE
 from service.stores.base import Count, Record, Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb.store import LmdbStore
@@ -42,6 +45,33 @@ async def test_a_sweep_leaves_nothing_that_is_overdue(
     assert (await store.count()).num_live == 1
     assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "expired"}) == 50
     await process.sessions.get("ann", alive)
+
+
+async def test_a_sweep_loads_no_more_records_at_once_than_a_page(process: Process, store: FaultyStore) -> None:
+    for _ in range(150):
+        await process.create()
+    process.clock.now += 10
+    overdue, num_loaded = store.overdue, []
+
+    async def counted(now: int, limit: int) -> list[Record]:
+        records = await overdue(now, limit)
+        num_loaded.append(len(records))
+        return records
+
+    store.overdue = counted  # type: ignore[method-assign]
+    assert await process.housekeeping.sweep() == 150
+    assert max(num_loaded) <= RECORDS_AT_ONCE
+
+
+async def test_a_sweep_passes_over_all_that_have_a_step_in_flight(process: Process, store: FaultyStore) -> None:
+    ids = [await process.create() for _ in range(SWEEP_RECORDS + 10)]
+    steps = [process.begin(session_id, "wait") for session_id in ids[:SWEEP_RECORDS]]
+    await settle()
+    process.clock.now += 10
+    assert await process.housekeeping.sweep() == 10
+    process.model.go.set()
+    assert {(await step.result()).step for step in steps} == {1}
+    assert (await store.count()).num_live == SWEEP_RECORDS
 
 
 async def test_a_store_that_was_moved_is_not_swept(
@@ -89,6 +119,22 @@ async def test_a_full_store_gives_the_room_of_the_least_recently_used(store: Fau
             await process.text(ids[1], "a")
         assert refused.value.reason == "evicted"
         assert process.metrics.registry.get_sample_value("rnn_sessions_ended_total", {"reason": "evicted"}) == 1
+
+
+async def test_evictions_are_logged_now_and_then_with_their_number(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = Clock()
+    monkeypatch.setattr("service.sessions.housekeeping.time", Mock(monotonic=now))
+    async with Process(FaultyStore(Limits(max_sessions=1))) as process:
+        for seconds in (0, 0, EVICTIONS_LOGGED_SECONDS - 1, 1, 1):
+            await process.create()
+            now.now += seconds
+        await process.create()
+    assert [message.partition(", ")[2].rpartition(", ")[2] for message in caplog.messages] == [
+        "1 since the last such line",
+        "3 since the last such line",
+    ]
 
 
 async def test_the_overdue_make_room_before_a_sweep_finds_them_and_before_anyone_is_evicted() -> None:
@@ -143,6 +189,18 @@ async def test_a_session_with_a_step_in_flight_is_never_evicted() -> None:
         process.model.go.set()
         assert [(await step.result()).step for step in steps] == [1, 1]
         assert (await process.create()) not in ids
+
+
+async def test_who_is_idle_makes_room_behind_many_with_a_step_in_flight() -> None:
+    async with Process(FaultyStore(Limits(max_sessions=40)), max_sessions=40) as process:
+        ids = [await process.create() for _ in range(40)]
+        steps = [process.begin(session_id, "wait") for session_id in ids[:30]]
+        await settle()
+        await process.create()
+        with pytest.raises(SessionGone, match="evicted"):
+            await process.sessions.get("ann", ids[30])
+        process.model.go.set()
+        assert {(await step.result()).step for step in steps} == {1}
 
 
 async def test_a_step_in_flight_keeps_its_session_alive(process: Process) -> None:

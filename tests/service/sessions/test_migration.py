@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from service.bundle.manifest import read_bundle
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
-from service.engine.state import SequenceState
 from service.errors import (
     DeadlineExceeded,
     NotMigratable,
@@ -25,6 +23,7 @@ from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest,
 from service.record.body import Body, encode
 from service.record.digest import inputs_digest
 from service.record.replay import appended, kept_steps
+from service.record.sequence_state import SequenceState
 from service.steps.turn import Answer, Ask
 from service.stores.base import Swap
 from service.tasks.forecasting import ForecastingModel
@@ -32,6 +31,7 @@ from tests.fakes.graphs import RecordingObserver, row_of
 from tests.fakes.model import SumModel
 from tests.fakes.process import Process, outputs
 from tests.fakes.stores import FaultyStore
+from tests.paths import MODELS
 
 pytestmark = pytest.mark.anyio
 
@@ -226,7 +226,7 @@ READINGS = [(0, {"values": {"x": DAYS[0]}}), (2, {"x": DAYS[1:2]}), (4, {"values
 @pytest.fixture(scope="module")
 def forecasting() -> Runtime:
     """The shipped forecaster."""
-    return Runtime(read_bundle(Path(__file__).parents[3] / "models" / "forecasting"))
+    return Runtime(read_bundle(MODELS / "forecasting"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -10,10 +11,12 @@ from service.errors import (
     SessionGone,
     SessionUnknown,
     StepConflict,
+    StoreUnavailable,
     TooManyCheckpoints,
     VersionLeft,
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
+from service.sessions.checkpoints import UNSETTLED_SECONDS
 from service.steps.turn import Answer
 from service.stores.base import CHECKPOINT, Record, Swap
 from tests.fakes.clock import Clock
@@ -37,6 +40,22 @@ def back(name: str, step: int | None = None) -> RollbackRequest:
 def num_checkpoints(store: FaultyStore) -> int:
     """Saved states that the store keeps."""
     return sum(record.ended == CHECKPOINT for record in store._records.values())
+
+
+@contextlib.contextmanager
+def held_step(store: FaultyStore) -> Iterator[None]:
+    """Hold up steps of sessions, but not what is written of checkpoints."""
+    swap = store.swap
+
+    async def held(swaps: Sequence[Swap]) -> list[bool]:
+        if not swaps[0].record.ended:
+            store.may_swap.clear()
+        return await swap(swaps)
+
+    store.swap = held  # type: ignore[method-assign]
+    yield
+    store.swap = swap  # type: ignore[method-assign]
+    store.may_swap.set()
 
 
 async def test_a_save_is_a_step_that_can_be_repeated(process: Process) -> None:
@@ -170,7 +189,7 @@ async def test_a_checkpoint_lives_as_long_as_its_session_after_the_lifetime_was_
         await process.transitions.save("ann", session_id, "here")
     async with Process(store, clock, max_session_lifetime_seconds=week, **idle) as process:
         await process.text(session_id, "c")
-        for seconds in (60, 86400):
+        for seconds in (UNSETTLED_SECONDS, 86400):
             clock.now += seconds
             assert [await process.housekeeping.sweep() for _ in range(2)] == [1, 0]
             await process.transitions.roll_back("ann", session_id, back("here"))
@@ -255,6 +274,64 @@ async def test_a_save_without_a_number_that_loses_its_step_saves_what_is_then() 
         assert await one.count(session_id) in (2, 5)
         assert num_checkpoints(store) == 1
         assert (await one.sessions.get("ann", session_id)).step == 5
+
+
+async def test_a_save_that_loses_to_the_end_of_its_session_leaves_nothing_behind(
+    process: Process, store: FaultyStore
+) -> None:
+    session_id = await stepped(process, "ab")
+    with held_step(store):
+        losing = asyncio.create_task(process.transitions.save("ann", session_id, "here", 1))
+        await until(lambda: store.num_held == 1)
+        await store.change(session_id, step=2, ended="ended", body=b"")
+    with pytest.raises(SessionGone):
+        await losing
+    assert num_checkpoints(store) == 0
+
+
+async def test_a_save_that_is_called_off_leaves_nothing_behind_for_long(process: Process, store: FaultyStore) -> None:
+    session_id = await process.create(ttl_seconds=100)
+    with held_step(store):
+        saving = asyncio.create_task(process.transitions.save("ann", session_id, "here", 0))
+        await until(lambda: store.num_held == 1)
+        saving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+    assert num_checkpoints(store) == 1
+    for _ in range(UNSETTLED_SECONDS // 60):
+        process.clock.now += 60
+        await process.text(session_id, "a")
+    await process.housekeeping.sweep()
+    assert num_checkpoints(store) == 0
+
+
+async def test_a_save_whose_answer_is_lost_keeps_its_checkpoint(process: Process, store: FaultyStore) -> None:
+    session_id = await process.create(ttl_seconds=100)
+    await process.text(session_id, "ab")
+    with held_step(store):
+        saving = asyncio.create_task(process.transitions.save("ann", session_id, "here", 1))
+        await until(lambda: store.num_held == 1)
+        store.loses_answers = True
+    with pytest.raises(StoreUnavailable):
+        await saving
+    store.loses_answers = False
+    for _ in range(UNSETTLED_SECONDS // 60):
+        process.clock.now += 60
+        await process.text(session_id, "c")
+    await process.housekeeping.sweep()
+    await process.transitions.roll_back("ann", session_id, back("here"))
+    assert await process.count(session_id) == 2
+
+
+async def test_a_checkpoint_stays_if_its_sessions_body_is_of_another_version(
+    process: Process, store: FaultyStore
+) -> None:
+    session_id = await process.create()
+    await process.transitions.save("ann", session_id, "here")
+    await store.change(session_id, body=b"\x09", ttl_seconds=10**6)
+    process.clock.now += UNSETTLED_SECONDS
+    await process.housekeeping.sweep()
+    assert num_checkpoints(store) == 1
 
 
 async def test_two_saves_of_one_name_and_step_are_one() -> None:

@@ -100,7 +100,7 @@ async def test_a_clock_that_stays_as_it_was_set_ends_idle_sessions_and_no_others
 async def test_a_large_sweep_is_logged(
     machine: Machine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.sessions.housekeeping.SWEEP_RECORDS", 20)
+    monkeypatch.setattr("service.sessions.housekeeping.MANY_OVERDUE", 20)
     for num_overdue, messages in (
         (19, []),
         (20, ["20 sessions, ends and checkpoints were overdue"]),

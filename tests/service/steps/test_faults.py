@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from service.engine.run_policy import RunPolicy
-from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StepConflict, StoreUnavailable
 from service.record.body import encode
+from service.record.sequence_state import SequenceState
 from service.steps.session_cache import CachedSession
 from service.steps.turn import Answer, Ask
 from service.stores.base import Swap

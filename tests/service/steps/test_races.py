@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.state import SequenceState
 from service.errors import DeadlineExceeded, InvalidInput, SessionGone, StepConflict
+from service.record.sequence_state import SequenceState
 from service.steps.step_rules import MAX_ATTEMPTS
 from service.steps.turn import Answer
 from service.stores.base import Swap

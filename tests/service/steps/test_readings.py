@@ -1,7 +1,6 @@
 """Steps of the shipped forecaster: readings by value and by segment are the same readings."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from service.steps.turn import Answer, Ask
 from service.tasks.forecasting import ForecastingModel
 from tests.fakes.graphs import RecordingObserver
 from tests.fakes.process import Process, outputs
+from tests.paths import MODELS
 
 pytestmark = pytest.mark.anyio
 SEGMENT = 24
@@ -24,7 +24,7 @@ READINGS = np.random.default_rng(0).normal(30, 5, size=7 * SEGMENT)
 
 @pytest.fixture(scope="module")
 def runtime() -> Runtime:
-    return Runtime(read_bundle(Path(__file__).parents[3] / "models" / "forecasting"))
+    return Runtime(read_bundle(MODELS / "forecasting"))
 
 
 @pytest.fixture

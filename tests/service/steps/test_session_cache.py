@@ -1,8 +1,8 @@
 """What is remembered of the sessions that were committed last."""
 
-from service.engine.state import SequenceState
 from service.record.body import HEAD_BYTES, Body, decode, encode
 from service.record.body_columns import next_heads
+from service.record.sequence_state import SequenceState
 from service.steps.session_cache import MAX_BYTES, CachedSession, GroupKey, SessionCache
 from service.stores.base import Record
 

@@ -10,7 +10,7 @@ from service.settings import SessionSettings
 from service.stores.base import Store
 from service.stores.connect import open_store
 from service.stores.redis import cluster, link
-from tests.service.stores import redis_server
+from tests import redis_server
 
 MAX_SESSIONS = 5
 MAX_BYTES = 10_000

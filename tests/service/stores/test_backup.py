@@ -9,16 +9,15 @@ import lmdb
 import pytest
 
 from service.record.ids import new_session_id
-from service.stores.backup import BackupRefused, Sessions, backup, count_sessions, restore
+from service.stores.backup import BackupRefused, SessionCount, backup, count_sessions, restore
 from service.stores.base import Record, Swap
 from service.stores.connect import StoreUnknown
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import Users
-from service.stores.lmdb.check import StoreDamaged
 from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import LmdbStore
 from service.stores.lmdb.tables import NUM_TABLES
-from tests.service.stores.lmdb.test_store import scanned
+from tests.service.stores.lmdb.scan import scanned
 from tests.service.stores.processes import Worker
 from tests.service.stores.worker import body_of
 
@@ -126,7 +125,7 @@ async def test_a_restore_that_fails_leaves_nothing(tmp_path: Path, url: str) -> 
     (tmp_path / "volume" / "lost+found").mkdir()
     before = everything(tmp_path)
     for place in ("deep/new", "volume"):
-        with pytest.raises(StoreDamaged):
+        with pytest.raises(BackupRefused, match="is damaged"):
             restore(tmp_path / "copy", f"lmdb://{tmp_path / place}")
         assert everything(tmp_path) == before
 
@@ -192,7 +191,8 @@ async def test_a_damaged_copy_is_refused(tmp_path: Path, url: str) -> None:
     num_bytes = backup(url, tmp_path / "copy")
     with (tmp_path / "copy" / "data.mdb").open("rb+") as file:
         file.truncate(num_bytes // 2)
-    with pytest.raises(StoreDamaged):
+    words = rf"^the backup in {tmp_path / 'copy'} is damaged \([^/]+\), so nothing was restored; was it copied with cp"
+    with pytest.raises(BackupRefused, match=words):
         restore(tmp_path / "copy", f"lmdb://{tmp_path / 'new'}")
     assert not (tmp_path / "new" / "data.mdb").exists()
 
@@ -203,5 +203,5 @@ async def test_expired_sessions_are_counted_without_their_bodies(tmp_path: Path,
         with environment.begin(write=True) as txn:
             for each in IDS:
                 assert txn.delete(key_of(each) + TAIL, db=records)
-    assert count_sessions(url, 6540) == Sessions(num_live=50, num_expired=0)
-    assert count_sessions(url, 6660) == Sessions(num_live=50, num_expired=50)
+    assert count_sessions(url, 6540) == SessionCount(num_live=50, num_expired=0)
+    assert count_sessions(url, 6660) == SessionCount(num_live=50, num_expired=50)

@@ -13,8 +13,8 @@ from service.stores.connect import open_store
 from service.stores.limits import Limits
 from service.stores.memory import MemoryStore
 from tests.service.stores.conftest import MAX_BYTES, MAX_SESSIONS, QUOTA, Provided
+from tests.service.stores.histories import HISTORIES, A, B, C, D, E, F, create, named, outcome
 from tests.service.stores.processes import Worker
-from tests.service.stores.test_contract import HISTORIES, A, B, C, D, E, F, create, named, outcome
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.store import LmdbStore
 from service.stores.redis.owner_counts import CHECK_SECONDS, OwnerCounts
 from service.stores.redis.store import RedisStore
-from tests.service.stores.lmdb.test_store import scanned
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, provided_server
+from tests.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, provided_server
+from tests.service.stores.lmdb.scan import scanned
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from service.engine.advancing import Advance
-from service.engine.state import Inputs, SequenceState
+from service.engine.state import Inputs
 from service.forms.sampling_options import SamplingOptions
+from service.record.sequence_state import SequenceState
 from service.tasks.decoder import MAX_RUNS_AHEAD, Decoder
 from tests.fakes.script import DECODE, ScriptGraphs, encode_stage
 

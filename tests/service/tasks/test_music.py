@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service.engine.engine import Engine
-from service.engine.state import SequenceState
 from service.errors import InvalidInput
 from service.forms.music import Composing, MusicStep
 from service.media.music import Notes
+from service.record.sequence_state import SequenceState
 from service.tasks.music import MusicModel
 from service.tasks.task import Piece
 from tests.fakes.graphs import RecordingObserver

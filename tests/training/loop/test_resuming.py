@@ -12,6 +12,7 @@ from tests.training.loop.left import resume_state, weights
 from tests.training.toy import ToySettings, ToyTask
 from training import checkpoint
 from training.command import main
+from training.command_line import command_line
 from training.data.source import DataError
 from training.exit_status import INTERRUPTED
 from training.loop import precision
@@ -93,7 +94,7 @@ def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(
 ) -> None:
     output = tmp_path / "run"
     train_and_interrupt(monkeypatch, output, epoch=2, batch=3)
-    assert f"python -m training toy --output {output} --resume" in capsys.readouterr().err
+    assert command_line("training", "toy", "--output", str(output), "--resume") in capsys.readouterr().err
     assert resume_state(output)["progress"]["epoch"] == 2
     assert checkpoint.load(output / "last").task == "toy"
     assert (output / "curves.png").is_file()
@@ -261,7 +262,7 @@ def test_ctrl_c_while_the_best_checkpoint_is_measured_says_how_to_measure_it(
     monkeypatch.setattr(ToyTask, "evaluate", interrupted)
     monkeypatch.setattr(ToyTask, "validate", lambda *_: {"error": 1.0})
     assert main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"]) == INTERRUPTED
-    assert f"python -m training evaluate {tmp_path / 'best'}" in capsys.readouterr().err
+    assert command_line("training", "evaluate", str(tmp_path / "best")) in capsys.readouterr().err
 
 
 def test_resume_without_a_run_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -280,7 +281,7 @@ def test_a_run_of_another_task_is_not_resumed(
 
 def test_resume_refuses_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["toy", "--output", str(tmp_path), "--resume", "--set", "seed=9"]) == 1
-    assert f"python -m training toy --output {tmp_path} --resume" in capsys.readouterr().err
+    assert command_line("training", "toy", "--output", str(tmp_path), "--resume") in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_a_run_that_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from training import checkpoint
 from training.command import main
+from training.command_line import command_line
 from training.models.sentiment import SentimentModel
 from training.models.streaming_forecaster import StreamingForecaster
 
@@ -56,7 +57,7 @@ def test_a_table_becomes_a_forecaster_with_a_backtest(
     assert re.search(
         r"^forecasts of 6 readings are off by \d\.\d\d times as much as those that repeat the last season", said, re.M
     )
-    assert f"next:\n    python -m export {output / 'best'} --name run\n" in said
+    assert f"next:\n    {command_line('export', str(output / 'best'), '--name', 'run')}\n" in said
     assert (best.sources[0].name, best.sources[0].address) == ("sales.csv", "file:sales.csv")
 
 
@@ -172,7 +173,10 @@ def test_a_table_that_is_too_short_is_refused(
         (["--time", "month"], "--time needs --csv"),
         (["--gaps", "ignore"], "--gaps needs --csv"),
         (["--csv", "x.csv", "--time", "month", "--target", "a", "--target", "a"], "--target a is given more than once"),
-        (["--resume", "--csv", "x.csv"], "python -m training forecasting --output runs/own-forecasting --resume"),
+        (
+            ["--resume", "--csv", "x.csv"],
+            command_line("training", "forecasting", "--output", "runs/own-forecasting", "--resume"),
+        ),
         (["--csv", "x.csv"], "--csv needs --time"),
     ],
 )

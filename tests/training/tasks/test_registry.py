@@ -2,12 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from training import settings
 from training.command import main
 from training.tasks import registry
 from training.tasks.registry import Training
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_every_settings_file_is_a_training() -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import orjson
 import pytest
 
-from service.api.open_inference.tensors import MAX_ITEMS, MAX_ROWS
+from service.api.open_inference.tensors import MAX_ROWS
 from service.engine.state import Array
+from service.forms.steps import MAX_STEP_ITEMS
 from tests.fakes.asgi import JSON, MAX_BYTES, Answered, Client, Surface
 from tests.fakes.graphs import POISON, V, logits_of
 from tests.fakes.process import Process, settle
@@ -155,7 +156,7 @@ WRONG: list[tuple[object, int, str]] = [
     ({"inputs": [x([1], shape=[1, 0])]}, 422, "inputs.0.shape.1"),
     ({"inputs": [x([1], shape=[1, -1])]}, 422, "inputs.0.shape.1"),
     ({"inputs": [x([1], shape=[1, 2])]}, 422, "inputs.0.data: must be nested as [1, 2], or not at all"),
-    ({"inputs": [x([1], shape=[1, MAX_ITEMS + 1])]}, 422, "items together"),
+    ({"inputs": [x([1], shape=[1, MAX_STEP_ITEMS + 1])]}, 422, "items together"),
     ({"inputs": [x([1], shape=[MAX_ROWS + 1, 1])]}, 422, "rows"),
     ({"inputs": [x([1], data=[1.0])]}, 422, "inputs.0.data: must be whole numbers"),
     ({"inputs": [x([1], data=[True])]}, 422, "inputs.0.data"),
@@ -377,7 +378,7 @@ async def test_a_failure_of_the_service_tells_nothing_of_its_insides(surface: Su
 async def test_more_than_any_tensor_holds_is_refused_before_it_is_parsed(
     surface: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for limit in ("MAX_ITEMS", "MAX_ROWS", "MAX_BESIDE"):
+    for limit in ("MAX_STEP_ITEMS", "MAX_ROWS", "MAX_BESIDE"):
         monkeypatch.setattr(f"service.api.open_inference.tensors.{limit}", 8)
 
     def parsed(*_: object) -> None:

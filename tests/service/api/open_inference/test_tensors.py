@@ -5,9 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
-from service.api.open_inference.tensors import MAX_BESIDE, MAX_ITEMS, MAX_ROWS, check_size
+from service.api.open_inference.tensors import MAX_BESIDE, MAX_ROWS, check_size
 from service.bundle.stage import TensorSpec
 from service.errors import InvalidInput
+from service.forms.steps import MAX_STEP_ITEMS
 
 SEGMENT = 3
 IDS = TensorSpec(name="x", dtype="int64", shape=("N", "T"))
@@ -22,10 +23,10 @@ def request(data: list[Any]) -> bytes:
 @pytest.mark.parametrize(
     ("spec", "data"),
     [
-        (IDS, [1] * MAX_ITEMS),
-        (IDS, [[1] * (MAX_ITEMS // MAX_ROWS)] * MAX_ROWS),
-        (SEGMENTS, [1.5] * MAX_ITEMS * SEGMENT),
-        (SEGMENTS, [[[1.5] * SEGMENT] * (MAX_ITEMS // MAX_ROWS)] * MAX_ROWS),
+        (IDS, [1] * MAX_STEP_ITEMS),
+        (IDS, [[1] * (MAX_STEP_ITEMS // MAX_ROWS)] * MAX_ROWS),
+        (SEGMENTS, [1.5] * MAX_STEP_ITEMS * SEGMENT),
+        (SEGMENTS, [[[1.5] * SEGMENT] * (MAX_STEP_ITEMS // MAX_ROWS)] * MAX_ROWS),
     ],
 )
 def test_the_largest_tensor_is_read(spec: TensorSpec, data: list[Any]) -> None:
@@ -35,10 +36,10 @@ def test_the_largest_tensor_is_read(spec: TensorSpec, data: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("spec", "data"),
     [
-        (IDS, [1] * (MAX_ITEMS + MAX_BESIDE + 1)),
-        (SEGMENTS, [1.5] * (MAX_ITEMS * SEGMENT + MAX_BESIDE + 1)),
-        (SEGMENTS, [[1.5]] * (MAX_ITEMS + MAX_ROWS + MAX_BESIDE)),
-        (IDS, [[]] * (MAX_ITEMS + MAX_ROWS + MAX_BESIDE)),
+        (IDS, [1] * (MAX_STEP_ITEMS + MAX_BESIDE + 1)),
+        (SEGMENTS, [1.5] * (MAX_STEP_ITEMS * SEGMENT + MAX_BESIDE + 1)),
+        (SEGMENTS, [[1.5]] * (MAX_STEP_ITEMS + MAX_ROWS + MAX_BESIDE)),
+        (IDS, [[]] * (MAX_STEP_ITEMS + MAX_ROWS + MAX_BESIDE)),
     ],
 )
 def test_more_numbers_or_lists_than_any_tensor_has_are_refused(spec: TensorSpec, data: list[Any]) -> None:

@@ -11,8 +11,10 @@ import pytest
 from service.api.steps import binary
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed, StepConflict
+from service.forms.steps import MAX_STEP_ITEMS
 from service.steps.turn import Answer, Ask, Turn
 from tests.fakes.asgi import Answered, Surface
+from tests.fakes.binary import binary_form, binary_head
 from tests.fakes.graphs import BAD, V, logits_of
 from tests.fakes.model import WordyModel
 from tests.fakes.process import Process
@@ -21,17 +23,6 @@ from tests.fakes.stores import FaultyStore
 pytestmark = pytest.mark.anyio
 OCTETS = "application/octet-stream"
 N, T = 2, 3
-
-
-def head(session_ids: list[str], values: Array, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """The JSON of a request."""
-    tensor = {
-        "name": "x",
-        "shape": list(values.shape),
-        "datatype": "INT64" if values.dtype.kind == "i" else "FP64",
-        "parameters": {"binary_data_size": values.nbytes},
-    }
-    return {"items": [{"session_id": each} for each in session_ids], "inputs": [tensor], **changes}
 
 
 async def post(surface: Surface, document: dict[str, Any], values: Array) -> Answered:
@@ -57,7 +48,7 @@ def told(answered: Answered) -> tuple[dict[str, Any], Array | None]:
 async def test_an_item_that_is_none_is_refused_for_itself(surface: Surface, process: Process) -> None:
     ids = [await process.create() for _ in range(3)]
     values = np.array([[1], [2], [3]])
-    document = head(ids, values)
+    document = binary_head(ids, values)
     document["items"][1]["step"] = -1
     answer, logits = told(await post(surface, document, values))
     assert [(item["session_id"], item["status"]) for item in answer["items"]] == list(
@@ -71,7 +62,7 @@ async def test_an_item_that_is_none_is_refused_for_itself(surface: Surface, proc
 async def test_each_row_is_a_step_of_its_session(surface: Surface, process: Process) -> None:
     ids = [await process.create() for _ in range(N)]
     values = np.array([[1, 2, 3], [4, 5, 6]])
-    document, logits = told(await post(surface, head(ids, values), values))
+    document, logits = told(await post(surface, binary_head(ids, values), values))
     assert document["items"] == [{"session_id": each, "status": 200, "step": 1} for each in ids]
     assert document["outputs"][0]["name"] == "logits"
     np.testing.assert_array_equal(logits, logits_of(np.cumsum(values, axis=1)))
@@ -81,18 +72,18 @@ async def test_each_row_is_a_step_of_its_session(surface: Surface, process: Proc
 async def test_an_argmax_is_whole_numbers_and_nothing_returned_is_no_tensor(surface: Surface, process: Process) -> None:
     ids = [await process.create() for _ in range(N)]
     values = np.array([[1, 2, 3], [4, 5, 6]])
-    document, argmax = told(await post(surface, head(ids, values, **{"return": "argmax"}), values))
+    document, argmax = told(await post(surface, binary_head(ids, values, **{"return": "argmax"}), values))
     assert argmax is not None
     assert (document["outputs"][0]["name"], argmax.dtype) == ("argmax", np.int64)
     np.testing.assert_array_equal(argmax, logits_of(np.cumsum(values, axis=1)).argmax(axis=-1))
-    document, nothing = told(await post(surface, head(ids, values, **{"return": "none"}), values))
+    document, nothing = told(await post(surface, binary_head(ids, values, **{"return": "none"}), values))
     assert ([item["step"] for item in document["items"]], nothing) == ([2, 2], None)
 
 
 async def test_refused_items_have_rows_of_zeros_and_their_problem(surface: Surface, process: Process) -> None:
     ids = ["nobody", *[await process.create() for _ in range(4)]]
     values = np.array([[1, 2, 3], [4, 5, 6], [7, 100, 9], [1, BAD, 1], [2, 2, 2]])
-    document = head(ids, values)
+    document = binary_head(ids, values)
     document["items"][4]["step"] = 3
     answer, logits = told(await post(surface, document, values))
     assert [item["status"] for item in answer["items"]] == [404, 200, 422, 500, 409]
@@ -105,7 +96,7 @@ async def test_refused_items_have_rows_of_zeros_and_their_problem(surface: Surfa
 
 async def test_refusals_only_are_no_tensor(surface: Surface) -> None:
     values = np.array([[1, 2, 3]])
-    answer, logits = told(await post(surface, head(["nobody"], values), values))
+    answer, logits = told(await post(surface, binary_head(["nobody"], values), values))
     assert (answer["items"][0]["status"], logits) == (404, None)
 
 
@@ -115,7 +106,7 @@ async def test_tensors_for_a_model_that_reads_none_are_refused_and_change_nothin
     process.serve(WordyModel)
     session_id = await process.create()
     values = np.array([[1, 2, 3]])
-    answer, _ = told(await post(surface, head([session_id], values), values))
+    answer, _ = told(await post(surface, binary_head([session_id], values), values))
     assert answer["items"][0]["status"] == 422
     assert "sum reads no tensors, only its own form of input" in answer["items"][0]["problem"]["detail"]
     assert (await process.sessions.get("ann", session_id)).step == 0
@@ -127,10 +118,10 @@ async def test_rows_whose_answers_would_be_too_large_together_are_refused(
     monkeypatch.setattr("service.tasks.task.MAX_ANSWERED_VALUES", N * T * V - 1)
     ids = [await process.create() for _ in range(N)]
     values = np.array([[1, 2, 3], [4, 5, 6]])
-    answer, _ = told(await post(surface, head(ids, values), values))
+    answer, _ = told(await post(surface, binary_head(ids, values), values))
     assert [item["status"] for item in answer["items"]] == [413] * N
     assert process.graphs["0"].runs == []
-    document, argmax = told(await post(surface, head(ids, values, **{"return": "argmax"}), values))
+    document, argmax = told(await post(surface, binary_head(ids, values, **{"return": "argmax"}), values))
     assert argmax is not None
     assert (document["outputs"][0]["name"], argmax.dtype) == ("argmax", np.int64)
 
@@ -138,7 +129,7 @@ async def test_rows_whose_answers_would_be_too_large_together_are_refused(
 async def test_a_repeated_row_has_the_bits_of_the_first_time(surface: Surface, process: Process) -> None:
     ids = [await process.create() for _ in range(N)]
     values = np.array([[1, 2, 3], [4, 5, 6]])
-    document = head(ids, values)
+    document = binary_head(ids, values)
     document["items"][0]["step"] = 0
     _, first = told(await post(surface, document, values))
     answer, again = told(await post(surface, document, values))
@@ -159,7 +150,7 @@ async def test_floats_survive_their_way_through_a_kept_answer() -> None:
 async def test_one_session_may_have_several_rows_in_order(surface: Surface, process: Process) -> None:
     session_id = await process.create()
     values = np.array([[1, 2, 3], [4, 5, 6]])
-    answer, logits = told(await post(surface, head([session_id] * 2, values), values))
+    answer, logits = told(await post(surface, binary_head([session_id] * 2, values), values))
     assert [item["step"] for item in answer["items"]] == [1, 2]
     assert logits is not None
     np.testing.assert_array_equal(logits.reshape(6, 5), logits_of(np.cumsum(np.arange(1, 7))))
@@ -192,9 +183,9 @@ async def test_changed_numerics_are_told(store: FaultyStore) -> None:
         await there.ids(session_id, 1)
     async with Process(store, numerics=b"here....") as here:
         values = np.array([[1, 2, 3]])
-        answer, _ = told(await post(Surface(here), head([session_id], values), values))
+        answer, _ = told(await post(Surface(here), binary_head([session_id], values), values))
         assert answer["items"][0]["status"] == 412
-        document = head([session_id], values, allow_numerics_change=True)
+        document = binary_head([session_id], values, allow_numerics_change=True)
         answer, _ = told(await post(Surface(here), document, values))
         assert answer["items"][0] == {"session_id": session_id, "status": 200, "step": 2, "numerics_changed": True}
 
@@ -203,7 +194,7 @@ GOOD = np.array([[1, 2, 3], [4, 5, 6]])
 
 
 def wrong(**tensor: object) -> bytes:
-    document = head(["a", "b"], GOOD)
+    document = binary_head(["a", "b"], GOOD)
     document["inputs"][0].update(tensor)
     return orjson.dumps(document)
 
@@ -248,14 +239,14 @@ async def test_tensors_of_another_rank_than_the_model_reads_are_refused(
 ) -> None:
     ids = [await process.create() for _ in range(N)]
     values = np.arange(math.prod(shape)).reshape(shape)
-    answer, _ = told(await post(surface, head(ids, values), values))
+    answer, _ = told(await post(surface, binary_head(ids, values), values))
     assert [item["status"] for item in answer["items"]] == [422, 422]
 
 
 async def test_tensors_of_another_dtype_than_the_model_reads_are_refused(surface: Surface, process: Process) -> None:
     session_id = await process.create()
     values = np.ones((1, T))
-    answer, _ = told(await post(surface, head([session_id], values), values))
+    answer, _ = told(await post(surface, binary_head([session_id], values), values))
     assert answer["items"][0]["status"] == 422
     assert "INT64" in answer["items"][0]["problem"]["detail"]
 
@@ -265,13 +256,28 @@ async def test_a_binary_body_that_is_refused_is_a_problem(surface: Surface) -> N
     assert (answered.status, answered.headers["content-type"]) == (400, "application/problem+json")
 
 
+async def test_a_binary_step_may_have_as_many_items_as_one_in_json(process: Process) -> None:
+    session_id = await process.create()
+    values = np.ones((1, MAX_STEP_ITEMS + 1), np.int64)
+    content, length = binary_form([session_id], values)
+    (in_binary,) = binary.read(content, b"%d" % length).asks("ann")
+    in_json = Ask("ann", session_id, None, {"ids": values[0].tolist()})
+    errors = []
+    for ask in (in_binary, in_json):
+        with pytest.raises(InvalidInput) as refused:
+            await process.steps.take(ask)
+        errors.append(refused.value.errors)
+    assert errors[0] == errors[1]
+    assert (await process.sessions.get("ann", session_id)).step == 0
+
+
 @pytest.mark.parametrize("returns", ["argmax", "none"])
 async def test_rows_that_step_together_are_answered_beside_those_that_are_refused(returns: str) -> None:
     store = FaultyStore(is_immediate=True)
     async with Process(store, max_recent=50) as process:
         surface, ids = Surface(process), [await process.create() for _ in range(12)]
         ones = np.ones((12, T), np.int64)
-        document = head(ids, ones, **{"return": returns})
+        document = binary_head(ids, ones, **{"return": returns})
         await post(surface, document, ones)
         document["items"][0]["session_id"] = "nobody"
         document["items"][1]["step"] = 7

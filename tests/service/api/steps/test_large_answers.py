@@ -18,10 +18,10 @@ from service.api.stream.outbox import INTERNAL_ERROR
 from service.steps.large_logits import MANY_LOGITS
 from service.steps.turn import Turn
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Exchange, Socket, Surface
+from tests.fakes.binary import binary_message
 from tests.fakes.graphs import V, logits_of
 from tests.fakes.process import Process, settle, until
 from tests.fakes.stores import FaultyStore
-from tests.service.api.stream.test_stream import frame
 
 pytestmark = pytest.mark.anyio
 IDS = [1] * (MANY_LOGITS // V + 1)
@@ -49,7 +49,7 @@ async def by_steps(surface: Surface, session_id: str) -> Logits:
 
 
 async def by_binary_steps(surface: Surface, session_id: str) -> Logits:
-    content = frame([session_id], np.array([IDS]))
+    content = binary_message([session_id], np.array([IDS]))
     length = str(int.from_bytes(content[:4], "little"))
     headers = {"content-type": OCTETS, "inference-header-content-length": length}
     answered = await surface.client.post("/steps", content[4:], headers)
@@ -64,7 +64,7 @@ async def by_message(surface: Surface, session_id: str) -> Logits:
 
 async def by_binary_message(surface: Surface, session_id: str) -> Logits:
     async with surface.connected() as socket:
-        socket.say_bytes(frame([session_id], np.array([IDS])))
+        socket.say_bytes(binary_message([session_id], np.array([IDS])))
         content = (await socket.told())["bytes"]
         return from_tensor(content[4:], int.from_bytes(content[:4], "little"))
 
@@ -213,7 +213,7 @@ async def test_a_stream_that_goes_while_it_waits_leaves_nothing(impatient: Proce
     session_id = await impatient.create()
     async with surface.connected() as socket:
         socket.say(session_id=session_id, inputs={"ids": HALF_OF_ALL})
-        socket.say_bytes(frame([session_id], np.array([HALF_OF_ALL[: MAX_BYTES // 8 - 100]])))
+        socket.say_bytes(binary_message([session_id], np.array([HALF_OF_ALL[: MAX_BYTES // 8 - 100]])))
         await settle()
     slow.may_read.set()
     await slow.answered()

@@ -1,4 +1,4 @@
-"""What is checked before a store is served: after a crash of the machine all of it, otherwise nothing."""
+"""What is checked before a store is served: all of it if its files may lack writes, otherwise nothing."""
 
 import fcntl
 import shutil
@@ -13,11 +13,11 @@ from service.stores.limits import Limits
 from service.stores.lmdb import boot, check
 from service.stores.lmdb.check import StoreDamaged
 from service.stores.lmdb.environment import OpenedStore
-from service.stores.lmdb.identity import Identity
+from service.stores.lmdb.identity import Identity, number_of
 from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
+from tests.service.stores.histories import HISTORIES, outcome
 from tests.service.stores.processes import Worker
-from tests.service.stores.test_contract import HISTORIES, outcome
 from tests.service.stores.worker import NUM_STEPS
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +39,9 @@ def copied(directory: Path, tmp_path: Path) -> Path:
     """The files as a crash of the machine leaves them, when all has reached the disk."""
     copy = tmp_path / "copy"
     shutil.copytree(directory, copy)
+    known = boot.read_boot(copy)
+    assert known is not None
+    boot.write_boot(copy, known._replace(file=number_of(copy / "data.mdb")))  # where they lie, nothing was copied
     return copy
 
 
@@ -191,6 +194,52 @@ async def test_commits_on_the_disk_do_not_vouch_for_a_process_that_does_not_sync
     assert boot.read_boot(tmp_path / "store") == boots
     lax.kill()
     lax.last_words()
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("durability", ["process", "commit"])
+async def test_a_copy_of_an_open_store_is_checked_once(
+    tmp_path: Path, checks: list[Path], durability: Durability, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await filled(tmp_path / "store", durability)
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    await store.close()
+    for _ in range(2):
+        assert await opened_and_closed(tmp_path / "copy") == Count(200, 200 * 4200)
+        assert checks == [tmp_path / "copy"]
+    assert caplog.messages == [
+        "the session store was not closed, and is in another file now: it was copied while it was served, or its "
+        "volume mounted anew; checking the whole store",
+        "checked the session store: its structure is intact, 0 records are damaged",
+    ]
+
+
+async def test_a_copy_that_lacks_pages_is_refused_on_the_boot_it_was_made_under(tmp_path: Path) -> None:
+    store = await filled(tmp_path / "store")
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    overwrite(tmp_path / "copy", ((tmp_path / "copy" / "data.mdb").stat().st_size // 8192) * 4096, bytes(8 * 4096))
+    await store.close()
+    with pytest.raises(StoreDamaged, match="move the directory away"):
+        await opened_and_closed(tmp_path / "copy")
+
+
+async def test_a_copy_of_a_closed_store_is_not_checked(tmp_path: Path, machine: Machine, checks: list[Path]) -> None:
+    store = await filled(tmp_path / "store")
+    await store.close()
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    machine.reboot()
+    await opened_and_closed(tmp_path / "copy")
+    assert checks == []
+
+
+async def test_a_store_is_not_checked_for_the_sake_of_an_older_version_that_named_no_file(
+    tmp_path: Path, checks: list[Path]
+) -> None:
+    store = await filled(tmp_path / "store")
+    await store.close()
+    (tmp_path / "store" / boot.FILE).write_text(f'{{"boot_id": "{boot.boot_id()}", "safe": false}}')
+    await opened_and_closed(tmp_path / "store")
+    assert checks == []
 
 
 async def test_where_no_boot_is_known_any_store_that_was_not_closed_is_checked(

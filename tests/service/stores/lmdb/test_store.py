@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,15 +17,15 @@ from service.record.ids import new_session_id
 from service.stores.base import CHECKPOINT, Count, Damaged, Record, Store, Swap, SwapGroup, Unavailable
 from service.stores.limits import Limits
 from service.stores.lmdb import store as lmdb_store
+from service.stores.lmdb import tables
 from service.stores.lmdb.boot import Boot, boot_id, read_boot
-from service.stores.lmdb.check import Counted, count_records, read_counts
+from service.stores.lmdb.check import Counted
 from service.stores.lmdb.disk_room import DiskShort
-from service.stores.lmdb.environment import OpenedStore
-from service.stores.lmdb.identity import Identity
 from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, correct_entries
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
 from tests.fakes.disk import small_disk
+from tests.service.stores.lmdb.scan import scanned
 from tests.service.stores.processes import Worker
 
 pytestmark = pytest.mark.anyio
@@ -63,16 +65,6 @@ def damage(store: LmdbStore, key: bytes, position: int) -> None:
         txn.put(key, bytes(content), db=opened.tables.records)
 
 
-def scanned(directory: Path) -> Counted:
-    """Counts that a scan of a store finds, where its own are the same."""
-    opened = OpenedStore(directory, 2**30, False, Limits(), Identity(directory))
-    with opened.environment.begin() as txn:
-        found = count_records(opened.tables, txn)
-        assert found == read_counts(opened.tables, txn)
-    opened.close()
-    return found
-
-
 @pytest.mark.parametrize("durability", ["process", "commit"])
 async def test_nothing_acknowledged_is_lost_when_every_process_is_killed(tmp_path: Path, durability: str) -> None:
     ids = [new_session_id(n) for n in range(40)]
@@ -89,6 +81,7 @@ async def test_nothing_acknowledged_is_lost_when_every_process_is_killed(tmp_pat
     store = LmdbStore(tmp_path, Limits())
     records = dict(zip(ids, await store.load(ids), strict=True))
     await store.close()
+    assert acknowledged
     for session_id, step in acknowledged:
         record = records[session_id]
         assert isinstance(record, Record)
@@ -201,6 +194,59 @@ async def test_a_full_map_refuses_and_loses_nothing(tmp_path: Path) -> None:
     store = LmdbStore(tmp_path, Limits(), map_size=2**21)
     await create(store, record_of(A))
     await store.close()
+
+
+SMALL = """
+import asyncio, resource, sys
+from service.stores.backup import backup
+from service.stores.base import Unavailable
+from service.stores.limits import Limits
+from service.stores.lmdb.store import LmdbStore
+from pathlib import Path
+directory, max_bytes, num_bytes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_AS, (num_bytes, num_bytes))
+
+async def main():
+    store = LmdbStore(directory / "store", Limits(max_bytes=max_bytes))
+    try:
+        await store.note("is", b"kept")
+    except Unavailable as error:
+        print(error)
+    else:
+        print(store._opened.environment.info()["map_size"], store._opened.environment.reader_check())
+        await store.close()
+        backup(f"lmdb://{directory / 'store'}", directory / "copy")
+
+asyncio.run(main())
+"""
+
+
+def opened_with_address_space(directory: Path, max_bytes: int, num_bytes: int) -> str:
+    command = [sys.executable, "-c", SMALL, str(directory), str(max_bytes), str(num_bytes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  words of this test
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+async def test_where_address_space_is_short_the_map_is_smaller(tmp_path: Path) -> None:
+    assert opened_with_address_space(tmp_path, 2**28, 2**33) == f"{2**32} 0\n"
+    store = LmdbStore(tmp_path / "copy", Limits())
+    assert await store.notes("") == {"is": b"kept"}
+    await store.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+async def test_where_address_space_is_too_short_that_is_said_and_nothing_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = opened_with_address_space(tmp_path, 2**32, 2**33)
+    assert said.startswith("the session store needs 16384 MiB of address space, more than this process may map: raise")
+    assert not list((tmp_path / "store").glob("*.mdb"))
+    store = LmdbStore(tmp_path / "store", Limits())
+    assert await store.count() == Count(0, 0)
+    await store.close()
+    assert caplog.messages == []
 
 
 async def test_a_map_that_another_process_has_outgrown_is_taken_over(tmp_path: Path) -> None:
@@ -401,6 +447,18 @@ async def test_the_overdue_of_an_owner_are_found_among_many(store: LmdbStore) ->
         overdue = {record for record in records if record.owner == owner and record.expires_at <= 110 * 60 + 30}
         assert set(await store.overdue_of(owner, 110 * 60 + 30, 600)) == overdue
         assert len(overdue) > 50
+
+
+async def test_of_an_owners_records_only_the_overdue_are_loaded(
+    store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [new_session_id(1000.0 + n) for n in range(50)]
+    await create(store, *(record_of(each)._replace(ttl_seconds=600 + n) for n, each in enumerate(ids)))
+    loaded = Mock(wraps=tables.to_record)
+    monkeypatch.setattr(tables, "to_record", loaded)
+    found = await store.overdue_of("ann", 6604, 20)
+    assert [record.session_id for record in found] == ids[:5]
+    assert loaded.call_count == 5
 
 
 async def test_the_overdue_of_an_owner_are_not_looked_for_without_end(

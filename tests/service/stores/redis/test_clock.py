@@ -11,8 +11,8 @@ from service.stores.base import Record, Swap
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.store import RedisStore
 from tests.fakes.clock import Clock
-from tests.service.stores.redis.test_inspection import opened
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
+from tests.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
+from tests.service.stores.redis.opening import opened
 
 pytestmark = pytest.mark.anyio
 A_DAY = 86400.0

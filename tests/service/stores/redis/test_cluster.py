@@ -18,7 +18,7 @@ from service.stores.redis.link import MAX_CONNECTIONS
 from service.stores.redis.shard import index_keys, prefix_of, record_key, shard_of
 from service.stores.redis.store import RedisStore
 from tests.fakes.process import settle
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster
+from tests.redis_server import NEEDS_REDIS, RedisServer, provided_cluster
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 

@@ -19,7 +19,7 @@ from service.stores.redis.link import Reply
 from service.stores.redis.script import Command
 from service.stores.redis.store import RedisStore
 from tests.ports import free_port
-from tests.service.stores.redis_server import (
+from tests.redis_server import (
     NEEDS_REDIS,
     documented_users,
     provided_cluster,

@@ -10,7 +10,7 @@ from service.stores.base import CHECKPOINT, Count, Damaged, Record, Swap
 from service.stores.limits import Limits
 from service.stores.redis.shard import encoded, index_keys, prefix_of, record_key, shard_of
 from service.stores.redis.store import RedisStore
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_server
+from tests.redis_server import NEEDS_REDIS, RedisServer, provided_server
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 

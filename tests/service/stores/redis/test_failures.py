@@ -18,7 +18,7 @@ from service.stores.redis.shard import encoded, shard_of
 from service.stores.redis.store import RedisStore
 from tests.fakes.stores import NO_LIMITS
 from tests.ports import free_port
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, redis_server
+from tests.redis_server import NEEDS_REDIS, RedisServer, redis_server
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 

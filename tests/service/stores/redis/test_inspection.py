@@ -1,8 +1,7 @@
 """What the log is told of servers: what their configuration may lose, and what they have lost."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ from service.stores.base import Unavailable
 from service.stores.limits import Limits
 from service.stores.redis.inspection import ServerLosses, weaknesses_of
 from service.stores.redis.store import RedisStore
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
+from tests.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
+from tests.service.stores.redis.opening import opened
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 
@@ -20,13 +20,6 @@ pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 def server(tmp_path: Path) -> Iterator[RedisServer]:
     with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as started:
         yield started
-
-
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[RedisStore]:
-    store = RedisStore(url, Limits())
-    yield store
-    await store.close()
 
 
 async def test_a_server_that_keeps_its_promises_has_none(server: RedisServer) -> None:

@@ -12,9 +12,9 @@ from service.stores.limits import Limits
 from service.stores.redis.cluster import ClusterLink
 from service.stores.redis.shard import encoded, shard_of
 from service.stores.redis.store import RedisStore
-from tests.e2e.server import until
 from tests.ports import free_port
-from tests.service.stores.redis_server import NEEDS_REDIS, RedisServer, await_cluster, redis_cluster, redis_server
+from tests.redis_server import NEEDS_REDIS, RedisServer, await_cluster, redis_cluster, redis_server
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from service.errors import StepConflict, StoreUnavailable
-from service.steps.outage import QUIET_SECONDS, Outage, or_logged
 from service.stores.base import Unavailable
+from service.stores.outage import QUIET_SECONDS, Outage, or_logged
 from tests.fakes.clock import Clock
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
@@ -68,7 +68,7 @@ def test_work_in_the_background_is_told_but_not_counted_as_requests(
 async def test_work_in_the_background_tells_the_beginning_and_the_end_of_an_outage(
     outage: Outage, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.steps.outage._outage", outage)
+    monkeypatch.setattr("service.stores.outage._outage", outage)
     store = FaultyStore()
     store.is_down = True
     for _ in range(3):
@@ -113,7 +113,7 @@ async def test_its_end_is_told_though_clients_only_take_steps(
     monkeypatch: pytest.MonkeyPatch,
     first_answered: str,
 ) -> None:
-    monkeypatch.setattr("service.steps.outage._outage", outage)
+    monkeypatch.setattr("service.stores.outage._outage", outage)
     store = FaultyStore()
     async with Process(store, max_recent=100) as process:
         ids, unknown = await known(process), await process.create()

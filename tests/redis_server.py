@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from service.process.parent import die_with_parent
-from tests.e2e.server import until
 from tests.ports import free_port
+from tests.waiting import until
 
 IS_INSTALLED = shutil.which("redis-server") is not None and shutil.which("redis-cli") is not None
 NOT_INSTALLED = "redis-server and redis-cli are not installed"
 NEEDS_REDIS = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[1]
 CLUSTER_SIZE = 3
 ALLOWED = ("--enable-debug-command", "local")
 _shared = ExitStack()

@@ -1,0 +1,41 @@
+"""What the numerics fingerprint knows of the processor."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.engine.numerics import cpu_features
+
+FLAGS = "fpu avx avx2 fma f16c avx512_bf16"
+KNOWN = ("avx", "avx2", "avx512_bf16", "f16c", "fma")
+
+
+@pytest.fixture(autouse=True)
+def _on_a_machine_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(Path, "read_text", lambda _: f"processor: 0\nflags\t\t: {FLAGS}\n")
+    cpu_features.cache_clear()
+    yield
+    cpu_features.cache_clear()
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, **features: bool) -> tuple[str, ...]:
+    """The features where the processor itself says this."""
+    monkeypatch.setattr(np._core._multiarray_umath, "__cpu_features__", features)
+    return cpu_features()
+
+
+def test_features_that_an_emulated_processor_lacks_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(monkeypatch, AVX=False, AVX2=False, FMA3=False, F16C=True) == ("avx512_bf16", "f16c")
+
+
+def test_a_processor_as_proc_describes_it_keeps_its_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(monkeypatch, AVX=True, AVX2=True, FMA3=True, F16C=True, AVX512F=False, SVE=True) == KNOWN
+
+
+def test_a_numpy_that_names_no_features_denies_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(monkeypatch) == KNOWN
+    monkeypatch.delattr(np, "_core")
+    cpu_features.cache_clear()
+    assert cpu_features() == KNOWN

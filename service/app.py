@@ -42,6 +42,7 @@ from service.process.wall_clock import WallClock
 from service.process.watch import report_alive, report_failures, watch_workers
 from service.protocols.http import use_guarded_http
 from service.protocols.websocket import use_guarded_websocket
+from service.stores.base import Unavailable
 from service.worker import Worker
 
 if service_directory() is not None:  # in a worker
@@ -138,7 +139,7 @@ class RNNService:
     @bentoml.on_startup
     async def start(self) -> None:
         """Start what needs the worker's event loop."""
-        with report_failures():
+        with report_failures(outages=(Unavailable,)):
             await self._worker.start()
         report_alive(is_ready=True)
 

@@ -1,5 +1,6 @@
 """Real Redis servers on free ports, for tests: one alone, or a cluster of three. They die with the tests."""
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from tests.waiting import until
 IS_INSTALLED = shutil.which("redis-server") is not None and shutil.which("redis-cli") is not None
 NOT_INSTALLED = "redis-server and redis-cli are not installed"
 NEEDS_REDIS = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
+REPOSITORY = Path(__file__).parents[1]
 CLUSTER_SIZE = 3
 ALLOWED = ("--enable-debug-command", "local")
 _shared = ExitStack()
@@ -130,6 +132,24 @@ def provided_cluster() -> list[RedisServer]:
     for server in servers:
         server.cli("FLUSHALL")
     return servers
+
+
+def restricted_url(*servers: RedisServer) -> str:
+    """Where the store finds a server, or a cluster of several, as a user with just the documented rights."""
+    alone, clustered, _ = documented_users()
+    for server in servers:
+        server.cli(*alone)
+        if len(servers) > 1:
+            server.cli(*clustered)
+    return f"redis://unrolled:password@127.0.0.1:{servers[0].port}"
+
+
+def documented_users() -> list[list[str]]:
+    """The documented commands that set up a user: for one server, and what more a cluster and a database take."""
+    lines = (REPOSITORY / "docs" / "sessions.md").read_text().splitlines()
+    return [
+        shlex.split(line, comments=True)[1:] for line in lines if line.startswith("redis-cli ACL SETUSER unrolled ")
+    ]
 
 
 def stop_shared() -> None:

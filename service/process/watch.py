@@ -43,13 +43,21 @@ def watch_workers(directory: Path, num_workers: int) -> None:
 
 
 @contextmanager
-def report_failures() -> Iterator[None]:
-    """Report what keeps this worker from starting to the first process, and raise it."""
+def report_failures(outages: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Report what keeps this worker from starting to the first process, and raise it.
+
+    Args:
+        outages: Failures of something that comes back. They are logged in one line, and this process ends.
+    """
     try:
         yield
     except Exception as error:
-        logger.exception("this worker cannot start")
+        is_outage = isinstance(error, outages)
+        logger.error("this worker cannot start: %s", error, exc_info=not is_outage)
         send(FAILED, f"a worker cannot start: {error}")
+        if is_outage:
+            flush_output()
+            os._exit(1)
         raise
 
 

@@ -128,9 +128,13 @@ class Openings:
         await self._sessions.delete_records(checkpoint_ids(before))
 
     async def keyed_id(self, owner: str, key: str) -> str:
-        """Return the session id that an owner's key stands for, the same on every worker that shares the store."""
-        if not self._secret:
-            self._secret = await or_unavailable(self._store.note_once(KEY_NOTE, secrets.token_bytes(32)))
+        """Return the session id that an owner's key stands for, the same on every worker that shares the store.
+
+        Each time the store is asked for the secret, and given it back should it have lost its data: workers that have
+        not known it would otherwise agree on another one.
+        """
+        secret = self._secret or secrets.token_bytes(32)
+        self._secret = await or_unavailable(self._store.note_once(KEY_NOTE, secret))
         return keyed_session_id(self._secret, owner, key)
 
     async def find_keyed(self, owner: str, keyed: Keyed) -> LiveSession | None:

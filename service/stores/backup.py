@@ -49,7 +49,7 @@ def backup(url: str, destination: Path) -> int:
         StoreUnknown: The URL is not that of an LMDB store.
         OSError: A file cannot be read or written.
     """
-    source = _directory(url)
+    source = _directory(url, "for Redis use `redis-cli --rdb`")
     if not (source / DATA).exists():
         raise BackupRefused(f"there is no session store in {source}")
     if destination.exists() and any(destination.iterdir()):
@@ -74,7 +74,7 @@ def restore(source: Path, url: str) -> int:
         StoreUnknown: The URL is not that of an LMDB store.
         OSError: A file cannot be read or written.
     """
-    destination = _directory(url)
+    destination = _directory(url, "for Redis start a server on its dump (docs/sessions.md, Backup)")
     if not (source / DATA).exists():
         raise BackupRefused(f"there is no backup in {source}")
     _refuse_if_there(destination)
@@ -161,10 +161,10 @@ def _refuse_if_there(directory: Path) -> None:
         raise BackupRefused(f"there is a session store in {directory}: stop its service and move it away first")
 
 
-def _directory(url: str) -> Path:
+def _directory(url: str, for_redis: str = "") -> Path:
     if not url.startswith("lmdb:"):
         raise BackupRefused(
-            "UNROLLED_STORE names no lmdb:// store, and only such a store is copied; for Redis use `redis-cli --rdb`"
+            f"UNROLLED_STORE names no lmdb:// store, and only such a store is copied or restored; {for_redis}"
         )
     return lmdb_directory(url)
 

@@ -94,3 +94,15 @@ def test_without_an_export_key_nothing_leaves_or_arrives(served: Server, client:
             asked.post("/sessions/import", content=blob, headers=headers),
         ):
             assert (response.status_code, response.json()["type"]) == (403, "urn:unrolled:problem:export-disabled")
+
+
+def test_a_worker_that_is_replaced_while_redis_is_down_says_so_in_a_line_and_starts_once_it_is_back(
+    redis: RedisServer, served: Server
+) -> None:
+    redis.kill()
+    served.workers()[0].kill()
+    line = "this worker cannot start: the session store on Redis at"
+    until(lambda: line in served.log.read_text(), RECOVERY_SECONDS, "a new worker finds no Redis")
+    redis.start()
+    until(served.is_whole, RECOVERY_SECONDS, "all workers are there")
+    assert "Traceback" not in served.log.read_text()

@@ -87,6 +87,11 @@ class FaultyStore(MemoryStore):
         self._check()
         return await super().note_once(name, value)
 
+    async def lose_all(self) -> None:
+        """Lose all records and notes, as a server that is emptied or restarted without its file."""
+        await MemoryStore.delete(self, list(self._records))
+        self._notes.clear()
+
     async def change(self, session_id: str, **changes: object) -> None:
         """Overwrite fields of a record, past every rule."""
         (record,) = await MemoryStore.load(self, [session_id])

@@ -119,6 +119,9 @@ class LmdbStore:
 
     async def note_once(self, name: str, value: bytes) -> bytes:
         key = _note_key(name)
+        kept = self._transact(lambda tables, txn: tables.note_of(txn, key))
+        if kept is not None:
+            return kept
         return await self._write(lambda tables, txn: tables.note_once(txn, key, value))
 
     async def notes(self, prefix: str) -> dict[str, bytes]:

@@ -179,9 +179,13 @@ class Tables:
         else:
             txn.put(name, value, db=self.notes)
 
+    def note_of(self, txn: Transaction[bytes], name: bytes) -> bytes | None:
+        """Return a note, or None if there is none."""
+        return txn.get(name, db=self.notes)
+
     def note_once(self, txn: Transaction[bytes], name: bytes, value: bytes) -> bytes:
         """Store a note unless there is one, and return the stored one."""
-        kept = txn.get(name, db=self.notes)
+        kept = self.note_of(txn, name)
         if kept is None:
             txn.put(name, value, db=self.notes)
         return value if kept is None else kept

@@ -12,6 +12,7 @@ from redis.exceptions import (
     AskError,
     ClusterDownError,
     MovedError,
+    NoPermissionError,
     ReadOnlyError,
     RedisClusterException,
     TryAgainError,
@@ -145,7 +146,7 @@ class ClusterLink:
             except BaseException as error:
                 self._is_outdated = True
                 if isinstance(error, FAILURES):
-                    raise unavailable(self._address, error) from error
+                    raise unavailable(self._address, _named(error)) from error
                 raise
             self._is_known = True
 
@@ -154,6 +155,12 @@ class ClusterLink:
             return self._cluster.nodes_manager.get_node_from_slot(_SLOTS[shard])
         except FAILURES as error:
             raise unavailable(self._address, error) from error
+
+
+def _named(error: Exception) -> Exception:
+    """Return an error with a true message: the library takes each refusal of CLUSTER SLOTS for that of no cluster."""
+    is_refused = "Cluster mode is not enabled" in str(error)
+    return NoPermissionError("the user may not ask for its shards (allow cluster|slots)") if is_refused else error
 
 
 @asynccontextmanager

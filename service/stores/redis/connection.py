@@ -1,21 +1,26 @@
 """A connection to the server or cluster at a store's URL, opened at the first use."""
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
 
-from redis.exceptions import NoPermissionError
+from redis.asyncio.connection import parse_url
+from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.stores.base import Unavailable
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.cluster import ClusterLink
-from service.stores.redis.inspection import is_replica, parse_info
-from service.stores.redis.link import Link, Reply, ServerLink, address_of
+from service.stores.redis.link import Link, Reply, ServerLink, address_of, pairs
 from service.stores.redis.script import Command
 from service.stores.redis.shard import NOTES_SHARD
 
 MAX_RECORDS_A_COMMAND = 128
 OLDEST_REDIS = 7
+_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
 class Connection:
@@ -99,9 +104,13 @@ def _is_not_offered(error: BaseException | None) -> bool:
 
 async def _connect(url: str) -> Link:
     """Connect to a server, and to its cluster if it belongs to one."""
+    _check_files(url)
     server = ServerLink(url)
     try:
         is_cluster = await _is_cluster(server)
+    except Unavailable as error:
+        await server.close()
+        raise Unavailable(f"{error}{_hint(url, error.__cause__)}") from error.__cause__
     except BaseException:
         await server.close()
         raise
@@ -111,15 +120,35 @@ async def _connect(url: str) -> Link:
     return ClusterLink(url)
 
 
+def _check_files(url: str) -> None:
+    """Raise Unavailable if a file of certificates or keys cannot be read; the library would not say which."""
+    options: dict[str, Any] = {**parse_url(url)}
+    for name in _FILES:
+        if name in options and not os.access(options[name], os.R_OK):
+            raise Unavailable(f"the session store on Redis cannot be used: {name}={options[name]} cannot be read")
+
+
+def _hint(url: str, error: BaseException | None) -> str:
+    """Return what may be wrong with the URL of a server that could not be asked, or "" if that is not known."""
+    parts = urlsplit(url)
+    if isinstance(error, AuthenticationError):
+        return "; in a user name or a password, write % as %25" if "%" in parts.netloc else ""
+    if parts.scheme == "rediss":
+        return "; if it does not speak TLS, write redis://" if isinstance(error, TimeoutError) else ""
+    is_cut_off = type(error) is RedisConnectionError and "connecting to" not in str(error)
+    return "; if it speaks TLS, write rediss://" if is_cut_off else ""
+
+
 async def _is_cluster(server: ServerLink) -> bool:
-    ((address, reply),) = (await server.ask_all(b"INFO", b"everything")).items()
-    info = parse_info(reply)
-    if info is None:
+    ((address, reply),) = (await server.ask_all(b"HELLO")).items()  # which every user may ask
+    if not isinstance(reply, list):
         return False
-    version = info.get("redis_version", "")
+    told = dict(pairs(reply))
+    version = told.get(b"version", b"").decode()
     if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) < OLDEST_REDIS:
         raise Unavailable(f"Redis at {address} is of version {version}; sessions need {OLDEST_REDIS} or later")
-    is_cluster = info.get("cluster_enabled") == "1"
-    if is_replica(info) and not is_cluster:  # the servers of a cluster say where each shard can be written
+    is_cluster = told.get(b"mode") == b"cluster"
+    is_replica = told.get(b"role") == b"replica"
+    if is_replica and not is_cluster:  # the servers of a cluster say where each shard can be written
         raise Unavailable(f"Redis at {address} is a replica, which cannot be written to: name its primary")
     return is_cluster

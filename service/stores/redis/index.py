@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from service.stores.redis.connection import Connection
+from service.stores.redis.link import pairs
 from service.stores.redis.script import DUE_OF, IS_OWNED, READ_EACH, REBUILD_SHARD, Script, script_call
 from service.stores.redis.shard import (
     ALL_SHARDS,
@@ -115,11 +116,6 @@ class Index:
             for group in groups
         ]
         return [answer for reply in await self._connection.run(calls) for answer in reply]
-
-
-def pairs(reply: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
-    """Pair up names and values that alternate in a reply."""
-    return zip(reply[::2], reply[1::2], strict=True)
 
 
 async def first_entries(

@@ -4,13 +4,16 @@ The service promises that nothing acknowledged is lost. That takes an append-onl
 memory that is never reclaimed from sessions, and no replica that may be promoted without the last writes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from service.stores.redis.link import Reply
 
 Info = Mapping[str, str]
 """A server's reply to INFO: values by name."""
+
+BYTES_PER_STATE_BYTE = 1.3
+"""The memory that a server needs for each byte of state; 1.2 with large states, 1.8 with those of 600 bytes."""
 
 _FLUSHES = ("cmdstat_flushall", "cmdstat_flushdb")
 
@@ -28,21 +31,24 @@ def is_replica(info: Info) -> bool:
     return info.get("role") == "slave"
 
 
-def weaknesses_of(infos: Mapping[str, Info | None], settings: Mapping[str, Reply]) -> list[str]:
-    """Return what may be lost with the configuration of each server, a sentence each.
+def weaknesses_of(infos: Mapping[str, Info | None], settings: Mapping[str, Reply], max_store_bytes: int) -> list[str]:
+    """Return what may be lost or refused with the configuration of the servers, a sentence each.
 
     Args:
         infos: What each server says of itself, by its address; None for one that refuses to.
         settings: Each server's reply to CONFIG GET appendfsync, by its address.
+        max_store_bytes: How many bytes of state they may hold together.
     """
-    return [sentence for address, info in infos.items() for sentence in _of_one(address, info, settings.get(address))]
+    found = [sentence for address, info in infos.items() for sentence in _of_one(address, info, settings.get(address))]
+    too_small = _of_size([info for info in infos.values() if info is not None], max_store_bytes)
+    return [*found, f"Redis at {', '.join(infos)} {too_small}"] if too_small else found
 
 
 def _of_one(address: str, info: Info | None, setting: Reply) -> list[str]:
     if info is None:
         return [f"Redis at {address} does not tell how it is set up (INFO): what it may lose is not known."]
     appendfsync = setting[1].decode() if isinstance(setting, list) and len(setting) == 2 else None
-    found = [_of_role(info), _of_file(info, appendfsync), _of_memory(info), _of_replicas(info)]
+    found = [_of_role(info), _of_file(info, appendfsync), _of_eviction(info), _of_replicas(info)]
     return [f"Redis at {address} {sentence}" for sentence in found if sentence]
 
 
@@ -56,7 +62,8 @@ def _of_file(info: Info, appendfsync: str | None) -> str | None:
     if info.get("aof_enabled") != "1":
         return (
             "keeps no append-only file: when it stops, steps that were acknowledged since its last snapshot are lost, "
-            "or all sessions (set appendonly yes and appendfsync always)."
+            "or all sessions (while it runs, CONFIG SET appendfsync always and CONFIG SET appendonly yes, and CONFIG "
+            "REWRITE once INFO says aof_rewrite_in_progress:0; a restart with the setting alone begins empty)."
         )
     if appendfsync is None:
         return (
@@ -71,13 +78,25 @@ def _of_file(info: Info, appendfsync: str | None) -> str | None:
     return None
 
 
-def _of_memory(info: Info) -> str | None:
+def _of_eviction(info: Info) -> str | None:
     policy = info.get("maxmemory_policy", "noeviction")
-    if policy == "noeviction":
+    if not policy.startswith("allkeys-"):  # the others drop only keys with a time to live, which records do not have
         return None
     return (
         f"drops keys when its memory is full (maxmemory-policy {policy}): sessions disappear as if they had never "
         "existed (set maxmemory-policy noeviction)."
+    )
+
+
+def _of_size(infos: Sequence[Info], max_store_bytes: int) -> str | None:
+    sizes = [int(info.get("maxmemory", 0)) for info in infos]
+    needed = int(BYTES_PER_STATE_BYTE * max_store_bytes)
+    if not all(sizes) or sum(sizes) >= needed or any(map(_of_eviction, infos)):
+        return None
+    return (
+        f"may be full before it holds UNROLLED_MAX_STORE_BYTES ({max_store_bytes}): maxmemory is {sum(sizes)}, and "
+        f"they take {needed} or more. Then all sessions and steps are refused, since none is evicted to make room (set "
+        "UNROLLED_MAX_STORE_BYTES to two thirds of maxmemory)."
     )
 
 
@@ -95,11 +114,15 @@ class _Seen(NamedTuple):
 
     Attributes:
         run_id: Another one after each of its starts.
+        history: Names the history of its data, which its replicas share (master_replid).
+        former: The history that it had as a replica, before it was promoted (master_replid2).
         num_evicted: Keys that it has evicted since its start.
         num_flushes: How often it was told to empty a database since its start.
     """
 
     run_id: str
+    history: str
+    former: str
     num_evicted: int
     num_flushes: int
 
@@ -116,20 +139,29 @@ class ServerLosses:
         Args:
             infos: What each server says of itself, by its address; None for one that refuses to.
         """
+        seen = {address: _seen(info) for address, info in infos.items() if info is not None}
+        before, self._seen = self._seen, {**self._seen, **seen}
         losses: list[str] = []
-        for address, info in infos.items():
-            if info is None:
-                continue
-            seen, before = _seen(info), self._seen.get(address)
-            self._seen[address] = seen
-            if before is not None:
-                losses += [f"Redis at {address} {sentence}" for sentence in _losses_between(before, seen)]
+        for address, server in seen.items():
+            losses += [f"Redis at {address} {sentence}" for sentence in _of_failover(address, server, before)]
+            if address in before:
+                losses += [f"Redis at {address} {sentence}" for sentence in _losses_between(before[address], server)]
         return losses
 
     @property
     def num_evicted(self) -> int:
         """Keys that the servers have evicted since their starts."""
         return sum(seen.num_evicted for seen in self._seen.values())
+
+
+def _of_failover(address: str, seen: _Seen, before: Mapping[str, _Seen]) -> list[str]:
+    if address in before and before[address].former == seen.former:
+        return []
+    return [
+        f"has taken over the shards of {other}: steps acknowledged in the moments before may be lost."
+        for other, server in before.items()
+        if other != address and server.history == seen.former
+    ]
 
 
 def _losses_between(before: _Seen, seen: _Seen) -> list[str]:
@@ -149,7 +181,8 @@ def _losses_between(before: _Seen, seen: _Seen) -> list[str]:
 
 def _seen(info: Info) -> _Seen:
     num_flushes = sum(_calls(info.get(name, "")) for name in _FLUSHES)
-    return _Seen(info.get("run_id", ""), int(info.get("evicted_keys", 0)), num_flushes)
+    history, former = info.get("master_replid", ""), info.get("master_replid2", "none")
+    return _Seen(info.get("run_id", ""), history, former, int(info.get("evicted_keys", 0)), num_flushes)
 
 
 def _calls(statistics: str) -> int:

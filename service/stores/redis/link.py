@@ -8,7 +8,7 @@ they are used.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -47,6 +47,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (RedisTimeoutError, "it does not answer"),
     (TimeoutError, "it does not answer"),
 )
+_REASONS_BY_START = (("MISCONF", "it cannot write to its disk"), ("HELLO must be called", "it asks for a password"))
 
 
 class Link(Protocol):
@@ -155,8 +156,13 @@ def _check_authority(url: str) -> None:
             return
     raise ValueError(
         "it is not of the form redis://user:password@host:port/db, with one host and a port up to 65535; in a user "
-        "name or a password, write #, /, ? and @ as %23, %2F, %3F and %40, and in an option, @ as %40"
+        "name or a password, write #, /, ?, @ and % as %23, %2F, %3F, %40 and %25, and in an option, @ as %40"
     )
+
+
+def pairs(reply: Sequence[Any]) -> Iterable[tuple[Any, Any]]:
+    """Pair up names and values that alternate in a reply."""
+    return zip(reply[::2], reply[1::2], strict=True)
 
 
 async def exchange(connection: AbstractConnection, commands: Sequence[Command]) -> list[Reply]:
@@ -185,8 +191,8 @@ def checked(address: str, replies: list[Reply]) -> list[Reply]:
 def unavailable(address: str, error: Exception) -> Unavailable:
     """Return the store's error for a failure of the connection or the server."""
     reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), None)
-    if reason is None and str(error).startswith("MISCONF"):
-        reason = "it cannot write to its disk"
+    if reason is None:
+        reason = next((reason for start, reason in _REASONS_BY_START if str(error).startswith(start)), None)
     return Unavailable(f"the session store on Redis at {address} cannot be used: {reason or error}")
 
 

@@ -33,8 +33,9 @@ from service.stores.limits import Limits
 from service.stores.packing import STEP, pack, unpack
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
-from service.stores.redis.index import Index, pairs
+from service.stores.redis.index import Index
 from service.stores.redis.inspection import ServerLosses, parse_info, weaknesses_of
+from service.stores.redis.link import pairs
 from service.stores.redis.owner_counts import OwnerCounts
 from service.stores.redis.quota import RedisQuota
 from service.stores.redis.room import Room
@@ -87,6 +88,7 @@ class RedisStore:
         self._clock = ServerClock()
         self._connection = Connection(url, self._clock)
         self._losses = ServerLosses()
+        self._max_bytes = limits.max_bytes
         self._index = Index(self._connection)
         self._room = Room(self.count, limits.refusal)
         self._owners = OwnerCounts(self._index)
@@ -185,7 +187,7 @@ class RedisStore:
         replies = await self._connection.ask_all(b"INFO", b"everything")
         settings = await self._connection.ask_all(b"CONFIG", b"GET", b"appendfsync")
         infos = {address: parse_info(reply) for address, reply in replies.items()}
-        weaknesses = weaknesses_of(infos, settings)
+        weaknesses = weaknesses_of(infos, settings, self._max_bytes)
         if not self._clock.is_known:
             weaknesses.append(_NO_TIME)
         return Inspection(weaknesses, self._losses.look(infos), self._losses.num_evicted)

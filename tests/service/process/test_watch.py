@@ -104,6 +104,15 @@ def test_the_first_process_ends_with_the_reason_as_its_last_line(worker: str, re
     assert done.stderr.splitlines()[-1] == f"unrolled: {reason}"
 
 
+def test_an_outage_that_keeps_a_worker_from_starting_is_one_line() -> None:
+    worker = (
+        "from service.process.watch import report_failures\n"
+        "with report_failures(outages=(OSError,)):\n    raise ConnectionError('it does not answer')"
+    )
+    done = subprocess.run([sys.executable, "-c", worker], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  words of this test
+    assert (done.returncode, done.stderr) == (1, "this worker cannot start: it does not answer\n")
+
+
 SENDER = """
 import os, sys
 from service.process.messages import FAILED, send

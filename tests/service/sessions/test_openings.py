@@ -133,3 +133,14 @@ async def test_a_key_whose_session_has_ended_says_so_until_that_is_forgotten(pro
     process.clock.now += 60
     await process.housekeeping.sweep()
     assert (await process.openings.create("ann", NEW, "key")).step == 0
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_a_key_stands_for_one_session_on_all_workers_after_the_store_has_lost_its_data(first: int) -> None:
+    async with two_processes() as (store, one, newer):
+        workers = [one, newer]
+        before = await one.openings.create("ann", NEW, "key")
+        await store.lose_all()
+        found = [await each.openings.create("ann", NEW, "key") for each in (workers[first], workers[1 - first])]
+        assert found[0] == found[1]
+        assert (found[0].session_id == before.session_id) == (first == 0)

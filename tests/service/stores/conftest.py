@@ -40,12 +40,12 @@ async def lmdb_commit(directory: Path) -> AsyncIterator[Provided]:
 
 @asynccontextmanager
 async def redis(_: Path) -> AsyncIterator[Provided]:
-    yield {"store": redis_server.provided_server().url}
+    yield {"store": redis_server.restricted_url(redis_server.provided_server())}
 
 
 @asynccontextmanager
 async def redis_cluster(_: Path) -> AsyncIterator[Provided]:
-    yield {"store": redis_server.provided_cluster()[0].url}
+    yield {"store": redis_server.restricted_url(*redis_server.provided_cluster())}
 
 
 BACKENDS: dict[str, Backend] = {

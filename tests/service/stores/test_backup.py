@@ -83,9 +83,11 @@ async def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         backup(f"lmdb://{tmp_path / 'nowhere'}", tmp_path / "copy")
     with pytest.raises(BackupRefused, match="no backup"):
         restore(tmp_path / "nowhere", f"lmdb://{tmp_path / 'new'}")
-    for verb in (lambda: backup("redis://somewhere", tmp_path / "copy"), lambda: restore(tmp_path, "memory://")):
+    for url in ("redis://somewhere", "memory://"):
         with pytest.raises(BackupRefused, match="for Redis use `redis-cli --rdb`"):
-            verb()
+            backup(url, tmp_path / "copy")
+        with pytest.raises(BackupRefused, match="for Redis start a server on its dump"):
+            restore(tmp_path, url)
     with pytest.raises(StoreUnknown, match="no directory"):
         backup("lmdb://relative/path", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()

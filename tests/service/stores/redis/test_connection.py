@@ -1,17 +1,32 @@
 """What is found out about a server before it is used."""
 
+import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from service.record.ids import new_session_id
 from service.stores.base import Unavailable
-from service.stores.redis import connection
+from service.stores.limits import Limits
+from service.stores.redis import connection, link
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.connection import Connection
 from service.stores.redis.link import Reply
 from service.stores.redis.script import Command
+from service.stores.redis.store import RedisStore
 from tests.ports import free_port
+from tests.redis_server import (
+    NEEDS_REDIS,
+    documented_users,
+    provided_cluster,
+    provided_server,
+    redis_server,
+    restricted_url,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -20,11 +35,11 @@ pytestmark = pytest.mark.anyio
 class Told:
     """A server that says of itself what a test has it say."""
 
-    info: str
+    version: str
 
     async def ask_all(self, *words: bytes) -> dict[str, Reply]:
-        assert words[0] == b"INFO"
-        return {"redis:6379": self.info.encode()}
+        assert words == (b"HELLO",)
+        return {"redis:6379": [b"version", self.version.encode(), b"mode", b"standalone", b"role", b"master"]}
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
         assert [command.words for command in commands] == [[b"TIME"]]
@@ -37,7 +52,7 @@ class Told:
 
 @pytest.mark.parametrize(("version", "is_told"), [("6.2.14", True), ("7.0.0", False), ("10.1", False), ("", False)])
 async def test_a_server_that_is_too_old_is_told(version: str, is_told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "ServerLink", lambda _: Told(f"redis_version:{version}\r\ncluster_enabled:0\r\n"))
+    monkeypatch.setattr(connection, "ServerLink", lambda _: Told(version))
     opened = Connection(f"redis://127.0.0.1:{free_port()}", clock := ServerClock(lambda: 7.0, lambda: 3.0))
     if is_told:
         with pytest.raises(Unavailable, match=f"redis:6379 is of version {version}; sessions need 7 or later"):
@@ -46,3 +61,85 @@ async def test_a_server_that_is_too_old_is_told(version: str, is_told: bool, mon
         assert clock() == 7.0
         assert await opened.groups([0]) == [[0]]
         assert clock() == 1000.5
+
+
+@NEEDS_REDIS
+@pytest.mark.parametrize("denied", [["-@dangerous"], ["-info"]])
+async def test_a_cluster_is_known_as_one_by_a_user_who_may_not_ask_for_much(denied: list[str]) -> None:
+    servers = provided_cluster()
+    for server in servers:
+        server.cli("ACL", "SETUSER", "ann", "reset", "on", ">word", "~*", "+@all", *denied)
+    store = RedisStore(f"redis://ann:word@127.0.0.1:{servers[1].port}", Limits())
+    assert (await store.count()).num_live == 0
+    assert await store.load([new_session_id(1000.0 * n) for n in range(64)]) == [None] * 64
+    await store.close()
+
+
+@NEEDS_REDIS
+async def test_a_user_who_may_not_ask_for_the_shards_is_told_so() -> None:
+    servers = provided_cluster()
+    for server in servers:
+        server.cli("ACL", "SETUSER", "ann", "reset", "on", ">word", "~*", "+@all", "-cluster|slots")
+    store = RedisStore(f"redis://ann:word@127.0.0.1:{servers[1].port}", Limits())
+    with pytest.raises(Unavailable, match=r"allow cluster\|slots"):
+        await store.count()
+    await store.close()
+
+
+def make_certificate(certificate: Path, key: Path) -> None:
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate]
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*make, *subject], check=True, capture_output=True)  # noqa: S603  words of this test
+
+
+@NEEDS_REDIS
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_what_may_be_wrong_with_a_url_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key, port = tmp_path / "certificate.pem", tmp_path / "key.pem", free_port()
+    make_certificate(certificate, key)
+    files = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no"]
+    with redis_server(tmp_path, "--tls-port", str(port), *files, "--tls-ca-cert-file", str(certificate)) as server:
+
+        async def refusal(url: str) -> str:
+            store = RedisStore(url, Limits())
+            with pytest.raises(Unavailable) as told:
+                await store.count()
+            await store.close()
+            return str(told.value)
+
+        store = RedisStore(f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}", Limits())
+        assert (await store.count()).num_live == 0
+        await store.close()
+        lost = await refusal(f"rediss://127.0.0.1:{port}?ssl_ca_certs=/no.pem")
+        assert "ssl_ca_certs=/no.pem cannot be read" in lost
+        assert (await refusal(f"redis://127.0.0.1:{port}")).endswith("; if it speaks TLS, write rediss://")
+        server.cli("CONFIG", "SET", "requirepass", "a%41b")
+        assert (await refusal(f"redis://:a%41b@127.0.0.1:{server.port}")).endswith("write % as %25")
+        assert (await refusal(server.url)).endswith("it asks for a password")
+        with_password = RedisStore(f"redis://:a%2541b@127.0.0.1:{server.port}", Limits())
+        assert (await with_password.count()).num_live == 0
+        await with_password.close()
+        monkeypatch.setattr(link, "TIMEOUT_SECONDS", 0.5)
+        plain = await refusal(f"rediss://127.0.0.1:{server.port}?ssl_ca_certs={certificate}")
+        assert plain.endswith("it does not answer; if it does not speak TLS, write redis://")
+
+
+@NEEDS_REDIS
+async def test_a_documented_user_may_use_another_database() -> None:
+    server = provided_server()
+    url = f"{restricted_url(server)}/3"
+    store = RedisStore(url, Limits())
+    with pytest.raises(Unavailable, match="no permissions to run the 'select' command"):
+        await store.count()
+    server.cli(*documented_users()[2])
+    assert (await store.count()).num_live == 0
+    assert (await store.inspect()).losses == []
+    await store.close()
+    server.cli("ACL", "DELUSER", "unrolled")
+
+
+def test_a_documented_user_may_run_what_the_scripts_call() -> None:
+    sources = "".join(path.read_text() for path in Path(connection.__file__).parent.glob("*.lua"))
+    called = {f"+{name.lower()}" for name in re.findall(r"redis\.p?call\('(\w+)'", sources)}
+    assert "+zmscore" in called
+    assert called <= set(documented_users()[0])

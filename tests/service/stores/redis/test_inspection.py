@@ -1,12 +1,15 @@
 """What the log is told of servers: what their configuration may lose, and what they have lost."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.stores.base import Unavailable
-from service.stores.redis.inspection import ServerLosses
+from service.stores.limits import Limits
+from service.stores.redis.inspection import ServerLosses, weaknesses_of
+from service.stores.redis.store import RedisStore
 from tests.redis_server import NEEDS_REDIS, RedisServer, provided_cluster, redis_server
 from tests.service.stores.redis.opening import opened
 
@@ -38,6 +41,73 @@ async def test_each_weak_setting_is_told(server: RedisServer, setting: str, valu
         (sentence,) = (await store.inspect()).weaknesses
     assert told in sentence
     assert f"127.0.0.1:{server.port}" in sentence
+
+
+async def test_a_policy_that_drops_only_keys_with_a_time_to_live_is_none(server: RedisServer) -> None:
+    server.cli("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+    async with opened(server.url) as store:
+        assert (await store.inspect()).weaknesses == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "sizes", "is_told"),
+    [
+        ("noeviction", ["1299"], True),
+        ("noeviction", ["1300"], False),
+        ("noeviction", ["0"], False),
+        ("noeviction", ["600", "600"], True),
+        ("noeviction", ["600", "700"], False),
+        ("noeviction", ["600", "0"], False),
+        ("allkeys-lru", ["600"], False),
+    ],
+)
+def test_servers_that_are_full_before_they_hold_what_they_may_are_told(
+    policy: str, sizes: list[str], is_told: bool
+) -> None:
+    told = {"aof_enabled": "1", "maxmemory_policy": policy}
+    infos = {f"redis:{n}": {**told, "maxmemory": size} for n, size in enumerate(sizes)}
+    sentences = weaknesses_of(infos, {each: [b"appendfsync", b"always"] for each in infos}, 1000)
+    found = [sentence for sentence in sentences if f"maxmemory is {sum(map(int, sizes))}" in sentence]
+    assert bool(found) == is_told
+
+
+async def test_a_server_that_is_smaller_than_the_store_may_be_is_told(server: RedisServer) -> None:
+    store = RedisStore(server.url, Limits(max_bytes=2**30))
+    server.cli("CONFIG", "SET", "maxmemory", "1gb")
+    (sentence,) = (await store.inspect()).weaknesses
+    assert sentence.startswith(f"Redis at 127.0.0.1:{server.port} may be full before it holds")
+    await store.close()
+
+
+async def test_what_is_advised_keeps_the_sessions(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    server.cli("SET", "a", "session")
+    async with opened(server.url) as store:
+        (sentence,) = (await store.inspect()).weaknesses
+    advised = re.findall(r"CONFIG SET (\w+) (\w+)", sentence)
+    assert len(advised) == 2
+    for setting in advised:
+        server.cli("CONFIG", "SET", *setting)
+    assert "aof_rewrite_in_progress:0" in sentence
+    while "aof_rewrite_in_progress:0" not in server.cli("INFO", "persistence"):
+        pass
+    server.kill()
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as restarted:
+        assert restarted.cli("GET", "a") == "session"
+        async with opened(restarted.url) as store:
+            assert (await store.inspect()).weaknesses == []
+
+
+async def test_a_dump_is_restored_as_documented(server: RedisServer, tmp_path: Path) -> None:
+    server.cli("SET", "a", "session")
+    (tmp_path / "new").mkdir()
+    server.cli("--rdb", str(tmp_path / "new" / "dump.rdb"))
+    with redis_server(tmp_path / "new", "--appendonly", "no") as restored:
+        restored.cli("CONFIG", "SET", "appendonly", "yes")
+        while "aof_rewrite_in_progress:0" not in restored.cli("INFO", "persistence"):
+            pass
+    with redis_server(tmp_path / "new", "--appendonly", "yes") as restarted:
+        assert restarted.cli("GET", "a") == "session"
 
 
 async def test_replicas_are_told(server: RedisServer, tmp_path: Path) -> None:

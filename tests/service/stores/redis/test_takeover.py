@@ -12,7 +12,9 @@ from service.stores.limits import Limits
 from service.stores.redis.cluster import ClusterLink
 from service.stores.redis.shard import encoded, shard_of
 from service.stores.redis.store import RedisStore
-from tests.redis_server import NEEDS_REDIS, RedisServer, await_cluster, redis_cluster
+from tests.ports import free_port
+from tests.redis_server import NEEDS_REDIS, RedisServer, await_cluster, redis_cluster, redis_server
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, NEEDS_REDIS]
 
@@ -56,6 +58,16 @@ def slots_of(server: RedisServer) -> list[str]:
     return line.split()[-1].split("-")
 
 
+def replica_of(server: RedisServer, replica: RedisServer) -> None:
+    """Let an empty server of the cluster follow another one."""
+    bus = server.cli("CONFIG", "GET", "cluster-port").split()[1]
+    replica.cli("CLUSTER", "MEET", "127.0.0.1", str(server.port), bus)
+    myself = server.cli("CLUSTER", "MYID")
+    until(lambda: myself in replica.cli("CLUSTER", "NODES"), 60, "the replica knows the cluster")
+    replica.cli("CLUSTER", "REPLICATE", myself)
+    until(lambda: "master_link_status:up" in replica.cli("INFO", "replication"), 60, "the replica follows")
+
+
 def records_on(store: RedisStore, server: RedisServer) -> list[Record]:
     way = store._connection._link
     assert isinstance(way, ClusterLink)
@@ -83,3 +95,24 @@ async def test_shards_that_another_server_has_taken_over_are_found_there(
     assert all(await store.swap([Swap(each, None) for each in gone]))
     assert await store.load(ids_of(kept + gone)) == kept + gone
     assert records_on(store, lost) == []
+
+
+async def test_a_replica_that_takes_shards_over_is_told_once(
+    servers: list[RedisServer], store: RedisStore, tmp_path: Path
+) -> None:
+    (tmp_path / "replica").mkdir()
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--repl-diskless-sync-delay", "0")
+    with redis_server(tmp_path / "replica", *options) as replica:
+        replica_of(servers[1], replica)
+        assert (await store.inspect()).losses == []
+        servers[1].kill()
+        replica.cli("CLUSTER", "FAILOVER", "TAKEOVER")
+        await_cluster(servers[0], servers[2], replica)
+        inspection = None
+        while inspection is None:
+            with suppress(Unavailable):
+                inspection = await store.inspect()
+        (sentence,) = inspection.losses
+        assert f"127.0.0.1:{replica.port} has taken over the shards of 127.0.0.1:{servers[1].port}" in sentence
+        assert (await store.inspect()).losses == []
+        assert await store.load(IDS) == RECORDS

@@ -7,7 +7,7 @@ those that cannot check the models it serves. `--api-key` is for a service that 
 
 from locust import events
 
-from loadtest.api_key import add_api_key_option
+from loadtest.api_key import add_api_key_option, check_api_key
 from loadtest.run import fail_without_requests, normalise_host
 from loadtest.seed import add_seed_option
 from loadtest.served import choose_models, leave_out_users
@@ -41,6 +41,7 @@ __all__ = [
 
 events.init_command_line_parser.add_listener(add_seed_option)  # type: ignore[no-untyped-call]  # locust's own
 events.init_command_line_parser.add_listener(add_api_key_option)  # type: ignore[no-untyped-call]
+events.init.add_listener(check_api_key)  # type: ignore[no-untyped-call]
 events.init.add_listener(leave_out_users)  # type: ignore[no-untyped-call]
 events.test_start.add_listener(normalise_host)  # type: ignore[no-untyped-call]
 events.test_start.add_listener(choose_models)  # type: ignore[no-untyped-call]

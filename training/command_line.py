@@ -8,9 +8,9 @@ from pathlib import Path
 def command_line(module: str, *words: str) -> str:
     """Return the command line that runs a module with this interpreter.
 
-    The interpreter's path is relative to the current directory where it lies below it.
+    The interpreter's path is relative to the current directory where it lies in a directory below it.
     """
     interpreter, here = Path(sys.executable), Path.cwd()
-    if interpreter.is_relative_to(here):
+    if here in interpreter.parents[1:]:
         interpreter = interpreter.relative_to(here)
     return shlex.join([str(interpreter), "-m", module, *words])

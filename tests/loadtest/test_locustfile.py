@@ -14,7 +14,7 @@ from threading import Event, Thread
 import pytest
 
 from loadtest.invalid_requests import INVALID_REQUESTS
-from tests.paths import LOCUSTFILE
+from tests.paths import LOCUSTFILE, ROOT
 
 AN_INVALID_REQUEST = "/sentiment (invalid)"
 ASKED = (
@@ -132,6 +132,39 @@ def test_every_request_of_a_run_carries_its_api_key(options: list[str], environm
         command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *arguments]
         subprocess.run(command, capture_output=True, check=False, timeout=60, env=os.environ | environment)  # noqa: S603  our own words
     assert server.authorizations == {("/models", "Bearer unr_key"), ("/sentiment", "Bearer unr_key")}
+
+
+@pytest.mark.parametrize(
+    ("key", "host", "reason"),
+    [
+        ("unr_a unr_b", "http://127.0.0.1:1", "the API key has blanks or line breaks within"),
+        ("unr_key", "", "an API key is only sent to the service that --host names"),
+    ],
+)
+def test_a_key_that_could_leak_is_refused_without_showing_it(key: str, host: str, reason: str) -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", *(["--host", host] if host else [])]
+    environment = os.environ | {"LOCUST_API_KEY": key}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)  # noqa: S603  our own words
+    assert done.returncode == 1
+    assert reason in done.stderr
+    assert key not in done.stdout + done.stderr
+
+
+OTHER_HOST = """
+from argparse import Namespace
+from locust.env import Environment
+from loadtest.api_key import authorization, check_api_key
+environment = Environment(host="http://ours/", parsed_options=Namespace(api_key="unr_key\\r", worker=False))
+check_api_key(environment)
+print(authorization(environment))
+environment.host = "http://theirs"  # as entered in the web UI
+print(authorization(environment))
+"""
+
+
+def test_a_key_goes_to_its_own_host_only() -> None:
+    done = subprocess.run([sys.executable, "-c", OTHER_HOST], capture_output=True, text=True, check=True, cwd=ROOT)  # noqa: S603  our own words
+    assert done.stdout.splitlines() == ["{'Authorization': 'Bearer unr_key'}", "{}"]
 
 
 def test_a_run_that_sends_nothing_fails() -> None:

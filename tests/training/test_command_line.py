@@ -20,10 +20,14 @@ def test_an_interpreter_below_the_current_directory_is_relative_to_it(
     )
 
 
-def test_any_other_interpreter_is_the_one_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("interpreter", ["/opt/my python/bin/python", "here/python"])
+def test_any_other_interpreter_is_named_in_full(
+    interpreter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "executable", "/opt/my python/bin/python")
-    assert command_line("export", "best") == "'/opt/my python/bin/python' -m export best"
+    path = str(tmp_path / "python") if interpreter == "here/python" else interpreter
+    monkeypatch.setattr(sys, "executable", path)
+    assert command_line("export", "best") == shlex.join([path, "-m", "export", "best"])
 
 
 def test_a_pasted_command_runs() -> None:

@@ -1,6 +1,7 @@
 """Numerics: two processes with the same fingerprint compute the same bits for the same session."""
 
 import hashlib
+import os
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +26,8 @@ _ASKED_FOR = {
     "avx512vl": "AVX512VL",
     "avx512_vnni": "AVX512VNNI",
 }
+# With these numpy also denies what the processor has, and onnxruntime does not heed them.
+_NUMPY_SWITCHES = ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
 _CUBLAS = ("nvidia-cublas", "nvidia-cublas-cu12")  # of CUDA 13 and 12
 
 
@@ -63,6 +66,8 @@ def cpu_features() -> tuple[str, ...]:
 
 def _missing_features() -> set[str]:
     """Return the features that the processor says it lacks, as far as this release of numpy tells."""
+    if any(map(os.environ.get, _NUMPY_SWITCHES)):
+        return set()
     core = getattr(np, "_core", None)
     found = getattr(getattr(core, "_multiarray_umath", None), "__cpu_features__", {})
     return {feature for feature, name in _ASKED_FOR.items() if found.get(name) is False}

@@ -172,8 +172,9 @@ def check_store_answers(settings: Settings) -> None:
         raise CannotStart(f"UNROLLED_STORE: {error}{user}") from error
     if count.num_live > sessions.max_sessions or count.num_bytes > sessions.max_store_bytes:
         logger.warning(
-            "the session store holds %d sessions and %d bytes, UNROLLED_MAX_SESSIONS=%d, UNROLLED_MAX_STORE_BYTES=%d: "
-            "the least recently used sessions beyond that will be evicted",
+            "the session store holds %d sessions and %d bytes, expired ones included, UNROLLED_MAX_SESSIONS=%d, "
+            "UNROLLED_MAX_STORE_BYTES=%d: sessions beyond that expire or are evicted as new ones are opened; until "
+            "then new ones may be refused",
             *count,
             sessions.max_sessions,
             sessions.max_store_bytes,

@@ -22,6 +22,7 @@ LOOK_SECONDS = 1
 DOUBT_SECONDS = 1800  # longer than an NTP daemon waits between two looks, 1,024 seconds
 _FILE = "clock"
 _KEPT_SECONDS = 1  # what is corrected by less is not worth a write
+_RETRY_SECONDS = 5  # after a write that failed
 
 
 def boot_seconds() -> float:
@@ -42,6 +43,10 @@ class Known(NamedTuple):
     booted_at: float
     doubted: float | None = None
     trusted_from: float = 0.0
+
+    def explains(self, booted_at: float) -> bool:
+        """Whether a wall clock by which the machine booted then is right, or is in doubt already."""
+        return _is_near(booted_at, self.booted_at) or (self.doubted is not None and _is_near(booted_at, self.doubted))
 
 
 class WallClock:
@@ -68,6 +73,7 @@ class WallClock:
         self._kept = None if file is None else _read(file)
         self._known = self._kept or Known(wall() - boot())
         self._looked_at = self._look_at = 0.0  # by the wall clock; between the two it needs no look
+        self._keep_at = 0.0  # seconds since the boot
         self._keep()
 
     @classmethod
@@ -97,7 +103,9 @@ class WallClock:
         """What the wall clock, which shows `now`, would show had it not been set."""
         boot = self._boot()
         booted_at = now - boot
-        if abs(booted_at - self._known.booted_at) > TOLERATED_SECONDS:
+        if not self._known.explains(booted_at):
+            self._ask_others(booted_at)
+        if not _is_near(booted_at, self._known.booted_at):
             self._doubt(booted_at, boot)
         else:
             if self._known.doubted is not None:
@@ -108,10 +116,16 @@ class WallClock:
         self._look_at = now + LOOK_SECONDS if self._known.doubted is None else now
         return boot + self._known.booted_at
 
+    def _ask_others(self, booted_at: float) -> None:
+        """Take over what others know of a wall clock that is news to this process: it may not have looked for days."""
+        others = self._file and _read(self._file)
+        if others and others.explains(booted_at):
+            self._known = self._kept = others
+
     def _doubt(self, booted_at: float, boot: float) -> None:
         """Note a wall clock that was set, and believe it in the end."""
         known = self._known
-        if known.doubted is None or abs(booted_at - known.doubted) > TOLERATED_SECONDS:
+        if not known.explains(booted_at):
             self._known = Known(known.booted_at, booted_at, boot + DOUBT_SECONDS)
             logger.warning(
                 "the wall clock was set %+.0f seconds while sessions live by it: for %d minutes none expires that "
@@ -126,13 +140,21 @@ class WallClock:
     def _keep(self) -> None:
         """Let processes that begin later know what is known here."""
         known, kept = self._known, self._kept
-        if self._file is None or (kept is not None and _is_same(known, kept)):
+        if self._file is None or (kept is not None and _is_same(known, kept)) or self._boot() < self._keep_at:
             return
-        self._kept = known
         draft = self._file.with_suffix(f".{os.getpid()}")
-        with suppress(OSError):  # they will trust the wall clock as they find it
+        try:
             draft.write_text(json.dumps(known))
             draft.replace(self._file)
+            self._kept = known
+        except OSError:  # until it can be written they trust the wall clock as they find it
+            self._keep_at = self._boot() + _RETRY_SECONDS
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+def _is_near(booted_at: float, other: float) -> bool:
+    return abs(booted_at - other) <= TOLERATED_SECONDS
 
 
 def _is_same(known: Known, kept: Known) -> bool:

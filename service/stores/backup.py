@@ -16,11 +16,13 @@ from service.stores.connect import lmdb_directory
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import FILE, OPENING, USERS, Boot, Users, boot_id, sync_directory, write_boot
 from service.stores.lmdb.check import StoreDamaged, check_structure
-from service.stores.lmdb.environment import MAX_READERS, mapped
+from service.stores.lmdb.environment import MAX_READERS, file_size, mapped
 from service.stores.lmdb.identity import DATA
 from service.stores.lmdb.overdue import count_overdue
 from service.stores.lmdb.store import MAP_BYTES
 from service.stores.lmdb.tables import NUM_TABLES, Tables
+
+_GROWTH_BYTES = 2**24  # by which a store that is in use may grow while it is opened
 
 
 class BackupRefused(Exception):
@@ -46,6 +48,7 @@ def backup(url: str, destination: Path) -> int:
 
     Raises:
         BackupRefused: There is no store, or the destination is not empty.
+        NoAddressSpace: There is no room to map the store.
         StoreUnknown: The URL is not that of an LMDB store.
         OSError: A file cannot be read or written.
     """
@@ -95,6 +98,7 @@ def count_sessions(url: str, now: int) -> SessionCount:
 
     Raises:
         lmdb.Error, struct.error: The store cannot be opened, or is damaged.
+        NoAddressSpace: There is no room to map the store.
     """
     with _opened(_directory(url), max_dbs=NUM_TABLES) as environment:
         tables = Tables(environment, Limits())
@@ -110,7 +114,7 @@ def _opened(directory: Path, max_dbs: int = 0) -> lmdb.Environment:
             str(directory), readonly=True, create=False, max_readers=MAX_READERS, map_size=num_bytes, max_dbs=max_dbs
         )
 
-    return mapped(open_mapped, MAP_BYTES)
+    return mapped(open_mapped, MAP_BYTES, file_size(directory) + _GROWTH_BYTES)
 
 
 def _copy_used(source: Path, destination: Path) -> None:

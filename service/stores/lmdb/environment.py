@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,18 +20,18 @@ logger = logging.getLogger(__name__)
 
 MAX_READERS = 1024
 TIMES_MAPPED = 4  # of the bytes that it may hold: twice what its file takes (disk_room.py)
-LEAST_MAP_BYTES = 2**24
+TIMES_FILE_MAPPED = 2
 _NO_ROOM_BYTES = 2**20
 _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError)
 
 
 class NoAddressSpace(Unavailable):
-    """This process may not map as much as a store may grow to."""
+    """This process may not map as much as a store may grow to, or has grown to."""
 
-    def __init__(self, num_bytes: int) -> None:
+    def __init__(self, num_bytes: int, otherwise: str = "") -> None:
         super().__init__(
             f"the session store needs {num_bytes // 2**20} MiB of address space, more than this process may map: "
-            "raise the limit (ulimit -v, LimitAS=), or lower UNROLLED_MAX_STORE_BYTES"
+            f"raise the limit (ulimit -v, LimitAS=){otherwise}"
         )
 
 
@@ -115,7 +116,7 @@ class OpenedStore:
 def _reason_to_check(directory: Path, known: Boot | None) -> str:
     """Return why the files may have lost writes. Empty if they have not."""
     data = directory / DATA
-    if not data.exists() or not data.stat().st_size:
+    if not file_size(directory):
         return ""
     if known is None:
         return f"{FILE} of the session store is missing or unreadable"
@@ -141,39 +142,49 @@ def _open(directory: Path, map_size: int, is_synced: bool, max_bytes: int) -> lm
             max_spare_txns=1,
         )
 
-    is_new = not (directory / DATA).exists()
+    missing = [path for path in (directory / DATA, directory / LOCK) if not os.path.lexists(path)]
+    for_limit, for_file = TIMES_MAPPED * max_bytes, TIMES_FILE_MAPPED * file_size(directory)
+    otherwise = ", or lower UNROLLED_MAX_STORE_BYTES" if for_limit > for_file else ""
     try:
-        environment = mapped(open_mapped, map_size, TIMES_MAPPED * max_bytes)
+        environment = mapped(open_mapped, map_size, max(for_limit, for_file), otherwise)
     except _BROKEN as error:
         raise StoreDamaged(directory, str(error)) from error
-    except (lmdb.Error, NoAddressSpace):
-        if is_new:  # LMDB writes the file first
-            for name in (DATA, LOCK):
-                (directory / name).unlink(missing_ok=True)
+    except NoAddressSpace:
+        for path in missing:  # LMDB makes them first
+            path.unlink(missing_ok=True)
         raise
     environment.reader_check()
     return environment
 
 
-def mapped(open_mapped: Callable[[int], lmdb.Environment], most: int, least: int = LEAST_MAP_BYTES) -> lmdb.Environment:
+def file_size(directory: Path) -> int:
+    """Return the bytes of a store's file, 0 if it is missing."""
+    data = directory / DATA
+    return data.stat().st_size if data.exists() else 0
+
+
+def mapped(
+    open_mapped: Callable[[int], lmdb.Environment], most: int, least: int, otherwise: str = ""
+) -> lmdb.Environment:
     """Open an environment with the largest map that this process has address space for.
 
     Args:
         open_mapped: Opens it with a map of so many bytes.
         most: Size of the largest map, which is halved until there is room.
         least: What a smaller one would not be enough for.
+        otherwise: What helps as well as a higher limit, in the error's words.
 
     Raises:
         NoAddressSpace: There is no room for that.
     """
-    num_bytes = most
+    num_bytes, least = most, min(least, most)
     while True:
         try:
             return open_mapped(num_bytes)
         except lmdb.MemoryError as error:
-            if num_bytes // 2 < least:
-                raise NoAddressSpace(num_bytes) from error
-            num_bytes //= 2
+            if num_bytes == least:
+                raise NoAddressSpace(least, otherwise) from error
+            num_bytes = max(num_bytes // 2, least)
 
 
 def unavailable(directory: Path, error: Exception) -> Unavailable:

@@ -168,7 +168,7 @@ class LmdbStore:
                 with opened.environment.begin(write=write) as txn:
                     return work(opened.tables, txn)
             except lmdb.MapResizedError:  # a process with a larger map has grown the store
-                opened.environment.set_mapsize(0)
+                self._map_anew(opened)
                 with opened.environment.begin(write=write) as txn:
                     return work(opened.tables, txn)
         except (lmdb.Error, OSError) as error:
@@ -183,6 +183,15 @@ class LmdbStore:
                 )
                 self._periodic_sync.start()
             return self._opened
+
+    def _map_anew(self, opened: OpenedStore) -> None:
+        """Map as much as the other process. Where there is no room for that, the next call opens a smaller map."""
+        try:
+            opened.environment.set_mapsize(0)
+        except lmdb.MemoryError:
+            opened.abandon()
+            self._opened = None
+            raise
 
     def _reopen_after(self, error: Exception) -> None:
         """Close an environment that LMDB refuses to use any more. The next call reopens it."""

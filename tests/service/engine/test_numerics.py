@@ -14,6 +14,8 @@ KNOWN = ("avx", "avx2", "avx512_bf16", "f16c", "fma")
 
 @pytest.fixture(autouse=True)
 def _on_a_machine_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("NPY_DISABLE_CPU_FEATURES", raising=False)
+    monkeypatch.delenv("NPY_ENABLE_CPU_FEATURES", raising=False)
     monkeypatch.setattr(Path, "read_text", lambda _: f"processor: 0\nflags\t\t: {FLAGS}\n")
     cpu_features.cache_clear()
     yield
@@ -39,3 +41,9 @@ def test_a_numpy_that_names_no_features_denies_none(monkeypatch: pytest.MonkeyPa
     monkeypatch.delattr(np, "_core")
     cpu_features.cache_clear()
     assert cpu_features() == KNOWN
+
+
+@pytest.mark.parametrize("variable", ["NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"])
+def test_a_numpy_that_is_told_what_to_use_denies_none(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "AVX2 FMA3")
+    assert ask(monkeypatch, AVX=True, AVX2=False, FMA3=False, F16C=False) == KNOWN

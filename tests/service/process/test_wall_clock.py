@@ -125,6 +125,67 @@ def test_all_workers_doubt_a_clock_until_the_same_moment_and_later_ones_never(
     assert caplog.messages[1:] == [settled, settled]
 
 
+def test_a_worker_that_looks_late_takes_over_what_the_others_have_settled(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wall, boot, file = Clock(1e9), Clock(500.0), tmp_path / "clock"
+    first, spare = (WallClock(wall, boot, file) for _ in range(2))
+    wall.now += HOUR
+    for passed in (0, DOUBT_SECONDS):
+        for clock in (wall, boot):
+            clock.now += passed
+        first.latest()
+    settled, messages = file.read_bytes(), list(caplog.messages)
+    assert spare.earliest() == spare.latest() == wall.now
+    assert file.read_bytes() == settled
+    assert caplog.messages == messages
+
+
+def test_a_worker_that_looks_late_doubts_a_clock_as_long_as_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wall, boot, file = Clock(1e9), Clock(500.0), tmp_path / "clock"
+    first, spare = (WallClock(wall, boot, file) for _ in range(2))
+    wall.now += HOUR
+    first.latest()
+    assert len(caplog.messages) == 1
+    for clock in (wall, boot):
+        clock.now += DOUBT_SECONDS - 1
+    assert spare.latest() - spare.earliest() == HOUR
+    for clock in (wall, boot):
+        clock.now += 1
+    assert spare.earliest() == spare.latest() == wall.now
+    assert caplog.messages[1:] == ["the wall clock, as it was set, is taken for right"]
+
+
+def test_a_worker_doubts_a_clock_that_the_others_have_not_seen_either(tmp_path: Path) -> None:
+    wall, boot, file = Clock(1e9), Clock(500.0), tmp_path / "clock"
+    first, second = (WallClock(wall, boot, file) for _ in range(2))
+    for num in range(1, 3):
+        wall.now += HOUR
+        assert [each.latest() - each.earliest() for each in (first, second)] == [num * HOUR] * 2
+
+
+def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
+    wall, boot, file = Clock(1e9), Clock(500.0), tmp_path / "clock"
+    (file / "in the way").mkdir(parents=True)
+    first = WallClock(wall, boot, file)
+    assert [path.name for path in tmp_path.iterdir()] == ["clock"]
+    (file / "in the way").rmdir()
+    file.rmdir()
+    for clock in (wall, boot):
+        clock.now += LOOK_SECONDS
+    first.latest()
+    assert not file.exists()
+    for clock in (wall, boot):
+        clock.now += 10
+    first.latest()
+    assert file.exists()
+    wall.now += HOUR
+    second = WallClock(wall, boot, file)
+    assert second.latest() - second.earliest() == HOUR
+
+
 def test_a_worker_that_begins_late_follows_what_a_daemon_has_corrected(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

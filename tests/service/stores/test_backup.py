@@ -1,7 +1,9 @@
 """Copies of an LMDB store, and what is put back."""
 
 import errno
+import os
 import stat
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,9 +16,11 @@ from service.stores.base import Record, Swap
 from service.stores.connect import StoreUnknown
 from service.stores.limits import Limits
 from service.stores.lmdb.boot import Users
+from service.stores.lmdb.environment import NoAddressSpace
 from service.stores.lmdb.rows import TAIL, key_of
 from service.stores.lmdb.store import LmdbStore
 from service.stores.lmdb.tables import NUM_TABLES
+from tests.fakes.address_space import address_space
 from tests.service.stores.lmdb.scan import scanned
 from tests.service.stores.processes import Worker
 from tests.service.stores.worker import body_of
@@ -68,6 +72,18 @@ async def test_a_store_is_copied_while_it_is_written(tmp_path: Path, url: str) -
         assert record.body in {body_of(record.session_id, record.step, name) for name in "01"}
     await store.close()
     scanned(tmp_path / "new")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+async def test_a_store_that_cannot_be_mapped_whole_is_not_copied(tmp_path: Path, url: str) -> None:
+    os.truncate(tmp_path / "store" / "data.mdb", 2**39)
+    with address_space(2**39), pytest.raises(NoAddressSpace) as refused:
+        backup(url, tmp_path / "copy")
+    assert str(refused.value) == (
+        "the session store needs 524304 MiB of address space, more than this process may map: raise the limit "
+        "(ulimit -v, LimitAS=)"
+    )
+    assert not (tmp_path / "copy").exists()
 
 
 async def test_nothing_is_overwritten(tmp_path: Path, url: str) -> None:

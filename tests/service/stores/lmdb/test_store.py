@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from service.stores.lmdb.disk_room import DiskShort
 from service.stores.lmdb.overdue import SWEPT_ENTRIES, Entry, correct_entries
 from service.stores.lmdb.rows import TAIL, is_intact, key_of
 from service.stores.lmdb.store import Durability, LmdbStore
+from tests.fakes.address_space import address_space
 from tests.fakes.disk import small_disk
 from tests.service.stores.lmdb.scan import scanned
 from tests.service.stores.processes import Worker
@@ -54,6 +56,14 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 async def create(store: Store, *records: Record) -> None:
     assert await store.swap([Swap(record, None) for record in records]) == [True] * len(records)
+
+
+def let_another_process_grow(directory: Path) -> None:
+    """Let a process with the largest map write to a store."""
+    other = Worker("race", {"store": f"lmdb://{directory}"}, [new_session_id(n) for n in range(500)], "other")
+    other.wait_until_ready()
+    other.start()
+    other.finish()
 
 
 def damage(store: LmdbStore, key: bytes, position: int) -> None:
@@ -242,6 +252,7 @@ async def test_where_address_space_is_too_short_that_is_said_and_nothing_is_left
 ) -> None:
     said = opened_with_address_space(tmp_path, 2**32, 2**33)
     assert said.startswith("the session store needs 16384 MiB of address space, more than this process may map: raise")
+    assert said.endswith("raise the limit (ulimit -v, LimitAS=), or lower UNROLLED_MAX_STORE_BYTES\n")
     assert not list((tmp_path / "store").glob("*.mdb"))
     store = LmdbStore(tmp_path / "store", Limits())
     assert await store.count() == Count(0, 0)
@@ -249,14 +260,49 @@ async def test_where_address_space_is_too_short_that_is_said_and_nothing_is_left
     assert caplog.messages == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+def test_the_smallest_map_that_would_do_is_tried_too(tmp_path: Path) -> None:
+    assert opened_with_address_space(tmp_path, 3 * 2**29, 2**33) == f"{3 * 2**31} 0\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+async def test_a_store_that_has_no_address_space_to_grow_is_refused_and_stays(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path / "store", Limits())
+    await create(store, record_of(A))
+    await store.close()
+    os.truncate(tmp_path / "store" / "data.mdb", 2**32)
+    said = opened_with_address_space(tmp_path, 2**20, 2**33)
+    assert said.startswith("the session store needs 8192 MiB of address space")
+    assert said.endswith("raise the limit (ulimit -v, LimitAS=)\n")
+    assert opened_with_address_space(tmp_path, 2**20, 2**34) == f"{2**33} 0\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+@pytest.mark.parametrize("name", ["data.mdb", "lock.mdb"])
+def test_a_start_without_address_space_removes_only_what_it_has_made(tmp_path: Path, name: str) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / name).symlink_to(tmp_path / "elsewhere")
+    assert "MiB of address space" in opened_with_address_space(tmp_path, 2**32, 2**33)
+    assert [path.name for path in store.glob("*.mdb")] == [name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+async def test_an_environment_that_cannot_take_over_a_larger_map_is_opened_again(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, Limits(max_bytes=2**18), map_size=2**20)
+    await create(store, record_of(A))
+    let_another_process_grow(tmp_path)
+    with address_space(2**39):
+        with pytest.raises(Unavailable, match="Cannot allocate memory"):
+            await store.load([A])
+        assert await store.load([A]) == [record_of(A)]
+    await store.close()
+
+
 async def test_a_map_that_another_process_has_outgrown_is_taken_over(tmp_path: Path) -> None:
     store = LmdbStore(tmp_path, Limits(), map_size=2**20)
     await create(store, record_of(A))
-    ids = [new_session_id(n) for n in range(500)]
-    other = Worker("race", {"store": f"lmdb://{tmp_path}"}, ids, "other")
-    other.wait_until_ready()
-    other.start()
-    other.finish()
+    let_another_process_grow(tmp_path)
     assert await store.load([A]) == [record_of(A)]
     await create(store, *map(record_of, [B, C]))
     assert await store.count() == Count(503, (await store.count()).num_bytes)

@@ -207,7 +207,10 @@ class Reloader:
         await self.follow()
         while not await self._is_current_everywhere(name, bundle.tag):
             if (wanted := (await self._wanted()).get(name)) != bundle.tag:
-                raise VersionSuperseded(f"{wanted} was loaded meanwhile, and becomes current in place of {bundle.tag}")
+                raise VersionSuperseded(
+                    f"{wanted} becomes current in place of {bundle.tag}: it was loaded meanwhile, or is that of a "
+                    "worker with another configuration"
+                )
             if asyncio.get_running_loop().time() >= deadline:
                 raise DeadlineExceeded(f"not every worker has {bundle.tag} yet; the others keep trying")
             await asyncio.sleep(AWAIT_SECONDS)

@@ -45,7 +45,7 @@ PROBLEM: dict[str, Any] = {
         "expected_step": {
             "type": "integer",
             "format": "int64",
-            "description": "With 409 `step-conflict`, and 412 `version-unknown` of a step: number of the next step",
+            "description": "With 409 `step-conflict`, and 412 `version-unknown` of a session: number of its next step",
         },
         "reason": {
             "type": "string",

@@ -121,10 +121,12 @@ class Engine:
             return
         self._is_stopped = True
         thread, self._thread = self._thread, None
-        await thread.stop()
-        while (batch := self._next()) is not None:
-            for job in batch.jobs:
-                self._fail_job(job, self._shutting_down())
+        try:
+            await thread.stop()
+        finally:
+            while (batch := self._next()) is not None:
+                for job in batch.jobs:
+                    self._fail_job(job, self._shutting_down())
 
     def submit(self, jobs: Sequence[RowJob], is_group: bool = False) -> None:
         """Admit jobs, all or none: if this raises, none waits. The `on_done` of each is called on the event loop.

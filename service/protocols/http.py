@@ -315,17 +315,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 data = memoryview(data)[upgrade.args[0] :]
-                if self._should_upgrade():
+            if self._should_upgrade():
+                if data:
+                    self._refuse(Malformed("a WebSocket's client must wait for the answer to its handshake"))
+                else:
                     self.handle_websocket_upgrade()
-                    self._pass_on(data)
-                    return
+                return
             self._read_without_upgrade()
-
-    def _pass_on(self, data: memoryview) -> None:
-        """Pass what came behind a handshake to the WebSocket, if there is one: its client need not wait."""
-        protocol = self.transport.get_protocol()
-        if data and protocol is not self and not self.transport.is_closing():
-            cast(asyncio.Protocol, protocol).data_received(bytes(data))
 
     def _read_without_upgrade(self) -> None:
         """Read the head that asked for an upgrade again, with a parser that waits for its body."""

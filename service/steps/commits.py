@@ -77,7 +77,7 @@ class Commits:
                 except Exception as error:  # one turn's failure must not keep the others from being answered
                     self._endings.fail(turn, error)
         except Exception as error:
-            self._endings.fail_all([turn for turn in turns if turn.is_committing], error)
+            self._endings.fail_all([turn for turn in turns if turn.is_committing and not turn.is_over], error)
 
     def _following(self, turn: Turn, now: int) -> tuple[Turn, Body, Record] | None:
         """Return a turn with the body and the record after it. If there can be none, the turn fails, and only it."""

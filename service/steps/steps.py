@@ -151,8 +151,8 @@ class Steps:
         self._run_store_call(self._load(turns))
 
     async def _load(self, turns: Sequence[Turn]) -> None:
-        now = self._clock()
         try:
+            now = self._clock()
             alone: list[Turn] = []
             unknown: list[Turn] = []
             for turn in self._cohorts.start(turns, self._cache.find, now):

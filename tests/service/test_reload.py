@@ -62,7 +62,7 @@ async def test_a_load_that_another_one_overtakes_says_so_at_once() -> None:
             worker.reloader.load("sum", "2"), worker.reloader.load("sum", "3"), return_exceptions=True
         )
     assert isinstance(overtaken, VersionSuperseded)
-    assert str(overtaken) == "sum:3 was loaded meanwhile, and becomes current in place of sum:2"
+    assert str(overtaken).startswith("sum:3 becomes current in place of sum:2: it was loaded meanwhile")
     assert loaded == worker.current == "sum:3"
 
 

@@ -12,7 +12,6 @@ import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.frames import Frame, Opcode
 
 from service.api.body_reader import LARGE_BYTES as LARGE_BODY_BYTES
 from service.api.stream.connection import MAX_IN_FLIGHT
@@ -90,19 +89,6 @@ async def test_fragments_are_one_message(port: Port, process: Process) -> None:
         stream.send_data()
         answer = await heard(stream)
     assert (answer["status"], answer["outputs"]["count"]) == (200, 1)
-
-
-async def test_a_step_that_comes_with_the_handshake_is_taken(port: Port, process: Process) -> None:
-    session_id = await process.create(ANONYMOUS)
-    frame = Frame(Opcode.TEXT, step(session_id).encode()).serialize(mask=True)
-    async with port.connected() as connection:
-        handshake = "\r\n".join(["GET /stream HTTP/1.1", "host: localhost", *UPGRADE, KEY, "", ""])
-        connection.writer.write(handshake.encode() + frame)
-        async with asyncio.timeout(10):
-            assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
-            opcode, length = await connection.reader.readexactly(2)
-            answer = orjson.loads(await connection.reader.readexactly(length))
-    assert (opcode, answer["status"], answer["step"]) == (0x81, 200, 1)
 
 
 async def test_an_empty_message_is_refused_and_the_connection_goes_on(port: Port, process: Process) -> None:

@@ -24,6 +24,7 @@ from service.stores.redis.store import RedisStore
 from tests.ports import free_port
 from tests.redis_server import (
     NEEDS_REDIS,
+    REPOSITORY,
     await_cluster,
     documented_users,
     provided_cluster,
@@ -208,6 +209,20 @@ async def test_a_documented_user_may_use_another_database() -> None:
     assert (await store.inspect()).losses == []
     await store.close()
     server.cli("ACL", "DELUSER", "unrolled")
+
+
+@NEEDS_REDIS
+def test_a_documented_user_is_kept_by_the_documented_command(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "sessions.md").read_text()
+    assert "`redis-cli ACL SAVE` if redis.conf names an `aclfile`" in text
+    file = tmp_path / "users.acl"
+    file.touch()
+    with redis_server(tmp_path, "--aclfile", str(file)) as server:
+        server.cli(*documented_users()[0])
+        server.cli("ACL", "SAVE")
+        server.kill()
+        server.start()
+        assert "unrolled" in server.cli("ACL", "USERS").split()
 
 
 def test_a_documented_user_may_run_what_the_scripts_call() -> None:

@@ -108,6 +108,7 @@ class Worker:
         await self.reloader.open()
         self._background.spawn(self.reloader.follow_forever())
         self._background.repeat(FOLLOW_SECONDS, self.reloader.heartbeat)
+        self._background.repeat(FOLLOW_SECONDS, lambda: or_logged(self._core.openings.confirm_secret()))
         self._report_alive()
         self._background.repeat(BEAT_SECONDS, self._report_alive)
         await self._take_seat()

@@ -88,7 +88,7 @@ class Openings:
             StoreFull: It would be new, and there is no room.
         """
         now = self._clock()
-        session_id = await self.keyed_id(owner, keyed.key) if keyed else new_session_id(now)
+        session_id = await self.keyed_id(owner, keyed.key, is_confirmed=True) if keyed else new_session_id(now)
         body = body._replace(request_digest=keyed.digest if keyed else "", idle_seconds=0)
         record = Record(session_id, owner, bundle, step, stored_second(now), ttl_seconds)
         opened = self._new_session(record, body)
@@ -127,15 +127,33 @@ class Openings:
             self._metrics.sessions_ended.labels("expired" if before.expires_at <= now else "replaced").inc()
         await self._sessions.delete_records(checkpoint_ids(before))
 
-    async def keyed_id(self, owner: str, key: str) -> str:
+    async def keyed_id(self, owner: str, key: str, is_confirmed: bool = False) -> str:
         """Return the session id that an owner's key stands for, the same on every worker that shares the store.
 
-        Each time the store is asked for the secret, and given it back should it have lost its data: workers that have
-        not known it would otherwise agree on another one.
+        Args:
+            owner: Whose key it is.
+            key: The key.
+            is_confirmed: Whether to ask the store for the secret even if it is known, as for a session to be written.
         """
-        secret = self._secret or secrets.token_bytes(32)
-        self._secret = await or_unavailable(self._store.note_once(KEY_NOTE, secret))
+        if is_confirmed or not self._secret:
+            await or_unavailable(self._ask_for_secret())
         return keyed_session_id(self._secret, owner, key)
+
+    async def confirm_secret(self) -> None:
+        """Ask the store whether the secret behind keys is still the same. To be called every few seconds.
+
+        Raises:
+            Unavailable: The store cannot be used.
+        """
+        if self._secret:
+            await self._ask_for_secret()
+
+    async def _ask_for_secret(self) -> None:
+        """Take the store's secret, and give it back should the store have lost its data.
+
+        Workers that have not known it would otherwise agree on another one.
+        """
+        self._secret = await self._store.note_once(KEY_NOTE, self._secret or secrets.token_bytes(32))
 
     async def find_keyed(self, owner: str, keyed: Keyed) -> LiveSession | None:
         """Return the session that the same request with the same key has opened, or None if there is none."""

@@ -22,6 +22,7 @@ from service.engine.state import Array
 from service.errors import SequenceUnknown, SessionGone, SessionUnknown
 from service.forms.steps import Returns
 from service.record.sequence_state import SequenceState
+from service.sessions.live_session import LiveSession
 from service.sessions.openings import Openings
 from service.sessions.sessions import Sessions
 from service.steps.steps import Steps
@@ -133,12 +134,11 @@ class Sequences:
             SessionGone: The sequence is over.
             ServiceError: Any other refusal of a step.
         """
-        session_id = await self._openings.keyed_id(owner, part.key)
         if part.is_start:
-            taken = await self._start(owner, session_id, model, values, names)
+            taken = await self._start(owner, part, model, values, names)
         else:
             try:
-                taken = await self._go_on(owner, session_id, part, values, names)
+                taken = await self._go_on(owner, part, values, names)
             except SessionUnknown:
                 raise SequenceUnknown(
                     f"inference request for sequence {part.sequence_id} to model {model.name!r} must specify the START "
@@ -152,34 +152,40 @@ class Sequences:
                 ) from None
         if part.is_end:
             with contextlib.suppress(SessionGone, SessionUnknown):
-                await self._sessions.end_at(owner, session_id, taken.answer.step)
+                await self._sessions.end_at(owner, taken.answer.session_id, taken.answer.step)
         return taken
 
     async def _start(
-        self, owner: str, session_id: str, model: TensorModel[Any], values: Array, names: Collection[str]
+        self, owner: str, part: SequencePart, model: TensorModel[Any], values: Array, names: Collection[str]
     ) -> Taken:
+        session_id = await self._openings.keyed_id(owner, part.key, is_confirmed=True)
         read = await self._read(model, values[None], names)
         body = self._openings.new_body(model)._replace(state=read.states[0], numerics=self._numerics)
         record = await self._openings.reopen(owner, session_id, model.bundle.tag, body)
         return Taken(Answer(session_id, record.step, b""), model.bundle.version, read.outputs)
 
-    async def _go_on(
-        self, owner: str, session_id: str, part: SequencePart, values: Array, names: Collection[str]
-    ) -> Taken:
-        secret = (await self._sessions.load(owner, session_id)).body.secret
+    async def _go_on(self, owner: str, part: SequencePart, values: Array, names: Collection[str]) -> Taken:
+        session = await self._find(owner, part.key)
         returns: Returns = "logits" if LOGITS in names else "argmax" if ARGMAX in names else "none"
         ask = Ask(
             owner=owner,
-            session_id=session_id,
+            session_id=session.record.session_id,
             step=part.step,
             values=values,
             returns=returns,
             allow_numerics_change=part.allow_numerics_change,
-            secret=secret,
+            secret=session.body.secret,
         )
         turn = await self._steps.turn_of(ask)
         answer = turn.result()
         return Taken(answer, turn.model.bundle.version, _outputs(answer, returns, names))
+
+    async def _find(self, owner: str, key: str) -> LiveSession:
+        """Return a sequence's session; another worker may have begun it after a loss of the store's data."""
+        try:
+            return await self._sessions.load(owner, await self._openings.keyed_id(owner, key))
+        except SessionUnknown:
+            return await self._sessions.load(owner, await self._openings.keyed_id(owner, key, is_confirmed=True))
 
     async def _read(self, model: TensorModel[Any], values: Array, names: Collection[str]) -> Read:
         """Read rows (N, T, ...) from the initial state."""

@@ -19,6 +19,7 @@ class FaultyStore(MemoryStore):
 
     Attributes:
         is_down: Whether every call fails.
+        are_notes_down: Whether those for notes that are to be kept once fail.
         loses_answers: Whether writes happen and then fail all the same, as when a server's answer is lost.
         damaged: Ids whose records are not what was written.
         may_load, may_swap: Calls wait until it is set.
@@ -29,7 +30,7 @@ class FaultyStore(MemoryStore):
     def __init__(self, limits: Limits = NO_LIMITS, is_immediate: bool = False) -> None:
         super().__init__(limits)
         self.is_immediate = is_immediate
-        self.is_down = False
+        self.is_down = self.are_notes_down = False
         self.loses_answers = False
         self.damaged: set[str] = set()
         self.may_load, self.may_swap = asyncio.Event(), asyncio.Event()
@@ -85,6 +86,8 @@ class FaultyStore(MemoryStore):
 
     async def note_once(self, name: str, value: bytes) -> bytes:
         self._check()
+        if self.are_notes_down:
+            raise Unavailable("by a test")
         return await super().note_once(name, value)
 
     async def lose_all(self) -> None:

@@ -16,6 +16,7 @@ from service.engine.engine import Engine
 from service.forms.sessions import SessionRequest
 from service.process.wall_clock import WallClock
 from service.protocols.connections import HTTP, WEBSOCKET, Connections
+from service.sessions.openings import KEY_NOTE
 from service.settings import ServerSettings, SessionSettings, Settings
 from service.steps.turn import Ask
 from service.stores.base import Record, Unavailable
@@ -91,6 +92,12 @@ def _quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def _quick_beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done every second is done every hundredth of one."""
+    monkeypatch.setattr("service.worker.FOLLOW_SECONDS", 0.01)
+
+
+@pytest.fixture
 def heartbeats(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether the worker said at each one that it is ready."""
     sent: list[bool] = []
@@ -122,6 +129,27 @@ async def test_sweeps_of_a_store_that_is_down_are_one_line_in_the_log(
     assert [(each.getMessage(), each.exc_info) for each in caplog.records] == [
         ("the session store cannot be used: by a test", None)
     ]
+
+
+@pytest.mark.usefixtures("_quick_beats")
+async def test_a_worker_gives_a_store_that_has_lost_it_the_secret_of_keys_back(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, openings = started.worker.store, started.worker._core.openings
+    await openings.create("ann", SessionRequest(model="sum"), "key")
+    noted = await store.notes(KEY_NOTE)
+    await store.note(KEY_NOTE, None)
+    asked, note_once = asyncio.Event(), store.note_once
+
+    async def hear(name: str, value: bytes) -> bytes:
+        asked.set()
+        return await note_once(name, value)
+
+    monkeypatch.setattr(store, "note_once", hear)
+    async with asyncio.timeout(5):
+        await asked.wait()
+    await settle()
+    assert await store.notes(KEY_NOTE) == noted
 
 
 async def test_sessions_and_bundles_go_by_the_clock_of_the_store(

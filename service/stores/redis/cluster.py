@@ -15,6 +15,7 @@ from redis.exceptions import (
     NoPermissionError,
     ReadOnlyError,
     RedisClusterException,
+    ResponseError,
     TryAgainError,
 )
 
@@ -158,9 +159,11 @@ class ClusterLink:
 
 
 def _named(error: Exception) -> Exception:
-    """Return an error with a true message: the library takes each refusal of CLUSTER SLOTS for that of no cluster."""
-    is_refused = "Cluster mode is not enabled" in str(error)
-    return NoPermissionError("the user may not ask for its shards (allow cluster|slots)") if is_refused else error
+    """Return an error that says why: the library takes each refusal of CLUSTER SLOTS for that of no cluster."""
+    refusal = error.__cause__ and error.__cause__.__context__
+    if isinstance(refusal, NoPermissionError):
+        return NoPermissionError("the user may not ask for its shards (allow cluster|slots)")
+    return RedisClusterException(f"{error} ({refusal})") if isinstance(refusal, ResponseError) else error
 
 
 @asynccontextmanager

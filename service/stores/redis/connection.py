@@ -14,12 +14,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from service.stores.base import Unavailable
 from service.stores.redis.clock import ServerClock
 from service.stores.redis.cluster import ClusterLink
+from service.stores.redis.inspection import Info, is_replica, parse_info
 from service.stores.redis.link import Link, Reply, ServerLink, address_of, pairs
 from service.stores.redis.script import Command
 from service.stores.redis.shard import NOTES_SHARD
 
 MAX_RECORDS_A_COMMAND = 128
 OLDEST_REDIS = 7
+_CUT_OFF = ("closed by server", "while reading from", "while writing to")  # what the library says of a connection
 _FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
@@ -131,24 +133,41 @@ def _check_files(url: str) -> None:
 def _hint(url: str, error: BaseException | None) -> str:
     """Return what may be wrong with the URL of a server that could not be asked, or "" if that is not known."""
     parts = urlsplit(url)
-    if isinstance(error, AuthenticationError):
-        return "; in a user name or a password, write % as %25" if "%" in parts.netloc else ""
-    if parts.scheme == "rediss":
-        return "; if it does not speak TLS, write redis://" if isinstance(error, TimeoutError) else ""
-    is_cut_off = type(error) is RedisConnectionError and "connecting to" not in str(error)
-    return "; if it speaks TLS, write rediss://" if is_cut_off else ""
+    if isinstance(error, AuthenticationError) and "%" in parts.netloc:
+        return "; if a % in the user name or the password is meant literally, write it as %25"
+    is_cut_off = type(error) is RedisConnectionError and any(words in str(error) for words in _CUT_OFF)
+    if not is_cut_off or parts.scheme != "redis":
+        return ""
+    return "; if it speaks TLS, write rediss://, and if not, it may have too many clients (maxclients)"
 
 
 async def _is_cluster(server: ServerLink) -> bool:
     ((address, reply),) = (await server.ask_all(b"HELLO")).items()  # which every user may ask
-    if not isinstance(reply, list):
+    about = _parse_hello(reply)
+    if about is None:  # it was renamed, or a proxy does not know it
+        ((address, reply),) = (await server.ask_all(b"INFO", b"everything")).items()
+        about = parse_info(reply)
+    if about is None:
         return False
-    told = dict(pairs(reply))
-    version = told.get(b"version", b"").decode()
+    version = about.get("redis_version", "")
     if version.partition(".")[0].isdecimal() and int(version.partition(".")[0]) < OLDEST_REDIS:
         raise Unavailable(f"Redis at {address} is of version {version}; sessions need {OLDEST_REDIS} or later")
-    is_cluster = told.get(b"mode") == b"cluster"
-    is_replica = told.get(b"role") == b"replica"
-    if is_replica and not is_cluster:  # the servers of a cluster say where each shard can be written
+    is_cluster = about.get("cluster_enabled") == "1"
+    if is_replica(about) and not is_cluster:  # the servers of a cluster say where each shard can be written
         raise Unavailable(f"Redis at {address} is a replica, which cannot be written to: name its primary")
     return is_cluster
+
+
+def _parse_hello(reply: Reply) -> Info | None:
+    """Return what a server replies to HELLO in the words of INFO, or None if that is not a list of pairs."""
+    if not isinstance(reply, list) or len(reply) % 2:
+        return None
+    told = [(name, value) for name, value in pairs(reply) if isinstance(name, bytes) and isinstance(value, bytes)]
+    hello = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in told}
+    if not {"version", "mode", "role"} <= hello.keys():
+        return None
+    return {
+        "redis_version": hello["version"],
+        "cluster_enabled": "1" if hello["mode"] == "cluster" else "0",
+        "role": "slave" if hello["role"] == "replica" else hello["role"],
+    }

@@ -15,6 +15,9 @@ Info = Mapping[str, str]
 BYTES_PER_STATE_BYTE = 1.3
 """The memory that a server needs for each byte of state; 1.2 with large states, 1.8 with those of 600 bytes."""
 
+FILE_IS_COMPLETE = "aof_enabled:1, aof_rewrite_in_progress:0, aof_rewrite_scheduled:0 and aof_last_bgrewrite_status:ok"
+"""What INFO says of an append-only file that a restart may rely on."""
+
 _FLUSHES = ("cmdstat_flushall", "cmdstat_flushdb")
 
 
@@ -40,8 +43,9 @@ def weaknesses_of(infos: Mapping[str, Info | None], settings: Mapping[str, Reply
         max_store_bytes: How many bytes of state they may hold together.
     """
     found = [sentence for address, info in infos.items() for sentence in _of_one(address, info, settings.get(address))]
-    too_small = _of_size([info for info in infos.values() if info is not None], max_store_bytes)
-    return [*found, f"Redis at {', '.join(infos)} {too_small}"] if too_small else found
+    known = [info for info in infos.values() if info is not None]
+    too_small = _of_size(known, max_store_bytes) if len(known) == len(infos) else None
+    return [*found, too_small] if too_small else found
 
 
 def _of_one(address: str, info: Info | None, setting: Reply) -> list[str]:
@@ -63,7 +67,13 @@ def _of_file(info: Info, appendfsync: str | None) -> str | None:
         return (
             "keeps no append-only file: when it stops, steps that were acknowledged since its last snapshot are lost, "
             "or all sessions (while it runs, CONFIG SET appendfsync always and CONFIG SET appendonly yes, and CONFIG "
-            "REWRITE once INFO says aof_rewrite_in_progress:0; a restart with the setting alone begins empty)."
+            f"REWRITE once INFO says {FILE_IS_COMPLETE}; a restart with the setting alone begins empty)."
+        )
+    if not _is_file_complete(info):
+        return (
+            "has not completed a rewrite of its append-only file: if that was turned on while it ran, "
+            "it is not complete yet, and a restart loses sessions (CONFIG REWRITE or restart it only once INFO says "
+            f"{FILE_IS_COMPLETE})."
         )
     if appendfsync is None:
         return (
@@ -78,6 +88,13 @@ def _of_file(info: Info, appendfsync: str | None) -> str | None:
     return None
 
 
+def _is_file_complete(info: Info) -> bool:
+    """Whether no rewrite has failed, and none is due or running while there is no file from an earlier one."""
+    is_rewritten = "1" in (info.get("aof_rewrite_scheduled"), info.get("aof_rewrite_in_progress"))
+    is_first = info.get("aof_base_size") == "0"
+    return info.get("aof_last_bgrewrite_status", "ok") == "ok" and not (is_rewritten and is_first)
+
+
 def _of_eviction(info: Info) -> str | None:
     policy = info.get("maxmemory_policy", "noeviction")
     if not policy.startswith("allkeys-"):  # the others drop only keys with a time to live, which records do not have
@@ -89,14 +106,18 @@ def _of_eviction(info: Info) -> str | None:
 
 
 def _of_size(infos: Sequence[Info], max_store_bytes: int) -> str | None:
-    sizes = [int(info.get("maxmemory", 0)) for info in infos]
+    """Return whether servers may be full too soon: shards are spread evenly, so the smallest is full first."""
+    smallest = min((size for info in infos if (size := int(info.get("maxmemory", 0)))), default=None)
     needed = int(BYTES_PER_STATE_BYTE * max_store_bytes)
-    if not all(sizes) or sum(sizes) >= needed or any(map(_of_eviction, infos)):
+    if smallest is None or smallest * len(infos) >= needed or any(map(_of_eviction, infos)):
         return None
+    on, all_of_it = (
+        (f" on the smallest of {len(infos)} servers", f", times {len(infos)}") if len(infos) > 1 else ("", "")
+    )
     return (
-        f"may be full before it holds UNROLLED_MAX_STORE_BYTES ({max_store_bytes}): maxmemory is {sum(sizes)}, and "
-        f"they take {needed} or more. Then all sessions and steps are refused, since none is evicted to make room (set "
-        "UNROLLED_MAX_STORE_BYTES to two thirds of maxmemory)."
+        f"Redis may be full before it holds UNROLLED_MAX_STORE_BYTES ({max_store_bytes}): maxmemory is {smallest}{on}, "
+        f"and they take {needed} or more. Then all sessions and steps are refused, since none is evicted to make room "
+        f"(set UNROLLED_MAX_STORE_BYTES to two thirds of that maxmemory{all_of_it})."
     )
 
 
@@ -143,9 +164,10 @@ class ServerLosses:
         before, self._seen = self._seen, {**self._seen, **seen}
         losses: list[str] = []
         for address, server in seen.items():
-            losses += [f"Redis at {address} {sentence}" for sentence in _of_failover(address, server, before)]
-            if address in before:
-                losses += [f"Redis at {address} {sentence}" for sentence in _losses_between(before[address], server)]
+            found = _of_failover(address, server, before, seen)
+            if address in before and not (found and server.run_id != before[address].run_id):
+                found += _losses_between(before[address], server)
+            losses += [f"Redis at {address} {sentence}" for sentence in found]
         return losses
 
     @property
@@ -154,13 +176,15 @@ class ServerLosses:
         return sum(seen.num_evicted for seen in self._seen.values())
 
 
-def _of_failover(address: str, seen: _Seen, before: Mapping[str, _Seen]) -> list[str]:
-    if address in before and before[address].former == seen.former:
+def _of_failover(address: str, server: _Seen, before: Mapping[str, _Seen], seen: Mapping[str, _Seen]) -> list[str]:
+    """Return whose data a server has inherited since it was `before`, unless that one is still `seen` with it."""
+    if address in before and before[address].former == server.former:
         return []
     return [
-        f"has taken over the shards of {other}: steps acknowledged in the moments before may be lost."
-        for other, server in before.items()
-        if other != address and server.history == seen.former
+        f"holds the data of {other} now: steps that were acknowledged before may be lost."
+        for other, former in before.items()
+        if other != address and former.history == server.former
+        if other not in seen or seen[other].history != former.history
     ]
 
 

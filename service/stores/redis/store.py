@@ -173,8 +173,11 @@ class RedisStore:
 
     async def note_once(self, name: str, value: bytes) -> bytes:
         key = name.encode()
-        keep, tell = [b"HSETNX", NOTES, key, value], [b"HGET", NOTES, key]
-        _, kept = await self._connection.run([Command(NOTES_SHARD, keep), Command(NOTES_SHARD, tell)])
+        tell = Command(NOTES_SHARD, [b"HGET", NOTES, key])
+        (kept,) = await self._connection.run([tell])  # a full server would refuse to store what it has
+        if kept is None:
+            keep = Command(NOTES_SHARD, [b"HSETNX", NOTES, key, value])
+            _, kept = await self._connection.run([keep, tell])
         return value if kept is None else bytes(kept)
 
     async def notes(self, prefix: str) -> dict[str, bytes]:

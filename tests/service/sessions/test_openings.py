@@ -144,3 +144,19 @@ async def test_a_key_stands_for_one_session_on_all_workers_after_the_store_has_l
         found = [await each.openings.create("ann", NEW, "key") for each in (workers[first], workers[1 - first])]
         assert found[0] == found[1]
         assert (found[0].session_id == before.session_id) == (first == 0)
+
+
+async def test_a_worker_learns_of_another_secret_and_gives_back_its_own_without_a_request() -> None:
+    async with two_processes() as (store, one, newer):
+        await one.openings.confirm_secret()
+        assert await store.notes("") == {}
+        await one.openings.create("ann", NEW, "key")
+        noted = await store.notes("")
+        await store.lose_all()
+        await one.openings.confirm_secret()
+        assert await store.notes("") == noted
+        await store.lose_all()
+        found = await newer.openings.create("ann", NEW, "key")
+        await one.openings.confirm_secret()
+        store.are_notes_down = True
+        assert await one.openings.keyed_id("ann", "key") == found.session_id

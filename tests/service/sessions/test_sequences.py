@@ -267,3 +267,22 @@ async def test_ids_are_an_owners_a_models_and_of_one_kind(process: Process) -> N
     keys = {SequencePart(sequence_id, "sum").key for sequence_id in (1, "1", "text 1", "number 1")}
     assert len(keys) == 4
     assert all(" " in key for key in keys)  # which no Idempotency-Key has
+
+
+async def test_a_sequence_goes_on_while_the_notes_cannot_be_read(process: Process, store: FaultyStore) -> None:
+    await take(process, START, 1)
+    store.are_notes_down = True
+    assert is_after(await take(process, PART, 2), 3)
+    assert is_after(await take(process, END, 3), 6)
+    with pytest.raises(SessionGone):
+        await take(process, PART, 1)
+    with pytest.raises(StoreUnavailable):
+        await take(process, START, 1)
+
+
+async def test_a_sequence_that_another_worker_begins_after_a_loss_of_data_goes_on_everywhere() -> None:
+    async with two_processes() as (store, one, newer):
+        await take(one, START, 1)
+        await store.lose_all()
+        assert is_after(await take(newer, START, 5), 5)
+        assert is_after(await take(one, PART, 2), 7)

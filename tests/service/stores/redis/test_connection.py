@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from service.record.ids import new_session_id
 from service.stores.base import Unavailable
 from service.stores.limits import Limits
 from service.stores.redis import connection, link
 from service.stores.redis.clock import ServerClock
+from service.stores.redis.cluster import ClusterLink
 from service.stores.redis.connection import Connection
 from service.stores.redis.link import Reply
 from service.stores.redis.script import Command
@@ -21,6 +24,8 @@ from service.stores.redis.store import RedisStore
 from tests.ports import free_port
 from tests.redis_server import (
     NEEDS_REDIS,
+    REPOSITORY,
+    await_cluster,
     documented_users,
     provided_cluster,
     provided_server,
@@ -61,6 +66,55 @@ async def test_a_server_that_is_too_old_is_told(version: str, is_told: bool, mon
         assert clock() == 7.0
         assert await opened.groups([0]) == [[0]]
         assert clock() == 1000.5
+
+
+@dataclass
+class Odd(Told):
+    """A server that replies to HELLO as no server should."""
+
+    hello: Reply = None
+
+    async def ask_all(self, *words: bytes) -> dict[str, Reply]:
+        if words == (b"HELLO",):
+            return {"redis:6379": self.hello}
+        assert words == (b"INFO", b"everything")
+        return {"redis:6379": f"redis_version:{self.version}\r\ncluster_enabled:0\r\nrole:master\r\n".encode()}
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [ResponseError("unknown command 'HELLO'"), [b"version"], [[], 1], [b"version", 7], [b"server", b"redis"], b"OK", 7],
+)
+async def test_a_server_with_no_proper_reply_to_hello_is_asked_for_its_info(
+    hello: Reply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ServerLink", lambda _: Odd("6.2.14", hello))
+    opened = Connection(f"redis://127.0.0.1:{free_port()}", ServerClock(lambda: 7.0, lambda: 3.0))
+    with pytest.raises(Unavailable, match=r"redis:6379 is of version 6\.2\.14"):
+        await opened.groups([0])
+
+
+@NEEDS_REDIS
+async def test_a_cluster_that_does_not_know_hello_is_recognised(tmp_path: Path) -> None:
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--rename-command", "HELLO", "")
+    with redis_server(tmp_path, *options) as server:
+        server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        await_cluster(server)
+        store = RedisStore(server.url, Limits())
+        assert (await store.count()).num_live == 0
+        assert isinstance(store._connection._link, ClusterLink)
+        await store.close()
+
+
+@NEEDS_REDIS
+async def test_a_refusal_of_the_shards_that_is_not_one_of_rights_is_told_as_the_server_says(tmp_path: Path) -> None:
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--rename-command", "CLUSTER", "")
+    with redis_server(tmp_path, *options) as server:
+        store = RedisStore(server.url, Limits())
+        with pytest.raises(Unavailable, match="unknown command 'CLUSTER'") as told:
+            await store.count()
+        await store.close()
+    assert "allow cluster|slots" not in str(told.value)
 
 
 @NEEDS_REDIS
@@ -112,16 +166,35 @@ async def test_what_may_be_wrong_with_a_url_is_told(tmp_path: Path, monkeypatch:
         await store.close()
         lost = await refusal(f"rediss://127.0.0.1:{port}?ssl_ca_certs=/no.pem")
         assert "ssl_ca_certs=/no.pem cannot be read" in lost
-        assert (await refusal(f"redis://127.0.0.1:{port}")).endswith("; if it speaks TLS, write rediss://")
+        assert "; if it speaks TLS, write rediss://" in await refusal(f"redis://127.0.0.1:{port}")
         server.cli("CONFIG", "SET", "requirepass", "a%41b")
-        assert (await refusal(f"redis://:a%41b@127.0.0.1:{server.port}")).endswith("write % as %25")
+        wrong = await refusal(f"redis://:a%41b@127.0.0.1:{server.port}")
+        assert wrong.endswith("; if a % in the user name or the password is meant literally, write it as %25")
         assert (await refusal(server.url)).endswith("it asks for a password")
         with_password = RedisStore(f"redis://:a%2541b@127.0.0.1:{server.port}", Limits())
         assert (await with_password.count()).num_live == 0
         await with_password.close()
         monkeypatch.setattr(link, "TIMEOUT_SECONDS", 0.5)
         plain = await refusal(f"rediss://127.0.0.1:{server.port}?ssl_ca_certs={certificate}")
-        assert plain.endswith("it does not answer; if it does not speak TLS, write redis://")
+        assert plain.endswith("it does not answer")
+
+
+@pytest.mark.parametrize("reason", ["max number of clients reached", "Error 111 connecting to localhost:6379."])
+def test_a_server_that_says_what_is_wrong_is_not_taken_for_one_that_speaks_tls(reason: str) -> None:
+    assert connection._hint("redis://localhost", RedisConnectionError(reason)) == ""
+
+
+@NEEDS_REDIS
+async def test_a_server_with_too_many_clients_is_told(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--maxclients", "1") as server:
+        first, second = RedisStore(server.url, Limits()), RedisStore(server.url, Limits())
+        assert (await first.count()).num_live == 0
+        with pytest.raises(Unavailable) as told:
+            await second.count()
+        reason = str(told.value)  # what the server says is read, or lost as it closes the connection
+        assert reason.endswith(("cannot be used: max number of clients reached", "too many clients (maxclients)"))
+        await first.close()
+        await second.close()
 
 
 @NEEDS_REDIS
@@ -136,6 +209,20 @@ async def test_a_documented_user_may_use_another_database() -> None:
     assert (await store.inspect()).losses == []
     await store.close()
     server.cli("ACL", "DELUSER", "unrolled")
+
+
+@NEEDS_REDIS
+def test_a_documented_user_is_kept_by_the_documented_command(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "sessions.md").read_text()
+    assert "`redis-cli ACL SAVE` if redis.conf names an `aclfile`" in text
+    file = tmp_path / "users.acl"
+    file.touch()
+    with redis_server(tmp_path, "--aclfile", str(file)) as server:
+        server.cli(*documented_users()[0])
+        server.cli("ACL", "SAVE")
+        server.kill()
+        server.start()
+        assert "unrolled" in server.cli("ACL", "USERS").split()
 
 
 def test_a_documented_user_may_run_what_the_scripts_call() -> None:

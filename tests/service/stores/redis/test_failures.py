@@ -97,7 +97,9 @@ async def test_a_server_without_memory_is_read_from_and_takes_tombstones(
     server: RedisServer, store: RedisStore
 ) -> None:
     records = await create(store)
+    assert await store.note_once("name", b"kept") == b"kept"
     server.cli("CONFIG", "SET", "maxmemory", "1")
+    assert await store.note_once("name", b"other") == b"kept"
     with pytest.raises(Unavailable, match="memory is full"):
         await store.swap([Swap(record(IDS[0], 1), 0)])
     assert await store.load(IDS) == records

@@ -113,6 +113,6 @@ async def test_a_replica_that_takes_shards_over_is_told_once(
             with suppress(Unavailable):
                 inspection = await store.inspect()
         (sentence,) = inspection.losses
-        assert f"127.0.0.1:{replica.port} has taken over the shards of 127.0.0.1:{servers[1].port}" in sentence
+        assert f"127.0.0.1:{replica.port} holds the data of 127.0.0.1:{servers[1].port} now" in sentence
         assert (await store.inspect()).losses == []
         assert await store.load(IDS) == RECORDS

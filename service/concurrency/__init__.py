@@ -1,1 +1,1 @@
-"""asyncio building blocks: deadlines, streams, background tasks, and work that would block the event loop."""
+"""Building blocks of asyncio: deadlines, streams, background tasks, work that would block the loop. And file locks."""

@@ -11,6 +11,7 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from service.concurrency.file_lock import try_to_lock
 from service.process.service_directory import DirectoryUnusable, directory_errors
 
 
@@ -39,7 +40,7 @@ def hold_port(port: int, service: int, temporary: Path | None = None) -> ExitSta
         held.callback(os.close, directory)
         lock = os.open(f"{port}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory)
         held.callback(os.close, lock)
-        if _is_first(lock):
+        if try_to_lock(lock):
             os.truncate(lock, 0)
             os.pwrite(lock, str(service).encode(), 0)
         fcntl.flock(lock, fcntl.LOCK_SH)
@@ -80,11 +81,3 @@ def _opened(path: Path) -> int | None:
         return directory
     os.close(directory)
     return None
-
-
-def _is_first(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -18,7 +18,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
+
+from service.concurrency.file_lock import try_to_lock
 
 PREFIX = b"unr_"
 OWNER = re.compile(r"[A-Za-z0-9._@-]{1,64}")
@@ -128,17 +130,9 @@ def _copying(path: Path) -> Iterator[None]:
     """
     with path.with_name(f"{path.name}.lock").open("ab") as lock:
         until = time.monotonic() + COPYING_SECONDS
-        while not _is_taken(lock) and time.monotonic() < until:
+        while not try_to_lock(lock) and time.monotonic() < until:
             time.sleep(COPYING_SECONDS / 20)
         yield
-
-
-def _is_taken(lock: BinaryIO) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_later(path: Path, version: int) -> bool:

@@ -6,8 +6,9 @@ takes seconds, and BentoML notices within ten.
 """
 
 import asyncio
-import fcntl
 from pathlib import Path
+
+from service.concurrency.file_lock import try_to_lock
 
 POLL_SECONDS = 0.05
 
@@ -26,13 +27,7 @@ class Seats:
 
     def take(self) -> bool:
         """Take a seat until this process ends. Return False if none is free."""
-        for seat in self._seats:
-            try:
-                fcntl.flock(seat, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            return True
-        return False
+        return any(try_to_lock(seat) for seat in self._seats)
 
     async def wait(self) -> None:
         """Wait for a free seat, and take it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from service.keys.key_file import add_key
 from tests.e2e.asking import ask
@@ -290,13 +290,18 @@ def test_a_digit_that_is_drawn_is_described(visitor: Visitor) -> None:
     expect(visitor.part("caption")).to_contain_text("seven")
 
 
-def test_sessions_are_listed_looked_at_and_ended(visitor: Visitor, client: httpx.Client) -> None:
+def listed_session(visitor: Visitor) -> tuple[str, Locator]:
+    """Read a text, and return the session that did and its row in the list."""
     visitor.open()
     visitor.part("text").fill("ok")
     expect(visitor.part("step")).to_have_text("2")
     session_id = visitor.part("session").inner_text()
     visitor.show("sessions")
-    row = visitor.page.locator(f'tr[data-session="{session_id}"]')
+    return session_id, visitor.page.locator(f'tr[data-session="{session_id}"]')
+
+
+def test_sessions_are_listed_looked_at_and_ended(visitor: Visitor, client: httpx.Client) -> None:
+    session_id, row = listed_session(visitor)
     expect(row).to_contain_text("sentiment")
     expect(visitor.part("rows").locator("tr")).to_have_count(1)
     row.get_by_role("button", name="Look").click()
@@ -311,12 +316,7 @@ def test_sessions_are_listed_looked_at_and_ended(visitor: Visitor, client: httpx
 def test_a_session_that_has_ended_elsewhere_leaves_the_list_when_it_is_deleted(
     visitor: Visitor, client: httpx.Client
 ) -> None:
-    visitor.open()
-    visitor.part("text").fill("ok")
-    expect(visitor.part("step")).to_have_text("2")
-    session_id = visitor.part("session").inner_text()
-    visitor.show("sessions")
-    row = visitor.page.locator(f'tr[data-session="{session_id}"]')
+    session_id, row = listed_session(visitor)
     expect(row).to_be_visible()
     client.delete(f"/sessions/{session_id}").raise_for_status()
     row.get_by_role("button", name="Delete").click()

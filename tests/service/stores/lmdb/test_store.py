@@ -31,6 +31,7 @@ from tests.service.stores.lmdb.scan import scanned
 from tests.service.stores.processes import Worker
 
 pytestmark = pytest.mark.anyio
+needs_limit = pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
 
 A, B, C = (new_session_id(1000.0 * n) for n in range(3))
 FIVE = [new_session_id(1000.0 * n) for n in range(5)]
@@ -238,7 +239,7 @@ def opened_with_address_space(directory: Path, max_bytes: int, num_bytes: int) -
     return done.stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+@needs_limit
 async def test_where_address_space_is_short_the_map_is_smaller(tmp_path: Path) -> None:
     assert opened_with_address_space(tmp_path, 2**28, 2**33) == f"{2**32} 0\n"
     store = LmdbStore(tmp_path / "copy", Limits())
@@ -246,7 +247,7 @@ async def test_where_address_space_is_short_the_map_is_smaller(tmp_path: Path) -
     await store.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+@needs_limit
 async def test_where_address_space_is_too_short_that_is_said_and_nothing_is_left(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -260,12 +261,12 @@ async def test_where_address_space_is_too_short_that_is_said_and_nothing_is_left
     assert caplog.messages == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+@needs_limit
 def test_the_smallest_map_that_would_do_is_tried_too(tmp_path: Path) -> None:
     assert opened_with_address_space(tmp_path, 3 * 2**29, 2**33) == f"{3 * 2**31} 0\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+@needs_limit
 async def test_a_store_that_has_no_address_space_to_grow_is_refused_and_stays(tmp_path: Path) -> None:
     store = LmdbStore(tmp_path / "store", Limits())
     await create(store, record_of(A))
@@ -277,7 +278,7 @@ async def test_a_store_that_has_no_address_space_to_grow_is_refused_and_stays(tm
     assert opened_with_address_space(tmp_path, 2**20, 2**34) == f"{2**33} 0\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+@needs_limit
 @pytest.mark.parametrize("name", ["data.mdb", "lock.mdb"])
 def test_a_start_without_address_space_removes_only_what_it_has_made(tmp_path: Path, name: str) -> None:
     store = tmp_path / "store"
@@ -287,7 +288,7 @@ def test_a_start_without_address_space_removes_only_what_it_has_made(tmp_path: P
     assert [path.name for path in store.glob("*.mdb")] == [name]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux heeds a limit of address space")
+@needs_limit
 async def test_an_environment_that_cannot_take_over_a_larger_map_is_opened_again(tmp_path: Path) -> None:
     store = LmdbStore(tmp_path, Limits(max_bytes=2**18), map_size=2**20)
     await create(store, record_of(A))

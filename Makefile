@@ -19,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help setup serve test chaos check fix bench bench-gpu train train-compared export image image-test clean
+.PHONY: help setup serve test chaos check fix bench bench-servers bench-gpu train train-compared export image image-test clean
 
 # Trainings at a time: each keeps one core busy.
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
@@ -69,6 +69,18 @@ fix: $(VENV)/development ## mend what the linter and the formatter can
 
 bench: $(VENV)/development ## measure what is promised of speed: make bench BENCH=websocket
 	@$(BIN)/python -m bench $(BENCH)
+
+# Other servers, each in an environment of its own.
+SERVERS := $(patsubst bench/baselines/requirements/%.txt,$(VENV)-servers/%/installed,$(wildcard bench/baselines/requirements/*.txt))
+
+$(VENV)-servers/%/installed: bench/baselines/requirements/%.txt | $(BIN)/python
+	@echo "Installing $*"
+	@$(BIN)/python -c 'import sys, venv; venv.create(sys.argv[1], with_pip=True)' $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+bench-servers: $(VENV)/development $(SERVERS) ## compare with Triton, Ray Serve, LitServe, MLServer, mosec and BentoML
+	@$(BIN)/python -m bench servers
 
 bench-gpu: $(VENV)/development ## measure rows a second by batch on a GPU: make bench-gpu ORT=gpu
 	@$(BIN)/python -m bench.gpu

@@ -26,6 +26,7 @@ BENCHES = (
     "translation",
     "int8",
     "store",
+    "servers",
 )
 
 

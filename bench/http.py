@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from bench.baselines import BARE_STEP_SERVICE, GENERATION, STEP_SERVICE, BentoServer
+from bench.baselines import GENERATION
+from bench.baselines.bento_server import BARE_STEP_SERVICE, STEP_SERVICE, BentoServer
 from bench.clients.wrk import Wrk
 from bench.compare import client, multiple, rate, share
 from bench.figure import Figure

@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,12 +33,12 @@ class Server:
     Args:
         command: Command to run, in the project's directory.
         port: Port that it listens on.
-        environment: Variables added to the caller's environment, of which the service's settings are dropped.
+        start_seconds: How long it may take to start.
     """
 
-    def __init__(self, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, command: Sequence[str], port: int, start_seconds: float = START_SECONDS) -> None:
         self._command = list(command)
-        self._environment = dict(environment or {})
+        self._start_seconds = start_seconds
         self.port = port
 
     def __enter__(self) -> Self:
@@ -86,10 +86,10 @@ class Server:
     def _whole_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("UNROLLED_")}
         home = {"BENTOML_HOME": str(self.folder / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-        return {**inherited, **home, **self._environment}
+        return {**inherited, **home}
 
     def _wait(self) -> None:
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + self._start_seconds
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
                 raise ServerDown(f"{' '.join(self._command)} did not start:\n{self.log.read_text()[-3000:]}")

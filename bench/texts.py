@@ -16,7 +16,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from bench.baselines import GENERATION, MODELS, TEXT_SERVICE, BentoServer
+from bench.baselines import GENERATION, MODELS
+from bench.baselines.bento_server import TEXT_SERVICE, BentoServer
 from bench.baselines.fused import FusedModel
 from bench.clients.wrk import Wrk
 from bench.compare import multiple, rate

@@ -1,30 +1,20 @@
 """One step of a session as a plain BentoML batchable API: what a competent user of BentoML would write.
 
-`StepService` has BentoML's defaults. `BareStepService` has BentoML's metrics, access log and tracing turned off. The
-state is in a dictionary of the only worker, and lost with it. Inputs are one numpy array, which BentoML handled faster
-than a list of pydantic models.
+`StepService` has BentoML's defaults. `BareStepService` has BentoML's metrics, access log and tracing turned off. Inputs
+are one numpy array, which BentoML handled faster than a list of pydantic models.
 """
 
 import bentoml
 import numpy as np
-import onnxruntime as ort
-from numpy.typing import NDArray
 
-from bench.baselines import GENERATION
-
-MAX_BATCH_ROWS = 64
-L, H = 2, 256
+from bench.baselines.step_model import MAX_BATCH_ROWS, StepModel
 
 
 class Steps:
     """The shipped generation model, one character at a time."""
 
     def __init__(self) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._graph = ort.InferenceSession(GENERATION / "encode-1.onnx", options, providers=["CPUExecutionProvider"])
-        self._states: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+        self._model = StepModel()
 
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH_ROWS)
     def step(self, steps: np.ndarray) -> np.ndarray:
@@ -33,16 +23,8 @@ class Steps:
         Args:
             steps: Session number and token id, int64 (N, 2).
         """
-        fresh = (np.zeros((L, H), np.float32), np.zeros((L, H), np.float32))
-        states = [self._states.get(number, fresh) for number in steps[:, 0].tolist()]
-        h = np.stack([state[0] for state in states], axis=1)
-        c = np.stack([state[1] for state in states], axis=1)
-        x = steps[:, 1:].astype(np.int64)
-        logits, h_next, c_next = self._graph.run(["logits", "h_next", "c_next"], {"x": x, "h": h, "c": c})
-        for row, number in enumerate(steps[:, 0].tolist()):
-            self._states[number] = (h_next[:, row].copy(), c_next[:, row].copy())
-        argmax: NDArray[np.int64] = logits[:, -1].argmax(axis=1)
-        return argmax
+        sequences, ids = steps.T.tolist()
+        return np.array(self._model.step(sequences, ids))
 
 
 StepService = bentoml.service(name="step-baseline", workers=1)(Steps)

@@ -71,9 +71,9 @@ bench: $(VENV)/development ## measure what is promised of speed: make bench BENC
 	@$(BIN)/python -m bench $(BENCH)
 
 # Other servers, each in an environment of its own.
-SERVERS := $(patsubst bench/baselines/requirements/%.txt,$(VENV)-servers/%/installed,$(wildcard bench/baselines/requirements/*.txt))
+SERVERS := $(patsubst bench/others/requirements/%.txt,$(VENV)-servers/%/installed,$(wildcard bench/others/requirements/*.txt))
 
-$(VENV)-servers/%/installed: bench/baselines/requirements/%.txt | $(BIN)/python
+$(VENV)-servers/%/installed: bench/others/requirements/%.txt | $(BIN)/python
 	@echo "Installing $*"
 	@$(BIN)/python -c 'import sys, venv; venv.create(sys.argv[1], with_pip=True)' $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<

@@ -2,7 +2,7 @@
 
 Each has one copy of the model, batches of at most 64 rows, and the states in that copy's memory, lost with it. The
 service keeps its promises meanwhile: owners, step numbers, records in the store (see docs/sessions.md). Programs are in
-`bench.baselines`; `make bench-servers` makes a virtual environment for each.
+`bench.others`; `make bench-servers` makes a virtual environment for each.
 """
 
 import urllib.error
@@ -38,7 +38,7 @@ class Other:
 
     Attributes:
         title: Its name.
-        program: Module of `bench.baselines`, and its arguments before the port.
+        program: Module of `bench.others`, and its arguments before the port.
         step: Makes path and body of a step of a sequence.
         first: Likewise of a sequence's first step.
     """
@@ -90,7 +90,7 @@ class OtherServer(Server):
         if not python.exists():
             raise Unavailable(f"{other.title} is not installed; make bench-servers does it")
         port = free_port()
-        command = [str(python), "-m", f"bench.baselines.{module}", *arguments, str(port)]
+        command = [str(python), "-m", f"bench.others.{module}", *arguments, str(port)]
         super().__init__(command, port, start_seconds=START_SECONDS)
         self._other = other
 

@@ -1,8 +1,4 @@
-"""Baselines for the service: how the same work is usually done without it.
-
-Programs for other servers run in virtual environments of their own, where the project is not installed: they import
-numpy, onnxruntime, their server and `bench.baselines.step_model` only.
-"""
+"""Baselines for the service: how the same work is usually done without it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One step of a sequence on MLServer, with its adaptive batching: `python -m bench.baselines.mlserver_steps PORT`."""
+"""One step of a sequence on MLServer, with its adaptive batching: `python -m bench.others.mlserver_steps PORT`."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def main(port: str) -> None:
     }
     model = {
         "name": NAME,
-        "implementation": "bench.baselines.mlserver_steps.Steps",
+        "implementation": "bench.others.mlserver_steps.Steps",
         "max_batch_size": MAX_BATCH_ROWS,
         "max_batch_time": MAX_WAIT_SECONDS,
     }

@@ -1,4 +1,4 @@
-"""One step of a sequence on Triton: `python -m bench.baselines.triton_steps PORT`.
+"""One step of a sequence on Triton: `python -m bench.others.triton_steps PORT`.
 
 Its sequence batcher, in the strategy "oldest", makes the batches, and its Python backend runs the model. The binary is
 the one that nvidia-pytriton ships.
@@ -34,7 +34,7 @@ sequence_batching {{
 """
 MODEL = """import sys
 sys.path += {paths!r}  # the backend's interpreter knows no virtual environment
-from bench.baselines.triton_model import TritonPythonModel
+from bench.others.triton_model import TritonPythonModel
 """
 
 

@@ -1,4 +1,4 @@
-"""One step of a sequence on LitServe, with its dynamic batching: `python -m bench.baselines.litserve_steps PORT`."""
+"""One step of a sequence on LitServe, with its dynamic batching: `python -m bench.others.litserve_steps PORT`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""One step of a sequence on Ray Serve, with its dynamic batching: `python -m bench.baselines.ray_steps PORT`."""
+"""One step of a sequence on Ray Serve, with its dynamic batching: `python -m bench.others.ray_steps PORT`."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""One step of a sequence on mosec, with its dynamic batching: `python -m bench.baselines.mosec_steps --port PORT`."""
+"""One step of a sequence on mosec, with its dynamic batching: `python -m bench.others.mosec_steps --port PORT`."""
 
 from mosec import Server, Worker
 

@@ -1,5 +1,6 @@
 """Real Redis servers on free ports, for tests: one alone, or a cluster of three. They die with the tests."""
 
+import os
 import shlex
 import shutil
 import signal
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import pytest
 
@@ -21,6 +22,9 @@ NOT_INSTALLED = "redis-server and redis-cli are not installed"
 NEEDS_REDIS = pytest.mark.skipif(not IS_INSTALLED, reason=NOT_INSTALLED)
 REPOSITORY = Path(__file__).parents[1]
 CLUSTER_SIZE = 3
+START_SECONDS = 30
+LOG_BYTES = 1 << 20
+READY = b"Ready to accept connections"
 ALLOWED = ("--enable-debug-command", "local")
 _shared = ExitStack()
 
@@ -57,16 +61,17 @@ class RedisServer:
             *ALLOWED,
             *self._options,
         ]
-        self._process = subprocess.Popen(  # noqa: S603 - words of this suite
-            command, cwd=self._directory, stdout=subprocess.PIPE, preexec_fn=die_with_parent
-        )
-        assert self._process.stdout is not None
-        lines = []
-        for line in self._process.stdout:
-            lines.append(line)
-            if b"Ready to accept connections" in line:
-                return
-        raise RuntimeError(b"".join(lines).decode())
+        with TemporaryFile() as log:  # a pipe that nobody reads on would stop the server when it is full
+            self._process = subprocess.Popen(  # noqa: S603 - words of this suite
+                command, cwd=self._directory, stdout=log, preexec_fn=die_with_parent
+            )
+
+            def printed() -> bytes:
+                return os.pread(log.fileno(), LOG_BYTES, 0)
+
+            until(lambda: READY in printed() or self._process.poll() is not None, START_SECONDS, "Redis is up")
+            if READY not in printed():
+                raise RuntimeError(printed().decode())
 
     def cli(self, *words: str) -> str:
         """What redis-cli prints. An answer that is an error raises CalledProcessError."""

@@ -47,7 +47,11 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (RedisTimeoutError, "it does not answer"),
     (TimeoutError, "it does not answer"),
 )
-_REASONS_BY_START = (("MISCONF", "it cannot write to its disk"), ("HELLO must be called", "it asks for a password"))
+_REASONS_BY_START = (
+    ("MISCONF", "it cannot write to its disk"),
+    ("HELLO must be called", "it asks for a password"),
+    ("Authentication required", "it asks for a password"),
+)
 
 
 class Link(Protocol):
@@ -119,6 +123,7 @@ def connection_options() -> dict[str, Any]:
     return {
         "max_connections": MAX_CONNECTIONS,
         "protocol": 2,
+        "driver_info": None,  # or else it sends CLIENT SETINFO, which a user with the documented rights may not
         "retry": Retry(NoBackoff(), 0),
         "socket_connect_timeout": TIMEOUT_SECONDS,
     }

@@ -170,7 +170,8 @@ async def test_what_may_be_wrong_with_a_url_is_told(tmp_path: Path, monkeypatch:
         server.cli("CONFIG", "SET", "requirepass", "a%41b")
         wrong = await refusal(f"redis://:a%41b@127.0.0.1:{server.port}")
         assert wrong.endswith("; if a % in the user name or the password is meant literally, write it as %25")
-        assert (await refusal(server.url)).endswith("it asks for a password")
+        for options in ("", "/3", "?client_name=a"):  # each changes the first command
+            assert (await refusal(server.url + options)).endswith("it asks for a password")
         with_password = RedisStore(f"redis://:a%2541b@127.0.0.1:{server.port}", Limits())
         assert (await with_password.count()).num_live == 0
         await with_password.close()
@@ -209,6 +210,23 @@ async def test_a_documented_user_may_use_another_database() -> None:
     assert (await store.inspect()).losses == []
     await store.close()
     server.cli("ACL", "DELUSER", "unrolled")
+
+
+@NEEDS_REDIS
+@pytest.mark.parametrize("kind", ["one server", "cluster"])
+async def test_no_command_of_a_documented_user_is_refused(kind: str) -> None:
+    servers = [provided_server()] if kind == "one server" else provided_cluster()
+    url = restricted_url(*servers)
+    for server in servers:
+        server.cli("CONFIG", "RESETSTAT")
+        server.cli("ACL", "LOG", "RESET")
+    store = RedisStore(url, Limits())
+    assert (await store.count()).num_live == 0
+    await store.inspect()
+    await store.close()
+    for server in servers:
+        assert server.cli("INFO", "errorstats").splitlines()[1:] == []  # [0] is the title
+        assert server.cli("ACL", "LOG") == ""
 
 
 @NEEDS_REDIS

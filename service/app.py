@@ -24,12 +24,12 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
+from service.preflight import CHECKS, CannotStart, checked_settings
 from service.process.deaths import watch_deaths
 from service.process.metric_files import merge_ended, reserve_totals
 from service.process.open_files import raise_limit
 from service.process.output import flush_on_sigterm, install_nonblocking_output
 from service.process.parent import mark_as_parent
-from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.process_manager import end_on_hangup, ignore_wall_clock, listen_privately
 from service.process.service_directory import (
     DirectoryUnusable,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from service.process.preflight import CannotStart, checked_settings
+from service.preflight import CannotStart, checked_settings
 from service.record.blob import seal, unseal
 from service.settings import (
     CONSUMERS,

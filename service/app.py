@@ -26,6 +26,7 @@ from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
 from service.preflight import CHECKS, CannotStart, checked_settings
 from service.process.deaths import watch_deaths
+from service.process.messages import report_alive, report_failures
 from service.process.metric_files import merge_ended, reserve_totals
 from service.process.open_files import raise_limit
 from service.process.output import flush_on_sigterm, install_nonblocking_output
@@ -39,7 +40,7 @@ from service.process.service_directory import (
 )
 from service.process.user_signals import ignore_user_signals
 from service.process.wall_clock import WallClock
-from service.process.watch import report_alive, report_failures, watch_workers
+from service.process.watch import watch_workers
 from service.protocols.http import use_guarded_http
 from service.protocols.websocket import use_guarded_websocket
 from service.stores.base import Unavailable

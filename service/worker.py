@@ -21,6 +21,7 @@ from service.metrics import Metrics
 from service.process.allocator import Growth, keep_freed_memory, return_freed_memory
 from service.process.collector import collect_when_idle
 from service.process.heartbeats import BEAT_SECONDS
+from service.process.messages import report_alive, report_stopping
 from service.process.metric_files import join_service
 from service.process.output import flush_output
 from service.process.parent import die_with_parent
@@ -28,7 +29,6 @@ from service.process.seats import Seats
 from service.process.service_directory import service_directory
 from service.process.sigterm import Draining, finishes_before_sigterm
 from service.process.wall_clock import WallClock
-from service.process.watch import report_alive, report_stopping
 from service.protocols.connections import connections
 from service.protocols.http import UNREAD_MILLISECONDS
 from service.questions import Questions
@@ -109,8 +109,8 @@ class Worker:
         self._background.spawn(self.reloader.follow_forever())
         self._background.repeat(FOLLOW_SECONDS, self.reloader.heartbeat)
         self._background.repeat(FOLLOW_SECONDS, lambda: or_logged(self._core.openings.confirm_secret()))
-        self._report_alive()
-        self._background.repeat(BEAT_SECONDS, self._report_alive)
+        report_alive(self._has_started)
+        self._background.repeat(BEAT_SECONDS, lambda: report_alive(self._has_started))
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
@@ -196,9 +196,6 @@ class Worker:
             await self.stop()
             flush_output()
             os._exit(0)
-
-    def _report_alive(self) -> None:
-        report_alive(self._has_started)
 
     def _flush_metrics(self) -> None:
         for kind, num_open in connections.num_open.items():

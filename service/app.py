@@ -175,7 +175,7 @@ class RNNService:
     @answers_problems
     async def generate(self, request: GenerateRequest, /) -> GenerateAnswer:
         """Continue a text, at once or as a stream of server-sent events."""
-        # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
+        # BentoML hands a response on as it is.
         return cast(GenerateAnswer, await self._worker.application.question_routes.generate(request))
 
     @bentoml.api(route=endpoints.CAPTION.path)

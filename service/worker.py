@@ -146,11 +146,6 @@ class Worker:
         if self._seats is not None:
             self._seats.leave()
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has started and was not asked to stop."""
-        return self._has_started and not self._draining.has_begun
-
     def count_refused(self, status: int) -> None:
         """Count a request that was refused on its connection, before any application saw it."""
         self.metrics.requests_tally.add(OTHER, status, 0.0)
@@ -224,9 +219,10 @@ class Worker:
 
     @property
     def is_serving(self) -> bool:
-        """Whether questions and steps are answered."""
+        """Whether it has started, was not asked to stop, and answers questions and steps."""
+        is_started = self._has_started and not self._draining.has_begun
         has_failed = self.store.is_moved or (self._fast_port is not None and self._fast_port.has_failed)
-        return self.is_ready and self.catalog.is_serving and not has_failed
+        return is_started and self.catalog.is_serving and not has_failed
 
 
 def _set_up_process() -> None:

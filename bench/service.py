@@ -9,6 +9,7 @@ import httpx
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from bench.server import ROOT, Server, free_port
+from service.bundle.manifest import read_bundle
 from service.keys.key_file import add_key
 
 MODEL = "generation"
@@ -79,7 +80,6 @@ class Service(Server):
 
 def _import(path: Path, environment: Mapping[str, str]) -> str:
     """Import a bundle into the model store of an environment. Returns its tag."""
-    program = "import sys, pathlib, service.bundle.store as s; print(s.import_bundle(pathlib.Path(sys.argv[1])).tag)"
-    command = [sys.executable, "-c", program, str(path.resolve())]
-    done = subprocess.run(command, cwd=ROOT, env=dict(environment), capture_output=True, text=True, check=True)  # noqa: S603  our own program
-    return done.stdout.strip().rsplit("\n", 1)[-1]
+    command = [sys.executable, "-m", "service", "import", str(path.resolve())]
+    subprocess.run(command, cwd=ROOT, env=dict(environment), capture_output=True, check=True)  # noqa: S603  our own program
+    return read_bundle(path).tag

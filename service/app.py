@@ -24,12 +24,13 @@ from service.forms.music import ComposeAnswer, ComposeRequest
 from service.forms.sentiment import SentimentAnswer, SentimentRequest
 from service.forms.tagging import TagAnswer, TagRequest
 from service.forms.translation import TranslateAnswer, TranslateRequest
+from service.preflight import CHECKS, CannotStart, checked_settings
 from service.process.deaths import watch_deaths
+from service.process.messages import report_alive, report_failures
 from service.process.metric_files import merge_ended, reserve_totals
 from service.process.open_files import raise_limit
 from service.process.output import flush_on_sigterm, install_nonblocking_output
 from service.process.parent import mark_as_parent
-from service.process.preflight import CHECKS, CannotStart, checked_settings
 from service.process.process_manager import end_on_hangup, ignore_wall_clock, listen_privately
 from service.process.service_directory import (
     DirectoryUnusable,
@@ -39,7 +40,7 @@ from service.process.service_directory import (
 )
 from service.process.user_signals import ignore_user_signals
 from service.process.wall_clock import WallClock
-from service.process.watch import report_alive, report_failures, watch_workers
+from service.process.watch import watch_workers
 from service.protocols.http import use_guarded_http
 from service.protocols.websocket import use_guarded_websocket
 from service.stores.base import Unavailable
@@ -174,7 +175,7 @@ class RNNService:
     @answers_problems
     async def generate(self, request: GenerateRequest, /) -> GenerateAnswer:
         """Continue a text, at once or as a stream of server-sent events."""
-        # BentoML hands a response on as it is; the annotation is what its OpenAPI document shows.
+        # BentoML hands a response on as it is.
         return cast(GenerateAnswer, await self._worker.application.question_routes.generate(request))
 
     @bentoml.api(route=endpoints.CAPTION.path)

@@ -55,10 +55,9 @@ class Core:
         settings: Settings,
         metrics: Metrics,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
-        max_cached_sessions: int = 0,
-        wall_clock: WallClock | None = None,
+        max_cached_sessions: int,
+        wall_clock: WallClock,
     ) -> None:
-        wall_clock = wall_clock or WallClock()
         earliest, latest = wall_clock.earliest, wall_clock.latest
         limits, timeout_seconds = settings.sessions, settings.server.request_timeout_seconds
         self.open_answers = OpenAnswers(timeout_seconds)

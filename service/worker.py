@@ -21,6 +21,7 @@ from service.metrics import Metrics
 from service.process.allocator import Growth, keep_freed_memory, return_freed_memory
 from service.process.collector import collect_when_idle
 from service.process.heartbeats import BEAT_SECONDS
+from service.process.messages import report_alive, report_stopping
 from service.process.metric_files import join_service
 from service.process.output import flush_output
 from service.process.parent import die_with_parent
@@ -28,7 +29,6 @@ from service.process.seats import Seats
 from service.process.service_directory import service_directory
 from service.process.sigterm import Draining, finishes_before_sigterm
 from service.process.wall_clock import WallClock
-from service.process.watch import report_alive, report_stopping
 from service.protocols.connections import connections
 from service.protocols.http import UNREAD_MILLISECONDS
 from service.questions import Questions
@@ -109,8 +109,8 @@ class Worker:
         self._background.spawn(self.reloader.follow_forever())
         self._background.repeat(FOLLOW_SECONDS, self.reloader.heartbeat)
         self._background.repeat(FOLLOW_SECONDS, lambda: or_logged(self._core.openings.confirm_secret()))
-        self._report_alive()
-        self._background.repeat(BEAT_SECONDS, self._report_alive)
+        report_alive(self._has_started)
+        self._background.repeat(BEAT_SECONDS, lambda: report_alive(self._has_started))
         await self._take_seat()
         self.catalog.start()
         if self._fast_port is not None:
@@ -145,11 +145,6 @@ class Worker:
         await self.store.close()
         if self._seats is not None:
             self._seats.leave()
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has started and was not asked to stop."""
-        return self._has_started and not self._draining.has_begun
 
     def count_refused(self, status: int) -> None:
         """Count a request that was refused on its connection, before any application saw it."""
@@ -197,9 +192,6 @@ class Worker:
             flush_output()
             os._exit(0)
 
-    def _report_alive(self) -> None:
-        report_alive(self._has_started)
-
     def _flush_metrics(self) -> None:
         for kind, num_open in connections.num_open.items():
             self.metrics.connections.labels(kind).set(num_open)
@@ -227,9 +219,10 @@ class Worker:
 
     @property
     def is_serving(self) -> bool:
-        """Whether questions and steps are answered."""
+        """Whether it has started, was not asked to stop, and answers questions and steps."""
+        is_started = self._has_started and not self._draining.has_begun
         has_failed = self.store.is_moved or (self._fast_port is not None and self._fast_port.has_failed)
-        return self.is_ready and self.catalog.is_serving and not has_failed
+        return is_started and self.catalog.is_serving and not has_failed
 
 
 def _set_up_process() -> None:

@@ -9,7 +9,6 @@ In the plain application, the layers from measure to refusals surround all route
 
 import time
 from collections.abc import Callable, Collection
-from typing import NamedTuple
 
 from starlette.types import ASGIApp
 
@@ -59,6 +58,7 @@ class Application:
 
     Attributes:
         plain: Serves sessions, steps, streams, and everything else that does not need BentoML.
+        unguarded: The same without the layers that decide who may call.
         origins: Which pages may call.
         question_routes: Handlers that BentoML's APIs also call.
         stream: The WebSocket connections.
@@ -72,6 +72,7 @@ class Application:
         keys: The API keys. None if callers need none.
         settings: Limits of a request, how long a session may be idle, and who may load a version.
         is_serving: Whether questions and steps are answered.
+        clock: Returns seconds since 1970.
     """
 
     def __init__(
@@ -84,17 +85,35 @@ class Application:
         keys: Keys | None,
         settings: Settings,
         is_serving: Callable[[], bool],
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        server = settings.server
+        server, needs_key = settings.server, keys is not None
         self._keys = keys
-        self.origins = Origins(server, needs_key=keys is not None)
-        self._tally = metrics.requests_tally
+        self._tally = tally = metrics.requests_tally
         self._logs_access = server.access_log
-        self._bodies = BodyReader(server.max_body_bytes)
-        app, self.question_routes, self.stream = plain_application(
-            core, catalog, reloader, questions, metrics, self._bodies, settings, is_serving, needs_key=keys is not None
+        self._bodies = bodies = BodyReader(server.max_body_bytes)
+        self.origins = Origins(server, needs_key)
+        self.question_routes = QuestionRoutes(questions, bodies)
+        self.stream = Stream(core.steps, core.answer_room, tally, bodies)
+        sequences = Sequences(core.sessions, core.openings, core.steps, core.open_answers, catalog.numerics)
+        openai = OpenAI(catalog, metrics, core.open_answers, bodies, clock)
+        hot = joined(
+            self.question_routes.handlers(),
+            StepRoutes(core.steps, core.answer_room, bodies, metrics).handlers(),
+            InferRoute(catalog, sequences, core.answer_room, bodies).handlers(),
+            openai.handlers(),
         )
-        self._plain = self._keyed(app)
+        handlers = joined(
+            SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
+            ModelRoutes(catalog).handlers(),
+            OpenInferenceRoutes(catalog, is_serving, settings.sessions.session_ttl_seconds).handlers(),
+            RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
+            OperatorRoutes(metrics, core.housekeeping.measure, is_serving, needs_key).handlers(),
+        )
+        _check(joined(hot, handlers, dict.fromkeys(_WITHOUT_HANDLERS)))
+        routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
+        self.unguarded = PlainApp(hot, self.stream, openai.refuse, _layered(routed(routes), bodies, tally), tally)
+        self._plain = self._keyed(self.unguarded)
         self.plain: ASGIApp = self._guarded(self._plain)
 
     def around(self, bentoml: ASGIApp) -> ASGIApp:
@@ -108,64 +127,6 @@ class Application:
 
     def _keyed(self, app: ASGIApp) -> ASGIApp:
         return AuthMiddleware(app, self._keys, self._tally)
-
-
-class PlainApplication(NamedTuple):
-    """The plain application, without the layers that decide who may call.
-
-    Attributes:
-        app: The application.
-        question_routes: Handlers that BentoML's APIs also call.
-        stream: The WebSocket connections.
-    """
-
-    app: PlainApp
-    question_routes: QuestionRoutes
-    stream: Stream
-
-
-def plain_application(
-    core: Core,
-    catalog: Catalog,
-    reloader: Reloader,
-    questions: Questions,
-    metrics: Metrics,
-    bodies: BodyReader,
-    settings: Settings,
-    is_serving: Callable[[], bool],
-    needs_key: bool,
-    clock: Callable[[], float] = time.time,
-) -> PlainApplication:
-    """Assemble the plain application.
-
-    Args:
-        core, catalog, reloader, questions, metrics, settings, is_serving: See `Application`.
-        bodies: Reads the bodies of requests.
-        needs_key: Whether callers must show an API key.
-        clock: Returns seconds since 1970.
-    """
-    tally = metrics.requests_tally
-    sequences = Sequences(core.sessions, core.openings, core.steps, core.open_answers, catalog.numerics)
-    question_routes = QuestionRoutes(questions, bodies)
-    stream = Stream(core.steps, core.answer_room, tally, bodies)
-    openai = OpenAI(catalog, metrics, core.open_answers, bodies, clock)
-    hot = joined(
-        question_routes.handlers(),
-        StepRoutes(core.steps, core.answer_room, bodies, metrics).handlers(),
-        InferRoute(catalog, sequences, core.answer_room, bodies).handlers(),
-        openai.handlers(),
-    )
-    handlers = joined(
-        SessionRoutes(core.sessions, core.openings, core.transitions, core.transfers).handlers(),
-        ModelRoutes(catalog).handlers(),
-        OpenInferenceRoutes(catalog, is_serving, settings.sessions.session_ttl_seconds).handlers(),
-        RepositoryRoutes(catalog, reloader, settings.keys.admin_owners).handlers(),
-        OperatorRoutes(metrics, core.housekeeping.measure, is_serving, needs_key).handlers(),
-    )
-    _check(joined(hot, handlers, dict.fromkeys(_WITHOUT_HANDLERS)))
-    routes = [*routes_of(handlers), *other_methods(hot, handlers), *playground_routes()]
-    app = PlainApp(hot, stream, openai.refuse, _layered(routed(routes), bodies, tally), tally)
-    return PlainApplication(app, question_routes, stream)
 
 
 def _layered(app: ASGIApp, bodies: BodyReader, tally: RequestTally) -> ASGIApp:

@@ -3,11 +3,11 @@
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.headers import HEADER_LENGTH
 from service.api.origins import ORIGIN, Origins
 from service.api.paths import label_of
 from service.api.refusal_forms import refusal_response
 from service.api.request_id import REQUEST_ID
-from service.api.steps.binary import HEADER_LENGTH
 from service.api.stream.handshake import refuse
 from service.metrics import RequestTally
 

@@ -26,19 +26,19 @@ from service.api.refusals import refusal_of
 from service.api.request_id import log_suffix
 from service.api.steps.items import refusal
 from service.api.wire import cancel_on_disconnect
+from service.catalog import MODELS
 from service.concurrency.streams import wait_for_first
 from service.errors import ServiceError
 from service.steps.steps import Steps
 from service.steps.turn import Ask, Turn
-from service.tasks.generation import GenerationModel
-from service.tasks.music import MusicModel
+from service.tasks.language import LanguageModel
 from service.tasks.task import Piece
 
 logger = logging.getLogger(__name__)
 
 EVENT_STREAM = "text/event-stream"
 _AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # for nginx
-PIECES = tuple(task.piece_name for task in (GenerationModel, MusicModel))
+PIECES = tuple(model.piece_name for model in MODELS if issubclass(model, LanguageModel))
 
 
 def event(name: str, data: bytes) -> bytes:

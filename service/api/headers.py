@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+HEADER_LENGTH = b"inference-header-content-length"  # the length of the JSON that precedes tensors
+
 
 def header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
     """Return the first value of a field, or b"" if there is none."""

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, ParamSpec, TypeVar
 
-import orjson
 from starlette.responses import Response
 
+from service.api.json_response import json_response
 from service.api.refusals import answer_or_refusal, detail_of, refusal_headers
 from service.errors import ServiceError
 
@@ -82,8 +82,7 @@ def problem_of(error: ServiceError) -> dict[str, Any]:
 
 def problem_response(error: ServiceError) -> Response:
     """Return a refusal as a response."""
-    content, headers = orjson.dumps(problem_of(error)), refusal_headers(error)
-    return Response(content, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
+    return json_response(problem_of(error), error.status, refusal_headers(error), PROBLEM_JSON)
 
 
 def answers_problems(handler: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | Response]]:
@@ -100,4 +99,4 @@ def plain_problem(status: int, detail: str | None = None) -> Response:
     """Return a problem that only has a status, and perhaps a detail of its own."""
     title = HTTPStatus(status).phrase
     document = {"type": "about:blank", "title": title, "status": status, "detail": detail or detail_of(status)}
-    return Response(orjson.dumps(document), status_code=status, media_type=PROBLEM_JSON)
+    return json_response(document, status, media_type=PROBLEM_JSON)

@@ -11,7 +11,6 @@ A prepared graph is opened without further optimization, so it computes what the
 that differs from what was written is written again.
 """
 
-import fcntl
 import hashlib
 import logging
 import mmap
@@ -29,6 +28,7 @@ import onnxruntime as ort
 from service.bundle.external_weights import Parts, file_name, split_weights, weight_files
 from service.bundle.manifest import Bundle
 from service.bundle.session_options import CPU_PROVIDER, session_options
+from service.concurrency.file_lock import try_to_lock
 
 logger = logging.getLogger(__name__)
 
@@ -209,7 +209,7 @@ def _locked(directory: Path, patience: float) -> Iterator[None]:
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         taken_at, until, at_last = None, 0.0, time.monotonic() + LONGEST_WAIT_SECONDS
-        while not _try_to_lock(lock):
+        while not try_to_lock(lock):
             if (changed_at := os.fstat(lock).st_mtime_ns) != taken_at:
                 taken_at, until = changed_at, time.monotonic() + patience
             if time.monotonic() > min(until, at_last):
@@ -219,15 +219,6 @@ def _locked(directory: Path, patience: float) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _try_to_lock(lock: int) -> bool:
-    """Take the lock unless it is held, and return whether it was taken."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextmanager

@@ -24,7 +24,7 @@ class StopFinder:
         """Number of characters written."""
         return len(self.text)
 
-    def append(self, written: str) -> str:
+    def write(self, written: str) -> str:
         """Add newly written text.
 
         Returns:

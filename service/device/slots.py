@@ -15,7 +15,7 @@ class SlotRing:
         pinned: Digests of the rows that the first slots hold permanently.
     """
 
-    def __init__(self, num_slots: int, pinned: Sequence[bytes] = ()) -> None:
+    def __init__(self, num_slots: int, pinned: Sequence[bytes]) -> None:
         self._num_slots = num_slots
         self._slots: dict[bytes, int] = {}
         self._digests: list[bytes | None] = [None] * num_slots

@@ -9,13 +9,11 @@ Before BentoML is loaded:
 
 In the first process, which BentoML starts:
 
-    preflight          checks before anything starts
     service_directory  the directory that the service's processes share
     process_manager    changes to BentoML's process manager
     watch              ends a service that cannot start, and kills workers that hang
     starts, heartbeats  what its decisions are made of (pure)
     deaths             logs what ended each worker
-    mounts             mount points
 
 In a worker:
 

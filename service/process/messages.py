@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from service.process.output import flush_output
 from service.process.service_directory import service_directory
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,38 @@ class Receiver:
         pid, _, _ = CREDENTIALS.unpack(ancillary[0][2])
         kind, _, detail = message.decode(errors="replace").partition(" ")
         return Message(pid, kind, detail)
+
+
+@contextmanager
+def report_failures(outages: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Report what keeps this worker from starting to the first process, and raise it.
+
+    Args:
+        outages: Failures of something that comes back. They are logged in one line, and this process ends.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_outage = isinstance(error, outages)
+        logger.error("this worker cannot start: %s", error, exc_info=not is_outage)
+        send(FAILED, f"a worker cannot start: {error}")
+        if is_outage:
+            flush_output()
+            os._exit(1)
+        raise
+
+
+def report_alive(is_ready: bool) -> None:
+    """Tell the first process that this worker's event loop runs, and whether it is ready.
+
+    To be called every BEAT_SECONDS: a message that finds the queue full is lost.
+    """
+    send(READY if is_ready else BEAT)
+
+
+def report_stopping() -> None:
+    """Tell the first process that this worker is stopping and reports nothing more."""
+    send(END)
 
 
 def send(kind: str, detail: str = "") -> None:

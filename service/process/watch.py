@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,7 +19,7 @@ import psutil
 from service.process.deaths import has_ended
 from service.process.heartbeats import HUNG_SECONDS, Heartbeats
 from service.process.memory_limit import memory_limit, num_memory_kills
-from service.process.messages import BEAT, END, FAILED, READY, Receiver, send
+from service.process.messages import Receiver
 from service.process.output import flush_output
 from service.process.starts import Starts
 
@@ -40,38 +40,6 @@ def watch_workers(directory: Path, num_workers: int) -> None:
         starts = Starts(num_workers, num_memory_kills, memory_limit())
         watched = (Receiver(directory), starts, directory)
         threading.Thread(target=_watch, args=watched, name="watch", daemon=True).start()
-
-
-@contextmanager
-def report_failures(outages: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Report what keeps this worker from starting to the first process, and raise it.
-
-    Args:
-        outages: Failures of something that comes back. They are logged in one line, and this process ends.
-    """
-    try:
-        yield
-    except Exception as error:
-        is_outage = isinstance(error, outages)
-        logger.error("this worker cannot start: %s", error, exc_info=not is_outage)
-        send(FAILED, f"a worker cannot start: {error}")
-        if is_outage:
-            flush_output()
-            os._exit(1)
-        raise
-
-
-def report_alive(is_ready: bool) -> None:
-    """Tell the first process that this worker's event loop runs, and whether it is ready.
-
-    To be called every BEAT_SECONDS: a message that finds the queue full is lost.
-    """
-    send(READY if is_ready else BEAT)
-
-
-def report_stopping() -> None:
-    """Tell the first process that this worker is stopping and reports nothing more."""
-    send(END)
 
 
 def _watch(receiver: Receiver, starts: Starts, directory: Path) -> None:

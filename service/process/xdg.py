@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
+def state_directory(environment: Mapping[str, str]) -> Path:
     """Return the directory for data that must be kept: `$XDG_STATE_HOME`, or `~/.local/state`.
 
     Raises:
@@ -14,13 +14,13 @@ def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
     return _directory("XDG_STATE_HOME", ".local/state", environment)
 
 
-def cache_directory(environment: Mapping[str, str] = os.environ) -> Path:
+def cache_directory() -> Path:
     """Return the directory for data that can be made again: `$XDG_CACHE_HOME`, or `~/.cache`.
 
     Raises:
         RuntimeError: The user has no home.
     """
-    return _directory("XDG_CACHE_HOME", ".cache", environment)
+    return _directory("XDG_CACHE_HOME", ".cache", os.environ)
 
 
 def _directory(variable: str, at_home: str, environment: Mapping[str, str]) -> Path:

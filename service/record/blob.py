@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from service.errors import BlobFormatUnknown, BlobTampered, ExportDisabled, Malformed
 
@@ -23,13 +22,6 @@ VERSION = 1
 _PREFIX = struct.Struct(">8sHQ")
 _BUNDLE_LENGTH = struct.Struct(">H")
 _SIGNATURE_BYTES = hashlib.sha256().digest_size
-
-
-class Sealed(NamedTuple):
-    """The content of a blob."""
-
-    bundle: str
-    payload: bytes
 
 
 def seal(key: bytes, payload: bytes, bundle: str) -> bytes:
@@ -43,8 +35,8 @@ def seal(key: bytes, payload: bytes, bundle: str) -> bytes:
     return _signed(key, VERSION, _BUNDLE_LENGTH.pack(len(name)) + name + payload)
 
 
-def unseal(key: bytes, blob: bytes, former_keys: Sequence[bytes] = ()) -> Sealed:
-    """Check a blob and return what was sealed with the same key, or with a former one.
+def unseal(key: bytes, blob: bytes, former_keys: Sequence[bytes] = ()) -> bytes:
+    """Check a blob and return the payload that was sealed with the same key, or with a former one.
 
     Raises:
         ExportDisabled: The key is empty.
@@ -59,7 +51,7 @@ def unseal(key: bytes, blob: bytes, former_keys: Sequence[bytes] = ()) -> Sealed
         raise BlobTampered("the signature does not match: the export was changed, or made under another export key")
     if version != VERSION:
         raise BlobFormatUnknown(f"the export has format version {version}; this service reads version {VERSION}")
-    return _read(memoryview(content)[_PREFIX.size :])
+    return _payload(content[_PREFIX.size :])
 
 
 def _refuse_empty(key: bytes) -> None:
@@ -85,13 +77,14 @@ def _version(blob: bytes) -> int:
     return int(version)
 
 
-def _read(body: memoryview) -> Sealed:
+def _payload(body: bytes) -> bytes:
     """Read a body of this version. It is authentic, so any damage is the sealer's fault; it must still not crash."""
     try:
         (length,) = _BUNDLE_LENGTH.unpack_from(body)
-        bundle, payload = body[_BUNDLE_LENGTH.size :][:length], body[_BUNDLE_LENGTH.size + length :]
-        if len(bundle) != length:
+        end = _BUNDLE_LENGTH.size + length
+        if len(body) < end:
             raise ValueError("the bundle's name is cut off")
-        return Sealed(str(bundle, "utf-8"), bytes(payload))
+        body[_BUNDLE_LENGTH.size : end].decode()  # only checked: the payload names the bundle, too
+        return body[end:]
     except (struct.error, ValueError) as error:
         raise Malformed(f"the export cannot be read: {error}") from error

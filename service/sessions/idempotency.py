@@ -18,16 +18,10 @@ class Keyed(NamedTuple):
     Attributes:
         key: As the client sent it.
         digest: Hexadecimal digest of the request.
-        older_digest: The digest that earlier versions stored for the same request, which included defaults.
     """
 
     key: str
     digest: str
-    older_digest: str
-
-    def came_with(self, digest: str) -> bool:
-        """Whether a stored digest is that of the same request."""
-        return digest in (self.digest, self.older_digest)
 
 
 def request_digest(kind: str, request: BaseModel, *context: str) -> str:
@@ -44,28 +38,17 @@ def request_digest(kind: str, request: BaseModel, *context: str) -> str:
 
 def keyed_creation(key: str, request: SessionRequest) -> Keyed | None:
     """Return the key of a request for a new session, or None without a key."""
-    if not key:
-        return None
-    fields = {"keep_inputs": request.keep_inputs, "model": request.model, "ttl_seconds": request.ttl_seconds}
-    older = b"SessionRequest" + orjson.dumps(fields)
-    return Keyed(key, request_digest("session", request), _hexadecimal(older))
+    return Keyed(key, request_digest("session", request)) if key else None
 
 
 def keyed_fork(key: str, session_id: str, request: ForkRequest) -> Keyed | None:
     """Return the key of a request to fork a session, or None without a key."""
-    if not key:
-        return None
-    fields = f"checkpoint={request.checkpoint!r}, step={request.step!r}, ttl_seconds={request.ttl_seconds!r}"
-    older = f"{session_id}ForkRequest({fields})".encode()
-    return Keyed(key, request_digest("fork", request, session_id), _hexadecimal(older))
+    return Keyed(key, request_digest("fork", request, session_id)) if key else None
 
 
 def keyed_import(key: str, blob: bytes) -> Keyed | None:
     """Return the key of a request to import a session, or None without a key."""
-    if not key:
-        return None
-    digest = _hexadecimal(blob)
-    return Keyed(key, digest, digest)
+    return Keyed(key, _hexadecimal(blob)) if key else None
 
 
 def _hexadecimal(content: bytes) -> str:

@@ -186,7 +186,7 @@ class Openings:
 
     async def _existing(self, owner: str, session_id: str, keyed: Keyed | None) -> LiveSession:
         found = await self._sessions.load(owner, session_id)
-        if keyed is None or not keyed.came_with(found.body.request_digest):
+        if keyed is None or keyed.digest != found.body.request_digest:
             raise IdempotencyMismatch("this Idempotency-Key was already used with a different request")
         return found
 

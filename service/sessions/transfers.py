@@ -90,8 +90,8 @@ class Transfers:
             Malformed, BlobTampered, BlobFormatUnknown: `export` did not make the blob with one of these keys.
             VersionUnknown: Its bundle version is not served here.
         """
-        sealed = unseal(self._key, blob, self._former_keys)
-        exported = unpack(sealed.payload[:ID_CHARACTERS].decode(errors="replace"), sealed.payload[ID_CHARACTERS:])
+        payload = unseal(self._key, blob, self._former_keys)
+        exported = unpack(payload[:ID_CHARACTERS].decode(errors="replace"), payload[ID_CHARACTERS:])
         if not isinstance(exported, Record):
             raise BlobTampered(f"the export holds no session: {exported.reason}")
         try:

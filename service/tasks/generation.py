@@ -97,7 +97,7 @@ class GenerationModel(LanguageModel[CharacterStep, Sampling, str, Continuation])
         return self._characters[token]
 
 
-class TextEnding:
+class TextEnding(StopFinder):
     """The end of a text: before its first stop string, or at its maximum length.
 
     Attributes:
@@ -105,29 +105,9 @@ class TextEnding:
     """
 
     def __init__(self, characters: Sequence[str], limit: int, stops: Sequence[str]) -> None:
+        super().__init__(stops)
         self._characters = characters
-        self._finder = StopFinder(stops)
         self.limit = limit
-
-    @property
-    def text(self) -> str:
-        """The text that is certain to stay."""
-        return self._finder.text[: self._finder.certain_length]
-
-    @property
-    def length(self) -> int:
-        """Number of characters written."""
-        return self._finder.length
-
-    @property
-    def certain_length(self) -> int:
-        """Number of characters that no stop string can take back."""
-        return self._finder.certain_length
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a stop string has been found."""
-        return self._finder.stopped
 
     def append(self, tokens: Sequence[int]) -> str:
         """Add tokens.
@@ -135,17 +115,13 @@ class TextEnding:
         Returns:
             The piece that has become certain.
         """
-        return self._finder.append("".join(self._characters[token] for token in tokens))
-
-    def flush(self) -> str:
-        """Return the rest, once nothing more will be written."""
-        return self._finder.flush()
+        return self.write("".join(self._characters[token] for token in tokens))
 
 
 def _continuation(ending: TextEnding, seed: int, num_prompt_tokens: int) -> Continuation:
     length = ending.certain_length
     return Continuation(
-        text=ending.text,
+        text=ending.text[:length],
         finish_reason="stop" if ending.stopped else "length",
         usage=Usage(prompt_tokens=num_prompt_tokens, completion_tokens=length, total_tokens=num_prompt_tokens + length),
         seed=seed,

@@ -51,7 +51,7 @@ class TranslationModel(ServedModel):
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         super().__init__(bundle, engine)
         task = self.spec(TranslationTask)
-        self.source, self.target = task.source, task.target
+        self.target = task.target
         self._task = task
         self._reader = PieceReader(bundle.file(task.tokenizer))
         step = bundle.manifest.stage(STEP)

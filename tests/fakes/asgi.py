@@ -12,13 +12,12 @@ from urllib.parse import unquote
 import orjson
 from starlette.types import ASGIApp, Message, Scope
 
-from service.api.application import plain_application
-from service.api.body_reader import BodyReader
+from service.api.application import Application
 from service.api.stream.channel import offer
 from service.concurrency.open_answers import OpenAnswers
 from service.questions import Questions
 from service.reload import Reloader
-from service.settings import SessionSettings, Settings
+from service.settings import ServerSettings, SessionSettings, Settings
 from tests.fakes.process import LIMITS, Process
 from tests.fakes.stores import FaultyStore
 
@@ -253,18 +252,18 @@ class Surface:
     def __init__(self, process: Process, timeout_seconds: float = 10.0) -> None:
         core, catalog, metrics = copy(process.core), process.catalog, process.metrics
         core.open_answers = OpenAnswers(timeout_seconds)
-        self.app, _, self.stream = plain_application(
+        application = Application(
             core,
             catalog,
             Reloader(catalog, FaultyStore(), "a", ()),
             Questions(catalog, metrics, core.open_answers, core.answer_room),
             metrics,
-            BodyReader(MAX_BYTES),
-            Settings(sessions=SessionSettings(**LIMITS)),
+            None,
+            Settings(server=ServerSettings(max_body_bytes=MAX_BYTES), sessions=SessionSettings(**LIMITS)),
             lambda: catalog.is_serving,
-            needs_key=False,
             clock=process.clock,
         )
+        self.app, self.stream = application.unguarded, application.stream
         self.client = Client(self.app)
 
     @asynccontextmanager

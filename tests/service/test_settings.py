@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from service.process.preflight import CannotStart, checked_settings
+from service.preflight import CannotStart, checked_settings
 from service.record.blob import seal, unseal
 from service.settings import (
     CONSUMERS,
@@ -233,7 +233,7 @@ def test_an_export_key_with_blanks_around_it_can_become_a_former_one(
     monkeypatch.setenv("UNROLLED_EXPORT_KEY", "n" * 32)
     monkeypatch.setenv("UNROLLED_FORMER_EXPORT_KEYS", listed.format(key, other="o" * 32))
     settings = ExportSettings()
-    assert unseal(settings.signing_key, sealed, settings.former_keys).payload == b"state"
+    assert unseal(settings.signing_key, sealed, settings.former_keys) == b"state"
 
 
 @pytest.mark.parametrize("signed", [b"k" * 32, b"k" * 32 + b"\n"])
@@ -243,7 +243,7 @@ def test_a_former_export_key_may_lose_the_newline_of_its_file_in_a_list_or_be_gi
 ) -> None:
     sealed = seal(signed, b"state", "sum:0")
     former = ExportSettings(former_export_keys=SecretStr(listed.format("k" * 32, other="o" * 32))).former_keys
-    assert unseal(b"n" * 32, sealed, former).payload == b"state"
+    assert unseal(b"n" * 32, sealed, former) == b"state"
 
 
 def test_there_may_be_a_few_former_export_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def heartbeats(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 async def test_a_worker_that_has_started_says_so_with_each_heartbeat(heartbeats: list[bool], started: Started) -> None:
-    assert started.worker.is_ready
+    assert started.worker.is_serving
     await until(lambda: heartbeats[-2:] == [True, True])
     assert not heartbeats[0]
 

@@ -1,12 +1,10 @@
 """Refusals in the Open Inference Protocol's form, `{"error": "..."}`, on that protocol's paths."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 
-from service.api.media_types import JSON
+from service.api.json_response import json_response
 from service.api.refusals import detail_of, refusal_headers
 from service.errors import ServiceError
 
@@ -26,13 +24,9 @@ def is_open_inference(path: str) -> bool:
 
 def error_response(error: ServiceError) -> Response:
     """Return a refusal as a response."""
-    return _response(error.status, str(error), refusal_headers(error))
+    return json_response({"error": str(error)}, error.status, refusal_headers(error))
 
 
 def plain_error(status: int) -> Response:
     """Return a refusal that only has a status."""
-    return _response(status, detail_of(status))
-
-
-def _response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps({"error": message}), status_code=status, media_type=JSON, headers=headers)
+    return json_response({"error": detail_of(status)}, status)

@@ -9,7 +9,7 @@ from service.api import endpoints
 from service.api.auth import owner_of
 from service.api.body import parsed
 from service.api.body_reader import BodyReader
-from service.api.headers import header
+from service.api.headers import HEADER_LENGTH, header
 from service.api.media_types import JSON, OCTETS
 from service.api.open_inference.signature import Signature, signature_of
 from service.api.open_inference.tensors import check_size, read_tensor, write_tensors
@@ -110,7 +110,7 @@ class InferRoute:
 
 def _split_body(scope: Scope, body: bytes) -> tuple[bytes, memoryview]:
     """Split a request into its JSON and the bytes after it."""
-    kind, length = media_type(scope), header(scope["headers"], binary.HEADER_LENGTH)
+    kind, length = media_type(scope), header(scope["headers"], HEADER_LENGTH)
     return binary.split_body(body, length) if length or kind == OCTETS else (body, memoryview(b""))
 
 
@@ -146,4 +146,4 @@ async def _respond(send: Send, request: InferRequest, head: dict[str, Any], outp
     if length is None:
         await respond(send, content)
     else:
-        await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % length)])
+        await respond(send, content, OCTETS.encode(), headers=[(HEADER_LENGTH, b"%d" % length)])

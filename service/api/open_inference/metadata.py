@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api import endpoints
 from service.api.answer import form_response
-from service.api.media_types import JSON
+from service.api.json_response import json_response
 from service.api.open_inference.signature import signature_of
 from service.api.open_inference.tensors import DATATYPES, MAX_ROWS, metadata_of, shape_of
 from service.api.refusals import not_ready
@@ -65,13 +64,13 @@ class OpenInferenceRoutes:
 
     async def server_live(self, request: Request) -> Response:
         """Answer that the worker is alive."""
-        return _json({"live": True})
+        return json_response({"live": True})
 
     async def server_ready(self, request: Request) -> Response:
         """Answer that every model is ready, or refuse."""
         if not self._is_serving():
             raise not_ready()
-        return _json({"ready": True})
+        return json_response({"ready": True})
 
     async def show_model(self, request: Request) -> Response:
         """Return a model's versions and tensors."""
@@ -98,7 +97,7 @@ class OpenInferenceRoutes:
         """Return how a model is served, in the form that Triton's clients need."""
         model = self._model(request)
         signature = signature_of(model)
-        return _json(
+        return json_response(
             {
                 "name": model.name,
                 "platform": PLATFORM,
@@ -119,7 +118,3 @@ class OpenInferenceRoutes:
 def _config(spec: TensorSpec) -> dict[str, Any]:
     """Describe a tensor without its batch axis, as a configuration lists it."""
     return {"name": spec.name, "data_type": f"TYPE_{DATATYPES[spec.dtype]}", "dims": shape_of(spec)[1:]}
-
-
-def _json(content: Any) -> Response:  # noqa: ANN401  whatever JSON can hold
-    return Response(orjson.dumps(content), media_type=JSON)

@@ -30,7 +30,7 @@ class RepositoryRoutes:
         admins: Owners who may load a version. If None, every owner may.
     """
 
-    def __init__(self, catalog: Catalog, reloader: Reloader, admins: Collection[str] | None = None) -> None:
+    def __init__(self, catalog: Catalog, reloader: Reloader, admins: Collection[str] | None) -> None:
         self._catalog = catalog
         self._reloader = reloader
         self._admins = admins

@@ -1,13 +1,11 @@
 """Refusals on OpenAI's paths, in the form that OpenAI's clients read."""
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 
-from service.api.media_types import JSON
+from service.api.json_response import json_response
 from service.api.refusals import detail_of, refusal_headers
 from service.errors import InvalidInput, ModelUnknown, ServiceError, Unauthenticated
 
@@ -38,13 +36,12 @@ def error_response(error: ServiceError) -> Response:
     """Return a refusal as a response."""
     # OpenAI's clients expect status 400 for an invalid body, and raise BadRequestError.
     status = _BAD_REQUEST if error.status == InvalidInput.status else error.status
-    return document_response(status, error_of(error), refusal_headers(error))
+    return json_response(error_of(error), status, refusal_headers(error))
 
 
 def plain_error(status: int) -> Response:
     """Return a refusal that only has a status."""
-    refused = document(detail_of(status), _type(status), HTTPStatus(status).name.lower())
-    return document_response(status, refused, {})
+    return json_response(document(detail_of(status), _type(status), HTTPStatus(status).name.lower()), status)
 
 
 def error_of(error: ServiceError) -> dict[str, Any]:
@@ -60,11 +57,6 @@ def error_of(error: ServiceError) -> dict[str, Any]:
 def document(message: str, kind: str, code: str, param: str | None = None) -> dict[str, Any]:
     """Return an error in the form that OpenAI's clients read."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
-
-
-def document_response(status: int, content: dict[str, Any], headers: Mapping[str, str]) -> Response:
-    """Return an error's document as a response."""
-    return Response(orjson.dumps(content), status_code=status, media_type=JSON, headers=headers)
 
 
 def _type(status: int) -> str:

@@ -9,8 +9,9 @@ from service.api.answer import json_of
 from service.api.body import parsed_body
 from service.api.body_reader import BodyReader
 from service.api.events import EventStream
+from service.api.json_response import json_response
 from service.api.openai.completions import Completions, error_chunk
-from service.api.openai.errors import document, document_response
+from service.api.openai.errors import document
 from service.api.routes import HotHandlers, methods_by_path
 from service.api.wire import cancel_on_disconnect, check_json, respond
 from service.catalog import Catalog
@@ -107,9 +108,9 @@ async def _refuse(allowed: tuple[str, ...], scope: Scope, receive: Receive, send
     asked = f"{scope['method']} {scope['path']}"
     if allowed:
         refused = document(f"{asked}: the path takes {allowed[0]}", "invalid_request_error", "method_not_supported")
-        response = document_response(405, refused, {"Allow": ", ".join(allowed)})
+        response = json_response(refused, 405, {"Allow": ", ".join(allowed)})
     else:
         message = f"{asked}: there is nothing at this path; texts are continued by POST {COMPLETIONS}"
-        response = document_response(404, document(message, "invalid_request_error", "unknown_url"), {})
+        response = json_response(document(message, "invalid_request_error", "unknown_url"), 404)
     await response(scope, receive, send)
     return response.status_code

@@ -11,56 +11,21 @@ instance from another model, does not fit the tensor and is in its item's JSON.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
 
 import numpy as np
 import orjson
-from pydantic import Field
 
 from service.api.steps.item_errors import parsed_items
 from service.api.steps.items import refused_item
 from service.engine.state import Array
 from service.errors import InvalidInput, Malformed
-from service.forms.form import Form
-from service.forms.steps import MAX_ITEMS, Returns, StepNumber
+from service.forms.binary_steps import BinaryStepItem, BinaryStepItems
 from service.steps.turn import Ask, Turn
 
-HEADER_LENGTH = b"inference-header-content-length"
 DTYPES = {"INT64": "<i8", "FP64": "<f8"}
 DATATYPES = {"i": "INT64", "f": "FP32"}
 MAX_VALUES = 2**22
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-
-
-class TensorSize(Form):
-    """Size of a tensor in the blob, in bytes."""
-
-    binary_data_size: Annotated[int, Field(ge=0)]
-
-
-class TensorHead(Form):
-    """One tensor as the JSON describes it."""
-
-    name: str
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=3)]
-    datatype: Literal["INT64", "FP64"]
-    parameters: TensorSize
-
-
-class Item(Form):
-    """Which session a row is for."""
-
-    session_id: str
-    step: StepNumber | None = None
-
-
-class Head(Form):
-    """The JSON of a request."""
-
-    items: Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
-    returns: Returns | None = Field(None, alias="return")
-    allow_numerics_change: bool = False
-    inputs: Annotated[list[TensorHead], Field(min_length=1, max_length=1)]
 
 
 class BinarySteps:
@@ -73,7 +38,7 @@ class BinarySteps:
         num_answered: Number of items that may be answered with logits.
     """
 
-    def __init__(self, head: Head, values: Array, wrong: Mapping[int, InvalidInput]) -> None:
+    def __init__(self, head: BinaryStepItems, values: Array, wrong: Mapping[int, InvalidInput]) -> None:
         self.head = head
         self.values = values
         self.wrong = wrong
@@ -96,7 +61,7 @@ def read(body: bytes, header_length: bytes) -> BinarySteps:
         InvalidInput: The JSON does not have that form.
     """
     content, blob = split_body(body, header_length)
-    head, wrong = parsed_items(Head, Item, content, {})
+    head, wrong = parsed_items(BinaryStepItems, BinaryStepItem, content, {})
     return BinarySteps(head, _values(head, blob), wrong)
 
 
@@ -142,7 +107,7 @@ def write(turns: Sequence[Turn]) -> tuple[bytes, int]:
     return head + blob, len(head)
 
 
-def _values(head: Head, blob: memoryview) -> Array:
+def _values(head: BinaryStepItems, blob: memoryview) -> Array:
     (tensor,) = head.inputs
     dtype = np.dtype(DTYPES[tensor.datatype])
     num_values = math.prod(tensor.shape)

@@ -12,7 +12,7 @@ from service.api.auth import owner_of
 from service.api.body import parsed_body
 from service.api.body_reader import BodyReader
 from service.api.events import stream_step
-from service.api.headers import header
+from service.api.headers import HEADER_LENGTH, header
 from service.api.media_types import OCTETS
 from service.api.routes import HotHandlers
 from service.api.steps import binary
@@ -93,12 +93,12 @@ class StepRoutes:
         return body, started
 
     async def _take_binary(self, body: bytes, started: float, scope: Scope, receive: Receive, send: Send) -> None:
-        request = binary.read(body, header(scope["headers"], binary.HEADER_LENGTH))
+        request = binary.read(body, header(scope["headers"], HEADER_LENGTH))
         with self._room.of_items(request.num_answered, AS_A_WHOLE) as holding:
             await enter_room(holding, receive)
             turns = await self._take_all(request.asks(owner_of(scope)), request.wrong, holding, receive, started)
             content, header_length = binary.write(turns)
-            await respond(send, content, OCTETS.encode(), headers=[(binary.HEADER_LENGTH, b"%d" % header_length)])
+            await respond(send, content, OCTETS.encode(), headers=[(HEADER_LENGTH, b"%d" % header_length)])
 
     async def _take_items(self, body: bytes, started: float, scope: Scope, receive: Receive, send: Send) -> None:
         many, wrong = parsed_items(StepItems, StepItem, body or b"{}", {"inputs": {}})

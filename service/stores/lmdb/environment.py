@@ -28,7 +28,7 @@ _BROKEN = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.
 class NoAddressSpace(Unavailable):
     """This process may not map as much as a store may grow to, or has grown to."""
 
-    def __init__(self, num_bytes: int, otherwise: str = "") -> None:
+    def __init__(self, num_bytes: int, otherwise: str) -> None:
         super().__init__(
             f"the session store needs {num_bytes // 2**20} MiB of address space, more than this process may map: "
             f"raise the limit (ulimit -v, LimitAS=){otherwise}"

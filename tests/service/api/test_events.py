@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from service.api.client_watch import CLIENT_CLOSED_REQUEST
-from service.api.events import EventStream, event, piece_event
+from service.api.events import PIECES, EventStream, event, piece_event
 from service.api.measure import MeasureMiddleware
 from service.engine.engine import Engine
 from service.engine.runtime import Runtime
@@ -18,6 +18,7 @@ from service.forms.sessions import SessionRequest
 from service.metrics import Metrics
 from service.steps import step_rules
 from service.tasks.generation import GenerationModel
+from service.tasks.language import LanguageModel
 from tests.fakes.asgi import Answered, Client, Exchange, Surface
 from tests.fakes.gated import GatedBuilder, GatedRuntime
 from tests.fakes.graphs import RecordingObserver
@@ -30,6 +31,10 @@ NUM_TOKENS = 90  # at least three runs
 
 def test_a_piece_is_named_like_its_first_field() -> None:
     assert piece_event({"text": "a", "seed": 3}) == b'event: text\ndata: {"text":"a","seed":3}\n\n'
+
+
+def test_a_repeated_step_of_every_language_model_can_be_streamed() -> None:
+    assert {model.piece_name for model in LanguageModel.__subclasses__()} == set(PIECES) == {"text", "frames"}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ def written(stops: list[str], pieces: list[str]) -> tuple[str, bool, list[str]]:
     finder = StopFinder(stops)
     out = []
     for piece in pieces:
-        out.append(finder.append(piece))
+        out.append(finder.write(piece))
         if finder.stopped:
             break
     else:

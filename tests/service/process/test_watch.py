@@ -13,7 +13,7 @@ from service.process.watch import _kill
 
 WORKER = """
 import sys, time
-from service.process.watch import report_alive
+from service.process.messages import report_alive
 num_beats = int(sys.argv[1])
 for _ in range(num_beats):
     report_alive(is_ready=False)
@@ -89,7 +89,7 @@ time.sleep(30)
     ("worker", "reason"),
     [
         (
-            "from service.process.watch import report_failures\n"
+            "from service.process.messages import report_failures\n"
             "with report_failures():\n    raise OSError('no such disk')",
             "a worker cannot start: no such disk",
         ),
@@ -106,7 +106,7 @@ def test_the_first_process_ends_with_the_reason_as_its_last_line(worker: str, re
 
 def test_an_outage_that_keeps_a_worker_from_starting_is_one_line() -> None:
     worker = (
-        "from service.process.watch import report_failures\n"
+        "from service.process.messages import report_failures\n"
         "with report_failures(outages=(OSError,)):\n    raise ConnectionError('it does not answer')"
     )
     done = subprocess.run([sys.executable, "-c", worker], capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  words of this test

@@ -3,15 +3,16 @@
 import asyncio
 import re
 import shutil
+from collections import namedtuple
 from pathlib import Path
 
+import psutil
 import pytest
 
+from service import preflight
 from service.bundle.manifest import read_bundle
 from service.keys.key_file import add_key
-from service.process import preflight
-from service.process.mounts import mount_point
-from service.process.preflight import (
+from service.preflight import (
     CHECKS,
     CannotStart,
     check_callers,
@@ -19,6 +20,7 @@ from service.process.preflight import (
     check_prepared_graphs,
     check_store_answers,
     checked_settings,
+    mount_point,
     warn_of_little_room,
     warn_of_no_quota,
 )
@@ -33,6 +35,8 @@ from tests.ports import free_port
 BUNDLES = [read_bundle(path) for path in sorted(MODELS.iterdir())]
 LIMIT_BYTES = 800 * 2**20  # enough for workers that share their weights, and for no others
 PUBLIC = "0.0.0.0"  # noqa: S104  that is what is asked for
+Partition = namedtuple("Partition", ["mountpoint"])
+MOUNTED = [Partition("/"), Partition("/proc"), Partition("/var/lib/unrolled"), Partition("/mnt/two words")]
 
 
 def settings(prepared_graphs: str, provider: str = "cpu") -> Settings:
@@ -92,6 +96,27 @@ def test_little_room_is_told_where_somebody_has_said_how_large_the_store_may_be(
     monkeypatch.setenv("UNROLLED_STORE", "memory://")
     warn_of_little_room(Settings())
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("directory", "mount"),
+    [
+        ("/var/lib/unrolled/sessions", "/var/lib/unrolled"),
+        ("/var/lib/unrolled", "/var/lib/unrolled"),
+        ("/var/lib/unrolled-2/sessions", "/"),
+        ("/home/a/.local/state", "/"),
+        ("/mnt/two words/sessions", "/mnt/two words"),
+    ],
+)
+def test_a_directory_lies_on_the_nearest_mount_above_it(
+    monkeypatch: pytest.MonkeyPatch, directory: str, mount: str
+) -> None:
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: MOUNTED)
+    assert mount_point(Path(directory)) == Path(mount)
+
+
+def test_this_machine_s_own_table_of_mounts_is_read() -> None:
+    assert mount_point(Path("/proc/self")) == Path("/proc")
 
 
 @pytest.mark.parametrize(("max_sessions", "max_bytes", "is_told"), [(3, 2**20, False), (2, 2**20, True), (3, 2, True)])

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import psutil
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
@@ -17,7 +18,6 @@ from service.catalog import configured_bundles
 from service.engine.runtime import ProviderMissing, available_providers
 from service.keys.key_file import KeysUnusable, check_keys
 from service.process.memory_limit import memory_limit, memory_shortage
-from service.process.mounts import mount_point
 from service.settings import (
     KeySettings,
     ServerSettings,
@@ -80,6 +80,13 @@ def check_store_is_kept(sessions: SessionSettings) -> None:
             f"no volume is mounted for the session store, so {directory} would be lost with the container: mount one "
             f"(--volume unrolled:{directory.parent}), or set UNROLLED_STORE_ON_VOLUME=0 if that is meant"
         )
+
+
+def mount_point(directory: Path) -> Path:
+    """Return the mount point of the file system that a directory is on, or would be on if it existed."""
+    mounted = {partition.mountpoint for partition in psutil.disk_partitions(all=True)}
+    resolved = directory.resolve()
+    return next((each for each in (resolved, *resolved.parents) if str(each) in mounted), Path("/"))
 
 
 def check_memory(settings: Settings, bundles: Iterable[Bundle]) -> None:

@@ -112,6 +112,19 @@ async def test_each_attempt_at_a_full_store_makes_twice_as_much_room(
     assert asked == [min(EVICTED_AT_ONCE, first * 2**attempt) for attempt in range(MAX_EVICTIONS)]
 
 
+async def test_who_found_room_once_tries_again_when_none_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [0, 1, 0, 0, 1]
+
+    async def make_room(_: int) -> int:
+        return found.pop(0)
+
+    async with Process(FaultyStore(Limits(max_sessions=0))) as process:
+        monkeypatch.setattr(process.housekeeping, "make_room", make_room)
+        with pytest.raises(StoreFull):
+            await process.create()
+    assert found == [1]
+
+
 async def test_a_key_opens_one_session_however_often_it_is_sent(process: Process) -> None:
     first = await process.openings.create("ann", NEW, "key")
     again = await asyncio.gather(*(process.openings.create("ann", NEW, "key") for _ in range(3)))

@@ -471,6 +471,15 @@ async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_correct
     assert await store.overdue(6780, 10**6) == [record_of(first), later]
 
 
+async def test_a_record_that_fits_its_head_again_leaves_no_tail(store: LmdbStore) -> None:
+    await create(store, record_of(A))
+    await store.swap([Swap(record_of(A, 1, num_bytes=10), 0)])
+    assert await store.load([A]) == [record_of(A, 1, num_bytes=10)]
+    opened = store._open()
+    with opened.environment.begin() as txn:
+        assert txn.stat(opened.tables.records)["entries"] == 1
+
+
 async def test_a_long_sweep_returns_no_more_than_is_asked_and_lets_others_run(store: LmdbStore) -> None:
     await create(store, *(record_of(new_session_id(n), num_bytes=1) for n in range(3 * SWEPT_ENTRIES)))
     sweep = asyncio.ensure_future(store.overdue(6660, 2 * SWEPT_ENTRIES + 2))

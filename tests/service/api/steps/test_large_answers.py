@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.media_types import OCTETS
 from service.api.steps.items import item_json
+from service.api.stream.messages import Messages
 from service.api.stream.outbox import INTERNAL_ERROR
 from service.steps.large_logits import MANY_LOGITS
 from service.steps.turn import Turn
@@ -162,6 +163,23 @@ async def test_a_stop_does_not_wait_for_the_room_of_a_message(narrow: Process) -
     assert (await narrow.sessions.get("ann", session_id)).step == 0
     await slow.cancel()
     assert narrow.core.answer_room.num_bytes == 0
+
+
+async def test_a_message_that_begins_to_wait_for_room_as_the_service_stops_is_refused(narrow: Process) -> None:
+    answers: list[dict[str, Any]] = []
+
+    def answer(make: Callable[[], Any], _: object) -> None:
+        answers.append(orjson.loads(make()["text"]))
+
+    room, session_id = narrow.core.answer_room, await narrow.create()
+    messages = Messages("ann", narrow.steps, room, narrow.metrics.requests_tally, MAX_BYTES, answer)
+    await narrow.steps.drain()
+    with room.of_bytes(ROOM_BYTES):
+        draining = asyncio.ensure_future(messages.drain())
+        messages.read({"text": orjson.dumps({"session_id": session_id, "inputs": {"ids": HALF_OF_ALL}}).decode()})
+        async with asyncio.timeout(5):
+            await draining
+    assert [each["status"] for each in answers] == [503]
 
 
 async def test_an_answer_that_finds_no_room_in_time_is_late(impatient: Process) -> None:

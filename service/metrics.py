@@ -62,6 +62,9 @@ class Metrics:
             "rnn_batch_rows", "Rows that shared a run", ("bundle", "rung"), buckets=ROWS, registry=self.registry
         )
         self.queue_wait = self._seconds("rnn_queue_wait_seconds", "Time that a row waited for its run", "bundle")
+        self.event_loop_delay = self._seconds(
+            "rnn_event_loop_delay_seconds", "Time by which a timer of the event loop ran late"
+        )
         self.run_duration = self._seconds("rnn_run_duration_seconds", "Time of one run of a graph", "bundle", "rung")
         self.steps = self._counter("rnn_steps", "Items by which rows advanced, in each stage", "bundle")
         self.sessions_active = self._gauge("rnn_sessions_active", "Live sessions in the store")

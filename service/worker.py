@@ -14,6 +14,7 @@ from service.api.paths import OTHER
 from service.api.steps.single_steps import SingleSteps
 from service.catalog import Catalog, configured_bundles
 from service.concurrency.background import BackgroundTasks
+from service.concurrency.loop_delay import observe_loop_delay
 from service.core import Core
 from service.fast_port.server import FastPort
 from service.keys.keys import open_keys
@@ -116,6 +117,7 @@ class Worker:
         if self._fast_port is not None:
             self._fast_port.start()
         self._background.spawn(collect_when_idle(lambda: self.is_idle))
+        self._background.spawn(observe_loop_delay(self.metrics.event_loop_delay.observe))
         self._background.repeat(SWEEP_SECONDS, lambda: or_logged(self._core.housekeeping.sweep()))
         self._background.repeat(STORE_LOOK_SECONDS, self._store_watch.check_quietly)
         self._background.repeat(LOOK_SECONDS, self.application.stream.drop_slow_readers)

@@ -214,14 +214,17 @@ def test_memory_is_what_the_container_s_document_says(workers: int, spares: int,
     )
 
 
-def test_pods_are_scaled_by_the_processor_or_by_the_wait_that_is_recorded() -> None:
+def test_pods_are_scaled_by_the_processor_or_by_the_waits_that_are_recorded() -> None:
     (by_cpu,) = rendered("redis", "autoscaling.enabled=true")["HorizontalPodAutoscaler"].spec["metrics"]
     assert by_cpu["resource"]["target"]["averageUtilization"] == 70
     manifests = rendered("everything")
     scaler = manifests["HorizontalPodAutoscaler"].spec
-    (by_wait,) = scaler["metrics"]
-    assert by_wait["external"]["metric"]["selector"]["matchLabels"] == {"job": NAME}
-    assert by_wait["external"]["target"] == {"type": "Value", "value": "80m"}
+    waits = [each["external"] for each in scaler["metrics"]]
+    assert [each["metric"]["selector"]["matchLabels"] for each in waits] == [{"job": NAME}] * 2
+    assert {each["metric"]["name"]: each["target"] for each in waits} == {
+        "rnn_queue_wait_seconds_p95": {"type": "Value", "value": "80m"},
+        "rnn_event_loop_delay_seconds_p95": {"type": "Value", "value": "40m"},
+    }
     assert scaler["scaleTargetRef"]["name"] == manifests["Deployment"].whole["metadata"]["name"]
     assert "replicas" not in manifests["Deployment"].spec
 

@@ -52,15 +52,19 @@ def test_the_adapter_finds_what_is_recorded_and_is_asked_for_it_by_name() -> Non
     manifests = rendered("everything")
     recorded = [rule["record"] for rule in manifests["PrometheusRule"].spec["groups"][0]["rules"] if "record" in rule]
     rule = adapter_rule()
-    assert re.findall(r'__name__="(.*)"', rule["seriesQuery"]) == recorded
-    (asked,) = manifests["HorizontalPodAutoscaler"].spec["metrics"]
-    assert rule["name"]["as"] == asked["external"]["metric"]["name"]
-    assert f"/{rule['name']['as']}" in DOCUMENT
+    (found,) = re.findall(r'__name__=~"(.*)"', rule["seriesQuery"])
+    assert all(re.fullmatch(found, series) for series in recorded)
+    name = rule["name"]["as"].replace("${1}", r"\1")
+    offered = [re.sub(rule["name"]["matches"], name, series) for series in recorded]
+    asked = [each["external"]["metric"]["name"] for each in manifests["HorizontalPodAutoscaler"].spec["metrics"]]
+    assert offered == asked
+    assert re.findall(r"namespaces/default/(\w+)", DOCUMENT) == asked
 
 
 @needs_promtool
-def test_what_the_adapter_asks_is_valid(tmp_path: Path) -> None:
-    asked = adapter_rule()["metricsQuery"].replace("<<.Series>>", "job:rnn_queue_wait_seconds:p95")
+@pytest.mark.parametrize("series", ["job:rnn_queue_wait_seconds:p95", "instance:rnn_event_loop_delay_seconds:p95"])
+def test_what_the_adapter_asks_is_valid(series: str, tmp_path: Path) -> None:
+    asked = adapter_rule()["metricsQuery"].replace("<<.Series>>", series)
     expression = asked.replace("<<.LabelMatchers>>", 'job="prod-unrolled",namespace="rnn"')
     file = tmp_path / "rules.yml"
     file.write_text(json.dumps({"groups": [{"name": "adapter", "rules": [{"record": "asked", "expr": expression}]}]}))

@@ -1,6 +1,9 @@
 """The service as operators meet it."""
 
+import os
 import re
+import signal
+import time
 from typing import Any
 
 import httpx
@@ -9,7 +12,10 @@ from jsonschema import Draft202012Validator
 
 from service.api.endpoints import ENDPOINTS
 from tests.e2e.asking import ask, open_session, step
-from tests.e2e.exposition import await_metric, metrics
+from tests.e2e.exposition import ARRIVAL_SECONDS, await_metric, metrics
+from tests.e2e.server import Server
+from tests.e2e.workers import client_of_each
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 METHODS = frozenset({"get", "put", "post", "delete"})
@@ -109,6 +115,25 @@ def test_metrics_count_what_happens_on_either_worker(client: httpx.Client, pair:
         assert after["rnn_state_bytes"] >= 4096
         assert any(name.startswith("rnn_batch_rows_bucket") and value for name, value in after.items())
     assert session_id not in client.get("/metrics").text
+
+
+def test_a_worker_that_was_stopped_was_late_once_whichever_is_asked(server: Server) -> None:
+    name = "rnn_event_loop_delay_seconds"
+
+    def num_late(client: httpx.Client) -> float:
+        """How often an event loop was late by more than 2.5 seconds."""
+        found = metrics(client)
+        return found[f"{name}_count"] - found[f'{name}_bucket{{le="2.5"}}']
+
+    with client_of_each(server) as clients:
+        (stopped, own), (_, other) = clients.items()
+        before = num_late(other)
+        os.kill(stopped, signal.SIGSTOP)
+        time.sleep(4)
+        os.kill(stopped, signal.SIGCONT)
+        await_metric(own, f"{name}_count", metrics(own)[f"{name}_count"] + 20)
+        until(lambda: num_late(other) > before, ARRIVAL_SECONDS, "the delay is counted")
+        assert num_late(own) == num_late(other) == before + 1
 
 
 def test_probes_answer(client: httpx.Client) -> None:

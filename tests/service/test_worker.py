@@ -1,6 +1,7 @@
 """A worker put together and started, over one model."""
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +23,7 @@ from service.steps.turn import Ask
 from service.stores.base import Record, Unavailable
 from service.stores.outage import Outage
 from service.worker import Worker
-from tests.fakes.asgi import Socket
+from tests.fakes.asgi import Client, Socket
 from tests.fakes.clock import Clock
 from tests.fakes.graphs import RecordingObserver, SumGraphs, row_of
 from tests.fakes.model import SumModel
@@ -247,3 +248,21 @@ async def test_open_and_broken_connections_are_counted_and_broken_ones_are_one_l
     assert [sample("rnn_connections", {"kind": kind}) for kind in (HTTP, WEBSOCKET)] == [1, 2]
     assert sample("rnn_connections_broken_total") == 2
     assert caplog.messages == ["connections that broke, because their clients read nothing for 20 seconds: 2"]
+
+
+async def test_a_loop_that_was_blocked_is_seen_in_the_metrics(started: Started) -> None:
+    client = Client(started.worker.application.plain)
+
+    async def num_delays(*bounds: str) -> list[float]:
+        """How many delays there were in all, and up to each bound."""
+        text = (await client.request("GET", "/metrics")).body.decode()
+        buckets = dict(re.findall(r'^rnn_event_loop_delay_seconds_bucket\{le="(.*)"\} (.*)$', text, re.MULTILINE))
+        return [float(buckets[bound]) for bound in ("+Inf", *bounds)]
+
+    async with asyncio.timeout(60):
+        while not (await num_delays())[0]:
+            pass
+        time.sleep(1.0)  # noqa: ASYNC251  as a long computation would
+        num, num_short = await num_delays("0.5")
+        while num == num_short:
+            num, num_short = await num_delays("0.5")

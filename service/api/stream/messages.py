@@ -10,6 +10,7 @@ import re
 import struct
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import orjson
 from pydantic_core import from_json
@@ -173,24 +174,20 @@ class Messages:
         if not turns or holding.is_in or self._is_draining:
             self._submit(turns)
         else:
-            self._waiting = asyncio.get_running_loop().create_task(self._begin_later(turns, holding))
+            self._waiting = asyncio.get_running_loop().create_task(holding.wait())
+            self._waiting.add_done_callback(partial(self._begin_waited, turns))
 
-    async def _begin_later(self, turns: Sequence[Turn], holding: Holding) -> None:
-        try:
-            await holding.wait()
-        except ServiceError as error:
-            for turn in turns:
-                if not turn.is_over:
-                    turn.error = error
-                    turn.done(turn)
-        except asyncio.CancelledError:
-            if not self._is_gone:
-                self._submit(turns)  # to be refused, since the service is stopping
-            raise
-        else:
+    def _begin_waited(self, turns: Sequence[Turn], waiting: "asyncio.Task[None]") -> None:
+        """Begin steps whose answer has waited for room. A callback: a task cancelled before it starts runs nothing."""
+        self._waiting = None
+        error = None if waiting.cancelled() else waiting.exception()
+        if not isinstance(error, Exception):  # once cancelled, they are refused, as the service stops, or called off
             self._submit(turns)
-        finally:
-            self._waiting = None
+            return
+        for turn in turns:
+            if not turn.is_over:
+                turn.error = error
+                turn.done(turn)
 
     def _submit(self, turns: Sequence[Turn]) -> None:
         for turn in turns:

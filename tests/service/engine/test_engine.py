@@ -153,6 +153,17 @@ async def test_the_batch_window_is_for_the_first_job_of_an_idle_engine_only() ->
         assert loop.time() - started < 0.4
 
 
+async def test_the_batch_window_is_for_groups_too() -> None:
+    graphs, done = SumGraphs(), asyncio.Event()
+    one, other = job(1), job(2)
+    other.on_done = lambda _: done.set()
+    async with serving(graphs, max_wait_seconds=0.02) as engine:
+        engine.submit([one], is_group=True)
+        engine.submit([other], is_group=True)
+        await done.wait()
+    assert graphs.runs == [("encode", 1, 2)]
+
+
 async def test_a_bad_row_fails_alone() -> None:
     async with serving(SumGraphs()) as engine:
         answers = await asyncio.gather(total(engine, 1), total(engine, BAD), total(engine, 2), return_exceptions=True)

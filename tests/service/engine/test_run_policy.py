@@ -64,7 +64,9 @@ def test_a_run_that_fails_soon_teaches_nothing_and_one_that_fails_late_that_it_m
     own.learn(BATCH, 0.0, has_failed=True)
     assert not own.is_short(BATCH.lane, 1, is_alone=True)
     own.learn(BATCH, LONE_INLINE_SECONDS * 0.9)
-    own.learn(BATCH, 0.0, has_failed=True)
+    assert own.is_short(BATCH.lane, 1, is_alone=True)
+    for _ in range(100):
+        own.learn(BATCH, 0.0, has_failed=True)
     assert not own.is_short(BATCH.lane, 1, is_alone=False)
     own.learn(BATCH, LONE_INLINE_SECONDS * 2, has_failed=True)
     assert not own.is_short(BATCH.lane, 1, is_alone=True)

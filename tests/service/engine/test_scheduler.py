@@ -121,8 +121,11 @@ def test_a_row_that_took_a_shorter_rung_and_has_less_than_its_own_left_takes_wha
 
 def test_a_row_that_took_its_own_rung_shares_shorter_ones_afterwards() -> None:
     target = scheduler(max_batch_rows=64)
-    (prompt,) = admit(target, 64)
-    target.complete(taken(target))
+    (prompt, *_) = admit(target, 97, 1, 1)
+    for rung in (1, 32):  # a shorter one first, so that its own is reserved
+        batch = taken(target)
+        assert batch.lane.rung == rung
+        target.complete(batch)
     steps = admit(target, *[1] * 16)
     assert taken(target) == Batch(Lane("encode", 1), (prompt, *steps))
 

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from service.errors import SessionGone, StoreFull
-from service.sessions.housekeeping import EVICTIONS_LOGGED_SECONDS, SWEEP_RECORDS
+from service.sessions.housekeeping import EVICTED_AT_ONCE, EVICTIONS_LOGGED_SECONDS, MAX_EVICTIONS, SWEEP_RECORDS
 from service.sessions.sessions import RECORDS_AT_ONCE
 from service.stores.base import Count, Record, Unavailable
 from service.stores.limits import Limits
@@ -199,8 +199,41 @@ async def test_who_is_idle_makes_room_behind_many_with_a_step_in_flight() -> Non
         await process.create()
         with pytest.raises(SessionGone, match="evicted"):
             await process.sessions.get("ann", ids[30])
+        for session_id in ids[31:]:  # the room of one was enough
+            assert (await process.sessions.get("ann", session_id)).step == 0
         process.model.go.set()
         assert {(await step.result()).step for step in steps} == {1}
+
+
+async def test_a_search_among_steps_in_flight_gives_up_after_so_many_and_nothing_is_logged_as_evicted(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("service.sessions.housekeeping.MAX_LOOKED_AT", 8)
+    steps = [process.begin(await process.create(), "wait") for _ in range(20)]
+    await settle()
+    idlest, limits = store.idlest, []
+
+    async def counted(limit: int) -> list[Record]:
+        limits.append(limit)
+        assert len(limits) <= 3, "it would search for ever"
+        return await idlest(limit)
+
+    monkeypatch.setattr(store, "idlest", counted)
+    assert await process.housekeeping.evict(1) == 0
+    assert limits == [1, 4, 8]
+    assert not caplog.messages
+    process.model.go.set()
+    assert {(await step.result()).step for step in steps} == {1}
+
+
+async def test_a_step_of_an_evicted_session_is_refused_without_a_run(process: Process) -> None:
+    session_id = await process.create()
+    await process.ids(session_id, 1)
+    assert await process.housekeeping.evict(1) == 1
+    num_runs = len(process.graphs["0"].runs)
+    with pytest.raises(SessionGone, match="evicted"):
+        await process.ids(session_id, 2)
+    assert len(process.graphs["0"].runs) == num_runs
 
 
 async def test_a_step_in_flight_keeps_its_session_alive(process: Process) -> None:
@@ -220,6 +253,24 @@ async def test_a_sweep_keeps_to_the_budget_of_bytes(store: FaultyStore) -> None:
         await process.housekeeping.sweep()
         assert 0 < (await store.count()).num_bytes <= 2000
         assert (await process.sessions.get("ann", newest)).step == 0
+
+
+async def test_a_sweep_evicts_only_so_many(store: FaultyStore) -> None:
+    async with Process(store, Clock(), max_store_bytes=0) as process:
+        for _ in range(MAX_EVICTIONS * EVICTED_AT_ONCE + 5):
+            await process.create()
+        await process.housekeeping.sweep()
+        assert (await store.count()).num_live == 5
+
+
+async def test_a_sweep_ends_nobody_while_the_budget_of_bytes_is_just_enough(
+    process: Process, store: FaultyStore
+) -> None:
+    await process.create()
+    num_bytes = (await store.count()).num_bytes
+    async with Process(store, process.clock, max_store_bytes=num_bytes) as other:
+        await other.housekeeping.sweep()
+    assert (await store.count()).num_live == 1
 
 
 async def test_the_overdue_leave_before_anyone_is_evicted_for_the_budget_of_bytes(

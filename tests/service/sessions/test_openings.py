@@ -10,9 +10,11 @@ from service.errors import (
     ModelUnknown,
     NotStreamable,
     SessionGone,
+    StoreFull,
     StoreUnavailable,
 )
 from service.forms.sessions import SessionRequest
+from service.sessions.housekeeping import EVICTED_AT_ONCE, MAX_EVICTIONS
 from service.stores.limits import Limits
 from tests.fakes.model import WholeModel
 from tests.fakes.process import LIMITS, NEW, Process, outputs, two_processes
@@ -91,6 +93,36 @@ async def test_a_store_that_goes_down_while_room_is_made_is_a_refusal() -> None:
         await process.create()
         with pytest.raises(StoreUnavailable):
             await process.create()
+
+
+@pytest.mark.parametrize(("max_sessions", "first"), [(50, 1), (350, 3)])
+async def test_each_attempt_at_a_full_store_makes_twice_as_much_room(
+    monkeypatch: pytest.MonkeyPatch, max_sessions: int, first: int
+) -> None:
+    asked: list[int] = []
+
+    async def make_room(most: int) -> int:
+        asked.append(most)
+        return most
+
+    async with Process(FaultyStore(Limits(max_sessions=0)), max_sessions=max_sessions) as process:
+        monkeypatch.setattr(process.housekeeping, "make_room", make_room)
+        with pytest.raises(StoreFull):
+            await process.create()
+    assert asked == [min(EVICTED_AT_ONCE, first * 2**attempt) for attempt in range(MAX_EVICTIONS)]
+
+
+async def test_who_found_room_once_tries_again_when_none_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [0, 1, 0, 0, 1]
+
+    async def make_room(_: int) -> int:
+        return found.pop(0)
+
+    async with Process(FaultyStore(Limits(max_sessions=0))) as process:
+        monkeypatch.setattr(process.housekeeping, "make_room", make_room)
+        with pytest.raises(StoreFull):
+            await process.create()
+    assert found == [1]
 
 
 async def test_a_key_opens_one_session_however_often_it_is_sent(process: Process) -> None:

@@ -236,6 +236,20 @@ async def test_a_session_that_is_older_than_one_may_be_now_is_buried_when_it_is_
     assert (await store.stored(session_id)).ended == "expired"
 
 
+async def test_a_session_is_shown_to_expire_with_the_lifetime_that_is_allowed_now(store: FaultyStore) -> None:
+    clock = Clock()
+    async with (
+        Process(store, clock) as process,
+        Process(store, clock, max_session_lifetime_seconds=25) as stricter,
+    ):
+        session_id = await process.create(ttl_seconds=100)
+        assert (await process.sessions.get("ann", session_id)).expires_at == "1970-01-01T00:18:20+00:00"
+        assert (await stricter.sessions.get("ann", session_id)).expires_at == "1970-01-01T00:17:05+00:00"
+        clock.now += 25
+        assert len((await process.sessions.page("ann", "", 9)).sessions) == 1
+        assert (await stricter.sessions.page("ann", "", 9)).sessions == []
+
+
 async def test_no_verb_waits_for_a_store_that_hangs_longer_than_the_limit(store: FaultyStore) -> None:
     async with Process(store, timeout_seconds=0.1) as process:
         session_id = await process.create()

@@ -16,6 +16,8 @@ from service.errors import (
     VersionLeft,
 )
 from service.forms.sessions import ForkRequest, MigrateRequest, RollbackRequest
+from service.record.body import Body, decode, encode
+from service.record.sequence_state import SequenceState
 from service.steps.turn import Answer
 from service.stores.base import CHECKPOINT, Record, Swap
 from tests.fakes.clock import Clock
@@ -336,6 +338,41 @@ async def test_two_saves_of_one_name_and_step_are_one() -> None:
         assert answers[0] == answers[1]
         await one.transitions.roll_back("ann", session_id, back("here"))
         assert await one.count(session_id) == 2
+
+
+async def test_a_save_that_finds_the_checkpoint_of_another_attempt_writes_its_own_even_if_that_is_deleted_meanwhile(
+    process: Process, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await stepped(process, "ab")
+    left_behind = Record(f"{session_id}~here~1", "ann", "sum:0", 0, 1000, 10, CHECKPOINT)
+    await store.swap([Swap(left_behind, None)])
+    write = process.sessions.write
+
+    async def write_later(swap: Swap) -> bool:
+        if swap.expected_step == 0:
+            await store.delete([left_behind.session_id])
+        return await write(swap)
+
+    monkeypatch.setattr(process.sessions, "write", write_later)
+    await process.transitions.save("ann", session_id, "here", 1)
+    await process.transitions.roll_back("ann", session_id, back("here"))
+    assert await process.count(session_id) == 2
+
+
+async def test_a_checkpoint_holds_nothing_of_its_session_but_the_state(store: FaultyStore) -> None:
+    async with Process(store, max_session_lifetime_seconds=15) as process:
+        session_id = await process.create()
+        await process.transitions.save("ann", session_id, "older")
+        process.clock.now += 8
+        await process.text(session_id, "ab")
+        record = await store.stored(session_id)
+        body = decode(record.body)._replace(answer=b"", before=SequenceState())
+        assert body.idle_seconds
+        assert body.checkpoints
+        await store.change(session_id, body=encode(body))
+        await process.transitions.save("ann", session_id, "here")
+        saved = decode((await store.stored(f"{session_id}~here~2")).body)
+    assert saved == Body(body.created_at, body.secret, body.state, body.numerics)
 
 
 async def test_a_damaged_checkpoint_is_told_and_the_session_goes_on(process: Process, store: FaultyStore) -> None:

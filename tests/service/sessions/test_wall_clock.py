@@ -76,6 +76,15 @@ async def test_sessions_outlive_a_clock_that_is_wrong_for_a_while(machine: Machi
     await process.transitions.roll_back("ann", idle, RollbackRequest(checkpoint="here", step=1))
 
 
+async def test_a_checkpoint_is_saved_while_the_clock_is_beyond_the_life_of_its_session(machine: Machine) -> None:
+    process = machine.process
+    session_id = await process.create()
+    machine.wall.now += 400 * DAY
+    await process.transitions.save("ann", session_id, "here", 0)
+    machine.wall.now -= 400 * DAY
+    await process.transitions.roll_back("ann", session_id, RollbackRequest(checkpoint="here", step=1))
+
+
 async def test_what_has_expired_by_both_clocks_has_expired(machine: Machine) -> None:
     process = machine.process
     session_id = await process.create()

@@ -221,3 +221,10 @@ async def test_expired_sessions_are_counted_without_their_bodies(tmp_path: Path,
                 assert txn.delete(key_of(each) + TAIL, db=records)
     assert count_sessions(url, 6540) == SessionCount(num_live=50, num_expired=0)
     assert count_sessions(url, 6660) == SessionCount(num_live=50, num_expired=50)
+
+
+async def test_ends_are_not_counted_as_expired_sessions(tmp_path: Path, url: str) -> None:
+    store = LmdbStore(tmp_path / "store", Limits())
+    await store.swap([Swap(Record(IDS[0], "ann", "echo:1", 1, 6000, 600, "ended", b""), 0)])
+    await store.close()
+    assert count_sessions(url, 6660) == SessionCount(num_live=49, num_expired=49)

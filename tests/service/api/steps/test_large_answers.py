@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.media_types import OCTETS
 from service.api.steps.items import item_json
+from service.api.stream.messages import Messages
 from service.api.stream.outbox import INTERNAL_ERROR
 from service.steps.large_logits import MANY_LOGITS
 from service.steps.turn import Turn
@@ -164,6 +165,23 @@ async def test_a_stop_does_not_wait_for_the_room_of_a_message(narrow: Process) -
     assert narrow.core.answer_room.num_bytes == 0
 
 
+async def test_a_message_that_begins_to_wait_for_room_as_the_service_stops_is_refused(narrow: Process) -> None:
+    answers: list[dict[str, Any]] = []
+
+    def answer(make: Callable[[], Any], _: object) -> None:
+        answers.append(orjson.loads(make()["text"]))
+
+    room, session_id = narrow.core.answer_room, await narrow.create()
+    messages = Messages("ann", narrow.steps, room, narrow.metrics.requests_tally, MAX_BYTES, answer)
+    await narrow.steps.drain()
+    with room.of_bytes(ROOM_BYTES):
+        draining = asyncio.ensure_future(messages.drain())
+        messages.read({"text": orjson.dumps({"session_id": session_id, "inputs": {"ids": HALF_OF_ALL}}).decode()})
+        async with asyncio.timeout(5):
+            await draining
+    assert [each["status"] for each in answers] == [503]
+
+
 async def test_an_answer_that_finds_no_room_in_time_is_late(impatient: Process) -> None:
     surface = Surface(impatient)
     slow = await unread(surface, impatient)
@@ -219,6 +237,24 @@ async def test_a_stream_that_goes_while_it_waits_leaves_nothing(impatient: Proce
     await slow.answered()
     await until(lambda: impatient.core.answer_room.num_bytes == 0 and impatient.steps.is_idle)
     assert (await impatient.sessions.get("ann", session_id)).step == 0
+
+
+@pytest.mark.parametrize("is_computed", [False, True])
+async def test_a_stream_that_goes_before_its_large_answers_are_sent_leaves_their_room(
+    surface: Surface, process: Process, is_computed: bool
+) -> None:
+    ids = [await process.create() for _ in range(3)]
+    async with surface.connected() as socket:
+        socket.may_read.clear()
+        if not is_computed:
+            process.graphs["0"].gate.clear()
+        for session_id in ids:
+            socket.say(session_id=session_id, inputs={"ids": IDS})
+        await until(lambda: process.core.answer_room.num_bytes > 0 and process.steps.is_idle == is_computed)
+        await settle()
+    process.graphs["0"].gate.set()
+    await until(lambda: process.steps.is_idle)
+    assert process.core.answer_room.num_bytes == 0
 
 
 async def test_a_stream_that_goes_while_it_waits_is_noticed_at_once(narrow: Process) -> None:
@@ -316,6 +352,30 @@ async def test_a_large_message_is_made_in_a_thread_and_overtaken_by_none_behind_
         await settle()
         goes_on.set()
         assert [(await socket.heard())["id"] for _ in range(2)] == [0, 1]
+
+
+async def test_a_large_message_counts_as_sent_once_it_is_read(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_read = asyncio.Event()
+
+    async def drained(_: ChannelSocket) -> None:
+        await is_read.wait()
+
+    monkeypatch.setattr(ChannelSocket, "drained", drained)
+    monkeypatch.setattr("service.api.stream.outbox.LARGE_ANSWER_BYTES", 1)
+    surface.socket_type = ChannelSocket
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        for n in range(2):
+            socket.say(id=n, session_id=session_id, inputs={"ids": [1]})
+        assert (await socket.heard())["id"] == 0
+        following = asyncio.ensure_future(socket.heard())
+        await until(lambda: process.steps.is_idle)
+        await settle()
+        assert not following.done()
+        is_read.set()
+        assert (await following)["id"] == 1
 
 
 async def test_a_large_message_that_cannot_be_made_ends_the_connection(

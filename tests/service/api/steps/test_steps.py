@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from service.errors import StepConflict
-from service.steps.turn import Ask
+from service.steps.turn import Ask, Turn
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.graphs import V
 from tests.fakes.process import Process, settle, until
@@ -310,3 +310,20 @@ async def test_the_answers_of_all_steps_of_a_request_count_together(surface: Sur
     assert await statuses(2, "logits", "logits", "none") == [200, 200, 200]
     assert await statuses(2, "logits", "logits", "logits") == [413, 413, 413]
     assert await statuses(2, "argmax", "argmax", "argmax") == [200, 200, 200]
+
+
+async def test_the_steps_of_a_request_share_a_source_with_no_other(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, sources = process.steps.submit, []
+
+    def noted(turn: Turn) -> None:
+        sources.append(turn.source)
+        submit(turn)
+
+    monkeypatch.setattr(process.steps, "submit", noted)
+    items = [{"session_id": await process.create(), "inputs": {"ids": [1]}} for _ in range(2)]
+    for _ in range(2):
+        await surface.client.post("/steps", {"items": items})
+    assert None not in sources
+    assert sources[0] is sources[1] is not sources[2] is sources[3]

@@ -13,6 +13,7 @@ from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.api.stream.outbox import INTERNAL_ERROR
 from service.api.stream.stream import SERVICE_RESTART
+from service.steps.turn import Turn
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
 from tests.fakes.binary import binary_message
 from tests.fakes.graphs import logits_of
@@ -209,6 +210,27 @@ async def test_a_malformed_binary_frame_is_refused_and_the_connection_goes_on(
         assert orjson.loads(content[4:])["items"] == [{"session_id": session_id, "status": 200, "step": 1}]
 
 
+async def test_the_steps_of_a_connection_share_a_source_with_no_other(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, sources = process.steps.submit, []
+
+    def noted(turn: Turn) -> None:
+        sources.append(turn.source)
+        submit(turn)
+
+    monkeypatch.setattr(process.steps, "submit", noted)
+    session_id = await process.create()
+    async with surface.connected() as one, surface.connected() as other:
+        for socket in (one, other):
+            socket.say(session_id=session_id, inputs={"ids": [1]})
+            await socket.told()
+            socket.say_bytes(binary_message([session_id], np.array([[1]]), **{"return": "none"}))
+            await socket.told()
+    assert None not in sources
+    assert sources[0] is sources[1] is not sources[2] is sources[3]
+
+
 async def test_who_sends_faster_than_it_is_answered_is_not_read_from(surface: Surface, process: Process) -> None:
     ids = [await process.create() for _ in range(3)]
     async with surface.connected() as socket:
@@ -253,6 +275,26 @@ async def test_a_client_that_does_not_read_is_read_from_no_further_and_dropped(
         await settle()
         assert not socket.task.done()
         monkeypatch.setattr("service.api.stream.outbox.SLOW_READER_SECONDS", 0.0)
+        await surface.stream.drop_slow_readers()
+        async with asyncio.timeout(10):
+            await socket.task
+
+
+async def test_who_reads_a_large_answer_slowly_has_time_by_its_size(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.stream.outbox.SLOW_READER_SECONDS", 0.0)
+    monkeypatch.setattr("service.api.stream.outbox.SLOW_BYTES_PER_SECOND", 0.01)
+    session_id = await process.create()
+    async with surface.connected() as socket:
+        socket.may_read.clear()
+        socket.say(session_id=session_id, inputs={"ids": [1]})
+        await until(lambda: socket.num_unread == 0 and process.steps.is_idle)
+        await settle()
+        await surface.stream.drop_slow_readers()
+        await settle()
+        assert not socket.task.done()
+        monkeypatch.setattr("service.api.stream.outbox.SLOW_BYTES_PER_SECOND", 1e12)
         await surface.stream.drop_slow_readers()
         async with asyncio.timeout(10):
             await socket.task

@@ -471,6 +471,26 @@ async def test_a_sweep_goes_on_behind_a_minute_whose_last_entries_it_has_correct
     assert await store.overdue(6780, 10**6) == [record_of(first), later]
 
 
+async def test_a_record_that_fits_its_head_again_leaves_no_tail(store: LmdbStore) -> None:
+    await create(store, record_of(A))
+    await store.swap([Swap(record_of(A, 1, num_bytes=10), 0)])
+    assert await store.load([A]) == [record_of(A, 1, num_bytes=10)]
+    opened = store._open()
+    with opened.environment.begin() as txn:
+        assert txn.stat(opened.tables.records)["entries"] == 1
+
+
+async def test_a_long_sweep_returns_no_more_than_is_asked_and_lets_others_run(store: LmdbStore) -> None:
+    await create(store, *(record_of(new_session_id(n), num_bytes=1) for n in range(3 * SWEPT_ENTRIES)))
+    sweep = asyncio.ensure_future(store.overdue(6660, 2 * SWEPT_ENTRIES + 2))
+    num_turns = 0
+    while not sweep.done():
+        await asyncio.sleep(0)
+        num_turns += 1
+    assert len(await sweep) == 2 * SWEPT_ENTRIES + 2
+    assert num_turns > 3
+
+
 async def test_what_is_deleted_before_its_entry_is_corrected_stays_deleted(store: LmdbStore) -> None:
     await create(store, record_of(A))
     await store.delete([A])
@@ -513,7 +533,8 @@ async def test_the_overdue_of_an_owner_are_not_looked_for_without_end(
 ) -> None:
     monkeypatch.setattr("service.stores.lmdb.overdue.MAX_JUMPS", 3)
     ids = [new_session_id(n) for n in range(20)]
-    await create(store, *(record_of(each)._replace(owner=("ann", "eve")[n % 2]) for n, each in enumerate(ids)))
+    for n, each in enumerate(ids):  # due in this minute and the last
+        await create(store, record_of(each)._replace(owner=("ann", "eve")[n % 2], used_at=(5940, 6000)[n // 10]))
     assert 0 < len(await store.overdue_of("ann", 6600, 20)) <= 3
 
 

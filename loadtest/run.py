@@ -4,18 +4,33 @@ import logging
 import re
 import sys
 
+import gevent
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 logger = logging.getLogger(__name__)
 FAILED = 1
+CONNECT_SECONDS = 10
+
+
+def exit_at_start(environment: Environment, reason: str) -> None:
+    """End a run that can only fail, as locust starts. A worker goes on: its master decides, and ends it."""
+    runner, options = environment.runner, environment.parsed_options
+    if options and options.worker:
+        return
+    if isinstance(runner, MasterRunner):
+        with gevent.Timeout(CONNECT_SECONDS, False):
+            while options and len(runner.clients.all) < (options.processes or 0):
+                gevent.sleep(0.05)
+        runner.quit()
+    sys.exit(reason)
 
 
 def check_host(environment: Environment, **_: object) -> None:
-    """Exit as locust starts if `--host` is no address. A worker calls whatever host its master names."""
-    host, options = environment.host, environment.parsed_options
-    if host and not re.match("https?://[^/]", host) and not (options and options.worker):
-        sys.exit(f"--host {host} has no scheme: give http://{host.split('://')[-1]}")
+    """Exit as locust starts if `--host` is no address."""
+    host = environment.host
+    if host and not re.match("https?://[^/]", host):
+        exit_at_start(environment, f"--host {host} has no scheme: give http://{host.rpartition('://')[2]}")
 
 
 def normalise_host(environment: Environment, **_: object) -> None:

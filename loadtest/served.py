@@ -13,6 +13,7 @@ from locust.env import Environment
 from loadtest.answers import Answer
 from loadtest.api_key import authorization
 from loadtest.question import WrongReply, read_form
+from loadtest.run import exit_at_start
 from loadtest.users.checked import CheckedUser
 
 logger = logging.getLogger(__name__)
@@ -36,12 +37,11 @@ class ModelList(Answer):
 def leave_out_users(environment: Environment, **_: object) -> None:
     """Choose models as locust starts, and leave out the kinds of users that have none: locust starts others instead.
 
-    Exits if the service accepts no request of this run. A worker goes on, since its master has the key.
+    Exits if the service accepts no request of this run.
     """
-    options = environment.parsed_options
-    if not choose_models(environment) and not (options and options.worker):
-        given = "is not one of the service's, or no longer" if options and options.api_key else "is needed"
-        sys.exit(f"an API key {given}: give one by --api-key or LOCUST_API_KEY")
+    if not choose_models(environment):
+        fault = "this API key is not one of the service's" if authorization(environment) else "an API key is needed"
+        exit_at_start(environment, f"{fault}: give one by --api-key or LOCUST_API_KEY")
     users = [each for each in environment.user_classes if not issubclass(each, CheckedUser) or each.has_model]
     if not users:
         sys.exit("no user can ask any of the served models")

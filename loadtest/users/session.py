@@ -7,6 +7,7 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import gevent
+from locust.runners import STATE_CLEANUP
 
 from loadtest.answers import Answer, Continuation, EmptyAnswer, ItemAnswer, Problem, SessionView, StepAnswer
 from loadtest.checks.problem import check_problem
@@ -34,6 +35,8 @@ NAME = "/sessions/{id}"
 STEPS_NAME = f"{NAME}/steps"
 TTL_SECONDS = 600
 CLOSE_SECONDS = 10
+NUM_CLOSING = 50
+SECONDS_A_SESSION = 0.01  # of a service under load
 OVER = (204, 404, 410)
 DISTURBANCE = 0.2
 WITHOUT_NUMBER_SHARE = 0.1
@@ -77,14 +80,14 @@ class Session:
             _open.discard(self)
             raise
         except BaseException:
-            self.close()
+            self._leave()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._leave()
 
     def close(self) -> None:
         """End the session, uncounted, unless it is over. If this fails, `close_sessions` tries again."""
@@ -140,6 +143,12 @@ class Session:
         self._user.ask(self._question(Problem, "GET", 410), check_gone)
         self._user.ask(self._step_question(Problem, self._next_step, {"text": "More."}, "ended", 410), check_gone)
 
+    def _leave(self) -> None:
+        """End the session at once, unless all users are being stopped: `close_sessions` then ends all of theirs."""
+        runner = self._user.environment.runner
+        if runner is None or runner.state != STATE_CLEANUP:
+            self.close()
+
     def _take(self, question: Question[StepAnswer[O]], inputs: dict[str, Any], check: Callable[[O], str | None]) -> O:
         if self._next_step:
             self._user.pause()
@@ -189,8 +198,16 @@ class Session:
 
 
 def close_sessions(**_: object) -> None:
-    """End, at the end of a run, the sessions of users that were interrupted while they ended them."""
-    gevent.joinall([gevent.spawn(session.close) for session in _open], timeout=CLOSE_SECONDS)
+    """End all sessions that are left at the end of a run, some at a time."""
+    left = list(_open)
+
+    def close_some() -> None:
+        while left:
+            left.pop().close()
+
+    closing = [gevent.spawn(close_some) for _ in range(NUM_CLOSING)]
+    gevent.joinall(closing, timeout=CLOSE_SECONDS + len(left) * SECONDS_A_SESSION)
+    gevent.killall(closing)
     if _open:
         logger.warning("%d sessions could not be ended: they expire when they have been idle too long", len(_open))
     _open.clear()

@@ -107,7 +107,8 @@ def test_a_run_that_ends_while_steps_are_under_way_leaves_no_session(
         end(run, f"http://127.0.0.1:{ports[0]}")
         if end is not stop_by_web_ui:
             printed, _ = run.communicate(timeout=END_SECONDS)
-            assert "Traceback" not in printed
+            # Python may raise KeyboardInterrupt within a user, which gevent prints.
+            assert end is interrupt or "Traceback" not in printed
             assert run.returncode == 0, printed
         assert live_sessions(owner) == 0
 

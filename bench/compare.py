@@ -41,6 +41,11 @@ def milliseconds(name: str, loads: Sequence[Load]) -> Figure:
     return Figure(f"{name}: p50", 1000 * statistics.median(load.latency.p50 for load in loads), "ms")
 
 
+def tail_milliseconds(name: str, loads: Sequence[Load]) -> Figure:
+    """Return the 99th percentile of the time of a request, for the record."""
+    return Figure(f"{name}: p99", 1000 * statistics.median(load.latency.p99 for load in loads), "ms")
+
+
 def tail(name: str, loads: Sequence[Load], limit: float | None) -> Figure:
     """Return the 99th percentile of the latency as a multiple of its median."""
     spread = statistics.median(load.latency.p99 / load.latency.p50 for load in loads)

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 from bench.baselines import GENERATION
 from bench.clients.loop import http_one_by_one, websocket_one_by_one
-from bench.compare import latency, milliseconds, tail
+from bench.compare import latency, milliseconds, tail, tail_milliseconds
 from bench.figure import Figure
 from bench.load import Load, alternate
 from bench.measurement_process import MeasurementProcess
@@ -34,5 +34,10 @@ def measure(options: Options) -> list[Figure]:
     figures = [milliseconds("raw onnxruntime, one row", raw)]
     for name, own in loads.items():
         title = f"{name}, one connection"
-        figures += [latency(title, own, raw, P50_LIMIT), tail(title, own, P99_LIMIT), milliseconds(title, own)]
+        figures += [
+            latency(title, own, raw, P50_LIMIT),
+            tail(title, own, P99_LIMIT),
+            milliseconds(title, own),
+            tail_milliseconds(title, own),
+        ]
     return figures

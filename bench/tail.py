@@ -6,7 +6,7 @@ rate would see. The worst answer shows the longest stall either way.
 """
 
 from bench.clients.loop import http_loop, websocket_loop
-from bench.compare import milliseconds, rate, tail
+from bench.compare import client, milliseconds, rate, tail, tail_milliseconds
 from bench.figure import Figure
 from bench.load import Load
 from bench.measurement_process import MeasurementProcess
@@ -41,5 +41,12 @@ def _minute(name: str, loop: MeasurementProcess[Load], seconds: float) -> Load:
 
 def _figures(name: str, load: Load, seconds: float) -> list[Figure]:
     title = f"{name}, {CONNECTIONS} connections, {seconds:.0f} s"
-    worst = Figure(f"{title}: worst", 1000 * load.latency.worst, "ms")
-    return [tail(title, [load], P99_LIMIT), milliseconds(title, [load]), worst, rate(title, [load])]
+    loads = [load]
+    return [
+        tail(title, loads, P99_LIMIT),
+        milliseconds(title, loads),
+        tail_milliseconds(title, loads),
+        Figure(f"{title}: worst", 1000 * load.latency.worst, "ms"),
+        rate(title, loads),
+        client(title, loads),
+    ]

@@ -156,8 +156,31 @@ class Problem(Answer):
 
     @property
     def code(self) -> str:
-        """The last part of the type, which names the problem."""
-        return self.type.rpartition(":")[2]
+        """The last part of the type, which names the problem, and the reason if there is one."""
+        name = self.type.rpartition(":")[2]
+        return f"{name} ({self.reason})" if self.reason else name
+
+
+class ItemAnswer(Answer, Generic[O]):
+    """The answer to one of many steps: outputs, or a problem."""
+
+    session_id: str
+    status: int
+    step: int | None = None
+    outputs: O | None = None
+    problem: Problem | None = None
+
+
+class ItemAnswers(Answer, Generic[O]):
+    """One answer for each item of a request, in order."""
+
+    items: list[ItemAnswer[O]]
+
+
+class MessageAnswer(ItemAnswer[O]):
+    """The answer to a message on a stream. `id` is that of the message."""
+
+    id: int
 
 
 class PlayedNote(Answer):

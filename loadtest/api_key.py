@@ -6,6 +6,8 @@ import sys
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
+from loadtest.run import exit_at_start
+
 _KEY = re.compile(r"[\x21-\x7e]+")
 
 
@@ -29,8 +31,8 @@ def check_api_key(environment: Environment, **_: object) -> None:
     if not _KEY.fullmatch(options.api_key):
         sys.exit("the API key has blanks or line breaks within")
     options.api_key_host = environment.host
-    if not environment.host and not options.worker:  # a worker calls whatever host its master names
-        sys.exit("an API key is only sent to the service that --host names: give its address")
+    if not environment.host:
+        exit_at_start(environment, "an API key is only sent to the service that --host names: give its address")
 
 
 def authorization(environment: Environment) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """A question to the service: its request, and the status, media type and form of a correct reply."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
@@ -45,9 +46,11 @@ class Question(Generic[A]):
         name: Row of locust's tables that it is counted in.
         body: Body, mostly JSON.
         status: Status of a correct reply.
-        stream: Whether the answer comes as server-sent events.
+        stream: Whether the answer comes as server-sent events. `name` then counts the time until the first of them.
+        whole_name: Row that counts the time until the end of a stream.
         content_type: Content type of the body.
         case: What is special about it. Its failures are counted under this.
+        headers: Further header fields of the request.
     """
 
     form: type[A]
@@ -57,8 +60,10 @@ class Question(Generic[A]):
     body: bytes | None = None
     status: int = 200
     stream: bool = False
+    whole_name: str = ""
     content_type: str = JSON
     case: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def media_type(self) -> str:

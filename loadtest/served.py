@@ -2,8 +2,10 @@
 
 import logging
 import sys
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from locust.env import Environment
@@ -11,6 +13,7 @@ from locust.env import Environment
 from loadtest.answers import Answer
 from loadtest.api_key import authorization
 from loadtest.question import WrongReply, read_form
+from loadtest.run import exit_at_start
 from loadtest.users.checked import CheckedUser
 
 logger = logging.getLogger(__name__)
@@ -32,16 +35,21 @@ class ModelList(Answer):
 
 
 def leave_out_users(environment: Environment, **_: object) -> None:
-    """Choose models as locust starts, and leave out the kinds of users that have none: locust starts others instead."""
-    choose_models(environment)
+    """Choose models as locust starts, and leave out the kinds of users that have none: locust starts others instead.
+
+    Exits if the service accepts no request of this run.
+    """
+    if not choose_models(environment):
+        fault = "this API key is not one of the service's" if authorization(environment) else "an API key is needed"
+        exit_at_start(environment, f"{fault}: give one by --api-key or LOCUST_API_KEY")
     users = [each for each in environment.user_classes if not issubclass(each, CheckedUser) or each.has_model]
     if not users:
         sys.exit("no user can ask any of the served models")
     environment.user_classes = users
 
 
-def choose_models(environment: Environment, **_: object) -> None:
-    """Let each kind of user ask a served model of its task.
+def choose_models(environment: Environment, **_: object) -> bool:
+    """Let each kind of user ask a served model of its task. Return False if the service refuses the run's API key.
 
     Also called at the start of each run, as the address may come from the web UI, or to a worker from its master. It is
     then too late to leave users out, so those without a model end at once.
@@ -49,17 +57,18 @@ def choose_models(environment: Environment, **_: object) -> None:
     Without an address, or if its models cannot be listed, all users ask for the models that ship.
     """
     if not environment.host:
-        return
+        return True
     request = Request(f"{environment.host.rstrip('/')}/models", headers=authorization(environment))  # noqa: S310  the user's
     try:
         with urlopen(request, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310
             served = read_form(ModelList, reply.read()).models
     except (OSError, HTTPException, ValueError, WrongReply) as error:
         logger.warning("the service's models cannot be listed, so users ask for those that ship: %s", error)
-        return
+        return not (isinstance(error, HTTPError) and error.code == HTTPStatus.UNAUTHORIZED)
     for user in environment.user_classes:
         if issubclass(user, CheckedUser):
             user.has_model = _can_ask(user, served)
+    return True
 
 
 def _can_ask(user: type[CheckedUser], served: list[ServedModel]) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from loadtest.answers import Problem, SessionView, StepAnswer
+from loadtest.answers import ItemAnswer, Problem, SessionView, StepAnswer
 from loadtest.checks.problem import check_problem
 
 O = TypeVar("O")  # noqa: E741  outputs of a step
@@ -24,14 +24,22 @@ def check_view(view: SessionView, session_id: str, model: str, step: int) -> str
     return _check_number(view.step, step)
 
 
-def check_step(answer: StepAnswer[O], session_id: str, step: int) -> str | None:
+def check_step(answer: StepAnswer[O] | ItemAnswer[O], session_id: str, step: int) -> str | None:
     """Check that step `step` leads to the next number."""
     if answer.session_id != session_id:
         return "session: another one answered"
     return _check_number(answer.step, step + 1)
 
 
-def check_replay(answer: StepAnswer[O], first: StepAnswer[O]) -> str | None:
+def check_item(answer: ItemAnswer[O], session_id: str, step: int) -> str | None:
+    """Check that one of many steps was taken, and leads to the next number."""
+    if answer.status != 200:
+        code = f" {answer.problem.code}" if answer.problem else ""
+        return f"item: expected 200, got {answer.status}{code}"
+    return check_step(answer, session_id, step)
+
+
+def check_replay(answer: StepAnswer[O] | ItemAnswer[O], first: StepAnswer[O] | ItemAnswer[O]) -> str | None:
     """Check that a repeated step is answered again, but not taken again."""
     if answer.step != first.step:
         return _check_number(answer.step, first.step)
@@ -57,5 +65,5 @@ def check_gone(problem: Problem) -> str | None:
     return check_problem(problem, 410)
 
 
-def _check_number(step: int, expected: int) -> str | None:
+def _check_number(step: int | None, expected: int | None) -> str | None:
     return None if step == expected else f"order: expected step {expected}, got {step}"

@@ -62,6 +62,14 @@ def review(rng: Random, max_sentences: int = 6) -> str:
     return text + rng.choice(ENDS)
 
 
+def long_review(rng: Random, num_characters: int) -> str:
+    """Draw a review, or several one after the other, of at least `num_characters` characters."""
+    text = review(rng)
+    while len(text) < num_characters:
+        text += rng.choice(JOINTS) + review(rng)
+    return text
+
+
 def reviews(rng: Random, num_texts: int) -> list[str]:
     """Draw several short reviews."""
     return [review(rng, max_sentences=3) for _ in range(num_texts)]

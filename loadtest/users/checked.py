@@ -1,5 +1,6 @@
 """A user who checks every answer."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -7,15 +8,22 @@ from typing import Any, ClassVar, TypeVar
 
 from locust import FastHttpUser, between
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, ResponseContextManager
-from locust.exception import RescheduleTask, StopUser
+from locust.exception import CatchResponseError, RescheduleTask, StopUser
 
 from loadtest.answers import Answer
 from loadtest.api_key import authorization
 from loadtest.inputs.readings import HORIZONS
+from loadtest.pace import pause_of, steps_of
 from loadtest.question import Question, Reply, WrongReply
 from loadtest.seed import seed_of
 
 A = TypeVar("A", bound=Answer)
+
+IDLE_SECONDS = 60  # the service closes connections that have been idle a little longer
+
+
+class Refused(RescheduleTask):
+    """A question was refused, so that the service has done nothing."""
 
 
 class CheckedUser(FastHttpUser):
@@ -39,8 +47,9 @@ class CheckedUser(FastHttpUser):
     has_model: ClassVar[bool] = True
     max_horizon: ClassVar[int] = max(HORIZONS)
     abstract = True
-    wait_time = between(0.05, 0.5)
     _num_started: ClassVar[Counter[str]] = Counter()
+    _between_tasks = between(0.05, 0.5)
+    _wait_seconds: float | None = None
 
     def on_start(self) -> None:
         """Set up the user. Locust calls this before the first task."""
@@ -57,10 +66,17 @@ class CheckedUser(FastHttpUser):
         return True
 
     def ask(self, question: Question[A], *checks: Callable[[A], str | None]) -> A:
-        """Ask a question and check its answer. A failure is counted under its kind and ends the task."""
+        """Ask a question and check its answer. A failure is counted under its kind and ends the task.
+
+        Raises:
+            Refused: The service has refused it.
+            RescheduleTask: There was no answer, or a wrong one.
+        """
+        started, reply = time.perf_counter(), None
         with self._send(question) as response:
             try:
-                answer = question.read(_reply(response))
+                reply = _reply(response)
+                answer = question.read(reply)
                 failure = next(filter(None, (check(answer) for check in checks)), None)
             except WrongReply as error:
                 failure = str(error)
@@ -68,9 +84,60 @@ class CheckedUser(FastHttpUser):
                 response.success()
             else:
                 response.failure(f"{question.case}: {failure}" if question.case else failure)
-        if failure is not None:
-            raise RescheduleTask
+        if reply is None or failure is not None:
+            raise Refused if reply is not None and reply.status >= 400 else RescheduleTask
+        if question.whole_name:
+            self.count(question.method, question.whole_name, started, len(reply.content))
         return answer
+
+    def reply(self, question: Question[Any]) -> Reply:
+        """Ask a question that locust does not count.
+
+        Raises:
+            WrongReply: There is no reply, or not all of it.
+        """
+        return _reply(self._send(question))
+
+    def count(self, method: str, name: str, started: float, num_bytes: int, failure: str | None = None) -> None:
+        """Count a request that ends now in a row of locust's tables.
+
+        Args:
+            method: Its HTTP method, or what takes its place.
+            name: Name of the row.
+            started: When it was sent, by `time.perf_counter`.
+            num_bytes: Length of the answer.
+            failure: Kind of failure, if it is one.
+        """
+        self.environment.events.request.fire(
+            request_type=method,
+            name=name,
+            response_time=1000 * (time.perf_counter() - started),
+            response_length=num_bytes,
+            exception=CatchResponseError(failure) if failure else None,
+            context={},
+        )
+
+    def num_steps(self, most: int, others: int = 0) -> int:
+        """Return how many steps with input a session takes: up to `most`, or as many as `--steps` leaves for them.
+
+        Args:
+            most: The most steps if users may choose.
+            others: Number of its other steps.
+        """
+        steps = steps_of(self.environment)
+        return max(1, steps - others) if steps else self.rng.randint(1, most)
+
+    def pause(self, seconds: float | None = None) -> None:
+        """Wait between two steps: for `--pause` seconds, unless others are given. A user that is stopped ends here."""
+        self._wait_seconds = pause_of(self.environment) if seconds is None else seconds
+        if self._wait_seconds > IDLE_SECONDS:
+            self.client.client.close()
+        self.wait()  # type: ignore[no-untyped-call]  # locust's own
+        self._wait_seconds = None
+
+    def wait_time(self) -> float:
+        """Return how long locust lets the user wait: between tasks, unless it pauses within one."""
+        return self._between_tasks() if self._wait_seconds is None else self._wait_seconds
 
     def _act(self) -> None:
         """Do one of the user's tasks, drawn by its own generator, since locust's is shared by all users."""
@@ -85,7 +152,7 @@ class CheckedUser(FastHttpUser):
             question.path,
             name=question.name,
             data=question.body,  # type: ignore[arg-type]  # bytes are sent as they are
-            headers=authorization(self.environment) | content_type,
+            headers={**authorization(self.environment), **content_type, **question.headers},
             stream=question.stream,
             catch_response=True,
         )

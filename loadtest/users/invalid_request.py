@@ -25,7 +25,7 @@ class InvalidRequestUser(CheckedUser):
     def invalid_step(self) -> None:
         """Send an invalid step to a session, which must not advance."""
         model = self.rng.choice(sorted(INVALID_STEPS))
-        session = Session(self, model)
-        session.refuse(self.rng.choice(INVALID_STEPS[model]))
-        session.look()
-        session.end()
+        with Session(self, model) as session:
+            session.refuse(self.rng.choice(INVALID_STEPS[model]))
+            session.look()
+            session.end()

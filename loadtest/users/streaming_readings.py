@@ -29,17 +29,19 @@ class StreamingReadingsUser(CheckedUser):
     @task
     def measure(self) -> None:
         """Feed the readings of one sensor with a few channels."""
-        readings = series(self.rng, self.rng.randint(1, MAX_CHANNELS), self.rng.randint(1, MAX_READINGS))
-        session = Session(self, self.model)
+        num_pieces = self.num_steps(MAX_PIECES, others=1)
+        num_readings = max(num_pieces, self.rng.randint(1, MAX_READINGS))
+        readings = series(self.rng, self.rng.randint(1, MAX_CHANNELS), num_readings)
         so_far: Series = {channel: [] for channel in readings}
-        for piece in cut_series(self.rng, readings, self.rng.randint(1, MAX_PIECES)):
-            so_far = {channel: values + piece[channel] for channel, values in so_far.items()}
-            if self.rng.random() < 0.2:
-                self._forecast(session, so_far, {"values": shuffled(self.rng, piece)})
-            else:
-                self._feed(session, so_far, piece)
-        self._forecast(session, so_far, {})
-        session.end()
+        with Session(self, self.model) as session:
+            for piece in cut_series(self.rng, readings, num_pieces):
+                so_far = {channel: values + piece[channel] for channel, values in so_far.items()}
+                if self.rng.random() < 0.2:
+                    self._forecast(session, so_far, {"values": shuffled(self.rng, piece)})
+                else:
+                    self._feed(session, so_far, piece)
+            self._forecast(session, so_far, {})
+            session.end()
 
     def _feed(self, session: Session, so_far: Series, piece: Series) -> None:
         session.step(

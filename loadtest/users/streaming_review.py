@@ -10,7 +10,7 @@ from loadtest.answers import Judgement, SentimentAnswer, StepAnswer
 from loadtest.checks.sentiment import check_judgement_so_far, check_results, has_labels
 from loadtest.checks.session import check_continuity
 from loadtest.inputs.cuts import cut_text
-from loadtest.inputs.reviews import review
+from loadtest.inputs.reviews import long_review
 from loadtest.question import post
 from loadtest.users.checked import CheckedUser
 from loadtest.users.session import Session
@@ -31,16 +31,17 @@ class StreamingReviewUser(CheckedUser):
     @task
     def write(self) -> None:
         """Write one review."""
-        text = self.rng.choice(BLANKS) + review(self.rng)
+        num_pieces = self.num_steps(MAX_PIECES)
+        text = self.rng.choice(BLANKS) + long_review(self.rng, num_pieces)
         whole = self.ask(
             post(SentimentAnswer, "/sentiment", {"text": text, "model": self.model}),
             lambda answer: check_results(answer, 1),
         ).results[0]
-        session = Session(self, self.model)
-        pieces = cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES))
-        for piece, fed in zip(pieces, accumulate(pieces), strict=True):
-            session.step(StepAnswer[Judgement], {"text": piece}, partial(_check, fed=fed, text=text, whole=whole))
-        session.end()
+        pieces = cut_text(self.rng, text, num_pieces)
+        with Session(self, self.model) as session:
+            for piece, fed in zip(pieces, accumulate(pieces), strict=True):
+                session.step(StepAnswer[Judgement], {"text": piece}, partial(_check, fed=fed, text=text, whole=whole))
+            session.end()
 
 
 def _check(judgement: Judgement, fed: str, text: str, whole: Judgement) -> str | None:

@@ -7,7 +7,7 @@ from locust import task
 from loadtest.answers import StepAnswer, TaggedPiece
 from loadtest.checks.tagging import TaggedSoFar, check_tagged, has_parts_of_speech
 from loadtest.inputs.cuts import cut_text
-from loadtest.inputs.reviews import review
+from loadtest.inputs.reviews import long_review
 from loadtest.users.checked import CheckedUser
 from loadtest.users.session import Session
 from loadtest.users.tagging import tag_question
@@ -26,11 +26,13 @@ class StreamingTagsUser(CheckedUser):
     @task
     def write(self) -> None:
         """Write one text."""
-        text = review(self.rng)
+        num_pieces = self.num_steps(MAX_PIECES, others=1)
+        text = long_review(self.rng, num_pieces)
         question = tag_question(text, self.model, "streaming")
         whole = self.ask(question, lambda answer: check_tagged(answer, [text])).results[0]
-        session, written = Session(self, self.model), TaggedSoFar(whole)
-        for piece in cut_text(self.rng, text, self.rng.randint(1, MAX_PIECES)):
-            written.add(session.step(StepAnswer[TaggedPiece], {"text": piece}, written.check))
-        session.step(StepAnswer[TaggedPiece], {"end": True}, written.check_end)
-        session.end()
+        written = TaggedSoFar(whole)
+        with Session(self, self.model) as session:
+            for piece in cut_text(self.rng, text, num_pieces):
+                written.add(session.step(StepAnswer[TaggedPiece], {"text": piece}, written.check))
+            session.step(StepAnswer[TaggedPiece], {"end": True}, written.check_end)
+            session.end()

@@ -15,6 +15,7 @@ import pytest
 
 from loadtest.invalid_requests import INVALID_REQUESTS
 from tests.paths import LOCUSTFILE, ROOT
+from tests.ports import free_port
 
 AN_INVALID_REQUEST = "/sentiment (invalid)"
 ASKED = (
@@ -148,6 +149,17 @@ def test_a_key_that_could_leak_is_refused_without_showing_it(key: str, host: str
     assert done.returncode == 1
     assert reason in done.stderr
     assert key not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
+def test_a_host_without_a_scheme_ends_the_run_at_its_start(processes: list[str]) -> None:
+    port = str(free_port())
+    arguments = ["--headless", "--host", "localhost:1", "--master-bind-port", port, "--master-port", port, *processes]
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  our own words
+    assert done.returncode == 1
+    assert "--host localhost:1 has no scheme: give http://localhost:1" in done.stderr
+    assert "Ramping to" not in done.stderr
 
 
 OTHER_HOST = """

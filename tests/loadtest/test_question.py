@@ -9,6 +9,7 @@ from loadtest.question import JSON, PROBLEM_JSON, Question, Reply, WrongReply, p
 
 QUESTION = post(Piece, "/path", {"number": 7}, "note")
 PROBLEM = {"type": "urn:problem:queue-full", "title": "Queue full", "status": 503, "detail": "try again later"}
+GONE = {**PROBLEM, "type": "urn:problem:session-gone", "status": 410, "reason": "evicted"}
 
 
 def failure_of(question: Question[Piece] | Question[EmptyAnswer] | Question[SentimentAnswer], reply: Reply) -> str:
@@ -31,6 +32,10 @@ def test_a_right_reply_is_an_answer() -> None:
     [
         (Reply(500, "text/plain", b"Internal Server Error"), "status: expected 200, got 500"),
         (Reply(503, PROBLEM_JSON, json.dumps(PROBLEM).encode()), "status: expected 200, got 503 queue-full"),
+        (
+            Reply(410, PROBLEM_JSON, json.dumps(GONE).encode()),
+            "status: expected 200, got 410 session-gone (evicted)",
+        ),
         (
             Reply(500, PROBLEM_JSON, json.dumps({**PROBLEM, "type": "about:blank"}).encode()),
             "status: expected 200, got 500",

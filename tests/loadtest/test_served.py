@@ -101,8 +101,11 @@ def test_users_ask_the_models_of_their_task_and_those_without_one_are_left_out()
         ]
     )
     assert done.stdout.splitlines() == [
+        "BatchUser meters 24",
+        "DeviceUser meters 24",
         "ForecastUser - 12",
         "GenerationUser - 720",
+        "StreamUser meters 24",
         "StreamingReadingsUser meters 24",
         "StreamingTagsUser tagging 720",
         "StreamingTextUser generation 720",
@@ -119,7 +122,7 @@ def test_users_ask_the_models_of_their_task_and_those_without_one_are_left_out()
 def test_all_users_ask_the_models_that_ship() -> None:
     manifests = [json.loads(path.read_text()) for path in MODELS.glob("*/manifest.json")]
     done = chosen([{"name": each["name"], "task": each["task"], "sessions": True} for each in manifests])
-    assert len(done.stdout.splitlines()) == 12, done.stderr
+    assert len(done.stdout.splitlines()) == 15, done.stderr
     assert done.stderr == ""
 
 
@@ -133,7 +136,13 @@ def test_users_that_cannot_check_models_of_other_data_are_left_out() -> None:
             model("entities", "tagging", scheme="bio", tags=["O", "B-person", "I-person"]),
         ]
     )
-    assert done.stdout.splitlines() == ["ForecastUser - 720", "StreamingReadingsUser meters 720"], done.stderr
+    assert done.stdout.splitlines() == [
+        "BatchUser meters 720",
+        "DeviceUser meters 720",
+        "ForecastUser - 720",
+        "StreamUser meters 720",
+        "StreamingReadingsUser meters 720",
+    ], done.stderr
     for left_out in (
         "GenerationUser is left out: it cannot check models of other data: haiku",
         "SentimentUser is left out: it cannot check models of other data: spam",
@@ -154,7 +163,7 @@ def test_of_several_models_users_ask_one_that_they_can_check_if_they_may_choose(
 def test_a_service_whose_models_cannot_be_listed_is_taken_to_serve_those_that_ship() -> None:
     done = chosen("none of your business")
     assert "StreamingReadingsUser forecasting 720" in done.stdout.splitlines()
-    assert len(done.stdout.splitlines()) == 12
+    assert len(done.stdout.splitlines()) == 15
     assert "the service's models cannot be listed" in done.stderr
 
 

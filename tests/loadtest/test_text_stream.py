@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from loadtest.answers import GenerateAnswer, Usage
+from loadtest.answers import Continuation, GenerateAnswer, StepAnswer, Usage
 from loadtest.question import EVENT_STREAM, JSON, Reply, WrongReply
 from loadtest.sse import Event
-from loadtest.text_stream import join_events, stream
+from loadtest.text_stream import join_events, stream, stream_step
 
 USAGE = {"prompt_tokens": 2, "completion_tokens": 5, "total_tokens": 7}
 END = {"finish_reason": "length", "usage": USAGE, "seed": 3, "bundle": "b:1"}
@@ -59,3 +59,29 @@ def test_a_reply_at_once_is_not_a_stream() -> None:
 
 def test_a_stream_is_asked_for_beside_the_other_inputs() -> None:
     assert json.loads(stream({"prompt": "A", "seed": 3}).body or b"") == {"prompt": "A", "seed": 3, "stream": True}
+
+
+def test_both_times_of_a_stream_have_a_row() -> None:
+    question = stream({"prompt": "A"})
+    assert (question.name, question.whole_name) == ("/generate (stream, first piece)", "/generate (stream, whole)")
+
+
+STEP_END = {"session_id": "s", "step": 3, "outputs": {"text": "to be", **END}}
+STEP = stream_step("/sessions/s/steps", "/sessions/{id}/steps", {"step": 2, "inputs": {"generate": {}}})
+
+
+def step_reply(*pieces: str) -> Reply:
+    events = [*map(text, pieces), Event("done", json.dumps(STEP_END))]
+    content = "".join(f"event: {event.name}\ndata: {event.data}\n\n" for event in events)
+    return Reply(200, EVENT_STREAM, content.encode())
+
+
+def test_a_streamed_step_is_read_event_by_event() -> None:
+    outputs = Continuation(text="to be", finish_reason="length", usage=Usage(**USAGE), seed=3)
+    assert STEP.read(step_reply("to ", "be")) == StepAnswer(session_id="s", step=3, outputs=outputs)
+    assert json.loads(STEP.body or b"") == {"step": 2, "inputs": {"generate": {}}, "stream": True}
+
+
+def test_the_pieces_of_a_streamed_step_must_be_its_text() -> None:
+    with pytest.raises(WrongReply, match="stream: the pieces are not the text of the whole answer"):
+        STEP.read(step_reply("to "))

@@ -5,6 +5,7 @@ import sys
 
 CONVERSE = """
 from random import Random
+from types import SimpleNamespace
 
 from loadtest.answers import Continuation, GenerateAnswer, NextCharacters, Usage
 from loadtest.users import streaming_text
@@ -16,6 +17,12 @@ class SilentSession:
     def __init__(self, user, model):
         pass
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
     def step(self, form, inputs, check):
         if "text" in inputs:
             return NextCharacters(next=[], log_prob=-1.0)
@@ -23,6 +30,9 @@ class SilentSession:
         silence = Continuation(text="", finish_reason="stop", usage=usage, seed=inputs["generate"]["seed"])
         failures.append(check(silence))
         return silence
+
+    def stream(self, inputs, check):
+        return self.step(None, inputs, check)
 
     def end(self):
         pass
@@ -33,6 +43,7 @@ class User(streaming_text.StreamingTextUser):
 
     def __init__(self):
         self.rng = Random(0)
+        self.environment = SimpleNamespace(parsed_options=None)
 
     def ask(self, *_):
         usage = Usage(prompt_tokens=1, completion_tokens=5, total_tokens=6)

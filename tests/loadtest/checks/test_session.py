@@ -2,11 +2,12 @@
 
 import pytest
 
-from loadtest.answers import Problem, SessionView, StepAnswer
+from loadtest.answers import ItemAnswer, Problem, SessionView, StepAnswer
 from loadtest.checks.session import (
     check_conflict,
     check_continuity,
     check_gone,
+    check_item,
     check_opened,
     check_replay,
     check_step,
@@ -58,6 +59,29 @@ def test_a_step_must_lead_to_the_next_number() -> None:
     assert check_step(STEP, "s", 4) == "order: expected step 5, got 6"
     assert check_step(STEP, "s", 6) == "order: expected step 7, got 6"
     assert check_step(STEP, "t", 5) == "session: another one answered"
+
+
+ITEM = ItemAnswer[str](session_id="s", status=200, step=6, outputs="so far")
+
+
+@pytest.mark.parametrize(
+    ("changes", "failure"),
+    [
+        ({}, None),
+        ({"step": 5}, "order: expected step 6, got 5"),
+        ({"step": None}, "order: expected step 6, got None"),
+        ({"session_id": "t"}, "session: another one answered"),
+        ({"status": 504, "outputs": None}, "item: expected 200, got 504"),
+        (
+            {"status": 410, "problem": problem(410, type="urn:problem:session-gone", reason="evicted")},
+            "item: expected 200, got 410 session-gone (evicted)",
+        ),
+    ],
+)
+def test_one_of_many_steps_must_be_taken_and_lead_to_the_next_number(
+    changes: dict[str, object], failure: str | None
+) -> None:
+    assert check_item(ITEM.model_copy(update=changes), "s", 5) == failure
 
 
 def test_a_repeated_step_must_be_answered_the_same() -> None:

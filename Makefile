@@ -108,4 +108,4 @@ image-test: $(VENV)/development ## start, ask, kill and start again the image th
 	@IMAGE=$${IMAGE:-unrolled:latest} $(BIN)/python -m pytest tests/image $(PYTEST_ARGS)
 
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(VENV)-servers .mypy_cache .ruff_cache .pytest_cache .hypothesis

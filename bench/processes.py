@@ -1,5 +1,8 @@
 """Process trees, their processor time and memory."""
 
+import contextlib
+from collections.abc import Iterable
+
 import psutil
 
 
@@ -23,6 +26,15 @@ def cpu_seconds(pid: int) -> float:
     except psutil.NoSuchProcess:
         return 0.0
     return float(times.user + times.system)
+
+
+def wait_for_end(pids: Iterable[int], seconds: float) -> None:
+    """Wait until processes have ended, but not for ever."""
+    running = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            running.append(psutil.Process(pid))
+    psutil.wait_procs(running, seconds)
 
 
 def anonymous_bytes(pid: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench.processes import busiest, descendants
+from bench.processes import busiest, descendants, wait_for_end
 from bench.progress import waiting
 
 ROOT = Path(__file__).parents[1]
@@ -103,12 +103,13 @@ class Server:
             return False
 
     def _stop(self) -> None:
-        """Send SIGTERM to the process group, as a supervisor does, then SIGKILL to whatever is left."""
+        """Send SIGTERM to the process group, as a supervisor does, and SIGKILL to what is left some time after."""
         family = [self._process.pid, *descendants(self._process.pid)]
         try:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait(STOP_SECONDS)
+            wait_for_end(family, STOP_SECONDS)
         except subprocess.TimeoutExpired:
             pass
         finally:

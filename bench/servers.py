@@ -1,16 +1,19 @@
 """One step of a sequence with 64 connections, against other servers that run the same graph with their own batching.
 
 Each has one copy of the model, batches of at most 64 rows, and the states in that copy's memory, lost with it. The
-service keeps its promises meanwhile: owners, step numbers, records in the store (see docs/sessions.md). Programs are in
-`bench.others`; `make bench-servers` makes a virtual environment for each.
+service keeps its promises meanwhile: owners, step numbers, records in the store (see docs/sessions.md). Only it and the
+one that it is compared with run at a time, since some servers keep a fifth of a core busy while nothing is asked.
+Programs are in `bench.others`; `make bench-servers` makes a virtual environment for each.
 """
 
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import orjson
 
@@ -18,13 +21,13 @@ from bench.baselines.bento_server import BARE_STEP_SERVICE, BentoServer
 from bench.clients.wrk import Wrk
 from bench.compare import milliseconds, multiple, rate, tail
 from bench.figure import Figure, Unavailable
-from bench.load import Load, alternate
+from bench.load import alternate
 from bench.options import Options
 from bench.requests import V, baseline_step, step_lines
 from bench.server import ROOT, Server, free_port
 from bench.service import Service
 
-ENVIRONMENTS = ROOT / ".venv-servers"
+ENVIRONMENTS = Path(f"{sys.prefix}-servers")
 CONNECTIONS = 64
 START_SECONDS = 180
 ANSWER_SECONDS = 10
@@ -38,15 +41,17 @@ class Other:
 
     Attributes:
         title: Its name.
+        package: What it is imported as.
         program: Module of `bench.others`, and its arguments before the port.
         step: Makes path and body of a step of a sequence.
-        first: Likewise of a sequence's first step.
+        first: Likewise of a sequence's first step, if that differs.
     """
 
     title: str
+    package: str
     program: tuple[str, ...]
     step: Callable[[int], Line]
-    first: Callable[[int], Line]
+    first: Callable[[int], Line] | None = None
 
 
 def _json_step(path: str, sequence: int) -> Line:
@@ -64,16 +69,14 @@ def _triton_step(sequence: int, is_first: bool = False) -> Line:
     return "/v2/models/steps/infer", orjson.dumps({"parameters": parameters, "inputs": [tensor]})
 
 
-def _other(title: str, program: tuple[str, ...], step: Callable[[int], Line]) -> Other:
-    return Other(title, program, step, step)
-
-
 OTHERS = (
-    _other("mosec", ("mosec_steps", "--address", "127.0.0.1", "--port"), partial(_json_step, "/inference")),
-    Other("Triton's sequence batcher", ("triton_steps",), _triton_step, partial(_triton_step, is_first=True)),
-    _other("LitServe", ("litserve_steps",), partial(_json_step, "/predict")),
-    _other("MLServer", ("mlserver_steps",), _mlserver_step),
-    _other("Ray Serve", ("ray_steps",), partial(_json_step, "/")),
+    Other("mosec", "mosec", ("mosec_steps", "--address", "127.0.0.1", "--port"), partial(_json_step, "/inference")),
+    Other(
+        "Triton's sequence batcher", "pytriton", ("triton_steps",), _triton_step, partial(_triton_step, is_first=True)
+    ),
+    Other("LitServe", "litserve", ("litserve_steps",), partial(_json_step, "/predict")),
+    Other("MLServer", "mlserver", ("mlserver_steps",), _mlserver_step),
+    Other("Ray Serve", "ray.serve", ("ray_steps",), partial(_json_step, "/")),
 )
 
 
@@ -87,8 +90,8 @@ class OtherServer(Server):
     def __init__(self, other: Other) -> None:
         module, *arguments = other.program
         python = ENVIRONMENTS / module.removesuffix("_steps") / "bin" / "python"
-        if not python.exists():
-            raise Unavailable(f"{other.title} is not installed; make bench-servers does it")
+        if not _can_import(python, other.package):
+            raise Unavailable(f"{other.title} is not installed: make bench-servers, if it knows this Python")
         port = free_port()
         command = [str(python), "-m", f"bench.others.{module}", *arguments, str(port)]
         super().__init__(command, port, start_seconds=START_SECONDS)
@@ -104,7 +107,8 @@ class OtherServer(Server):
 
     def _answers(self) -> bool:
         """Whether the first steps of all sequences are answered."""
-        return all(self._ask(*self._other.first(sequence)) for sequence in range(1, CONNECTIONS + 1))
+        first = self._other.first or self._other.step
+        return all(self._ask(*first(sequence)) for sequence in range(1, CONNECTIONS + 1))
 
     def _ask(self, path: str, body: bytes) -> bool:
         request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"})  # noqa: S310  http, our own
@@ -116,26 +120,42 @@ class OtherServer(Server):
 
 
 def measure(options: Options) -> list[Figure]:
-    """Measure all servers in turn with wrk. Each connection has its own sequence and thread."""
-    with ExitStack() as stack:
-        servers = [stack.enter_context(OtherServer(other)) for other in OTHERS]
-        plain = stack.enter_context(BentoServer(BARE_STEP_SERVICE))
-        service = stack.enter_context(Service(options.store))
-        lines = step_lines(service.open_sessions(CONNECTIONS))
-        runs: dict[str, Callable[[float], Load]] = {
-            "Unrolled": Wrk(service.fast_url, lines, service.folder, threads=CONNECTIONS, headers=service.headers),
-            "Unrolled, BentoML's port": Wrk(
-                service.url, lines, service.folder, threads=CONNECTIONS, headers=service.headers
-            ),
-            "BentoML": Wrk(plain.url, baseline_step(CONNECTIONS), plain.folder, threads=CONNECTIONS),
-        }
-        for other, server in zip(OTHERS, servers, strict=True):
-            runs[other.title] = Wrk(server.url, server.lines, server.folder, threads=CONNECTIONS)
-        loads = alternate("servers", runs, options.rounds, options.seconds)
-    own = loads["Unrolled"]
+    """Measure each server by turns with the service, with wrk. Each connection has its own sequence and thread.
+
+    Raises:
+        Unavailable: None of them is installed.
+    """
     figures: list[Figure] = []
-    for title, load in loads.items():
-        figures += [rate(title, load, "steps/s"), milliseconds(title, load), tail(title, load, None)]
-        if load is not own:
-            figures.append(multiple(f"Unrolled, of {title}", own, load, None))
+    missing: list[str] = []
+    with Service(options.store) as service:
+        lines = step_lines(service.open_sessions(CONNECTIONS))
+        own = Wrk(service.fast_url, lines, service.folder, threads=CONNECTIONS, headers=service.headers)
+        figures += _against("plain BentoML", BentoServer(BARE_STEP_SERVICE), own, options)
+        for other in OTHERS:
+            try:
+                figures += _against(other.title, OtherServer(other), own, options)
+            except Unavailable as error:
+                missing.append(str(error))
+    if len(missing) == len(OTHERS):
+        raise Unavailable("; ".join(missing))
+    print("".join(f"\n{each}" for each in missing), end="")
     return figures
+
+
+def _against(title: str, server: BentoServer | OtherServer, own: Wrk, options: Options) -> list[Figure]:
+    with server:
+        lines = server.lines if isinstance(server, OtherServer) else baseline_step(CONNECTIONS)
+        other = Wrk(server.url, lines, server.folder, threads=CONNECTIONS)
+        ours, theirs = alternate(title, {"Unrolled": own, title: other}, options.rounds, options.seconds).values()
+    return [
+        rate(title, theirs, "steps/s"),
+        milliseconds(title, theirs),
+        tail(title, theirs, None),
+        multiple(f"Unrolled, of {title}", ours, theirs, None),
+        rate("Unrolled meanwhile", ours, "steps/s"),
+    ]
+
+
+def _can_import(python: Path, package: str) -> bool:
+    command = [str(python), "-c", f"import {package}"]
+    return python.exists() and subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603  our own words

@@ -6,6 +6,7 @@ in four bytes, little-endian, and then the binary form of many steps; so is its 
 
 import asyncio
 import json
+import logging
 import re
 import struct
 import time
@@ -29,6 +30,8 @@ from service.metrics import RequestTally
 from service.steps.answer_room import AS_A_MESSAGE, AS_A_WHOLE, AnswerRoom, Holding
 from service.steps.steps import Steps
 from service.steps.turn import Turn
+
+logger = logging.getLogger(__name__)
 
 MakeMessage = Callable[[], Message]
 SendAnswer = Callable[[MakeMessage, Holding | None], None]
@@ -184,6 +187,8 @@ class Messages:
         if not isinstance(error, Exception):  # once cancelled, they are refused, as the service stops, or called off
             self._submit(turns)
             return
+        if not isinstance(error, ServiceError):
+            logger.error("the room for answers to owner %s could not be waited for", self._owner, exc_info=error)
         for turn in turns:
             if not turn.is_over:
                 turn.error = error

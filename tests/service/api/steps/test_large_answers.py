@@ -16,6 +16,7 @@ from service.api.media_types import OCTETS
 from service.api.steps.items import item_json
 from service.api.stream.messages import Messages
 from service.api.stream.outbox import INTERNAL_ERROR
+from service.steps.answer_room import AnswerRoom
 from service.steps.large_logits import MANY_LOGITS
 from service.steps.turn import Turn
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Exchange, Socket, Surface
@@ -180,6 +181,22 @@ async def test_a_message_that_begins_to_wait_for_room_as_the_service_stops_is_re
         async with asyncio.timeout(5):
             await draining
     assert [each["status"] for each in answers] == [503]
+
+
+async def test_a_message_whose_wait_for_room_breaks_is_answered_and_the_log_says_why(
+    narrow: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_: AnswerRoom, __: int) -> None:
+        raise ValueError("no such room")
+
+    monkeypatch.setattr(AnswerRoom, "wait", broken)
+    session_id = await narrow.create()
+    with narrow.core.answer_room.of_bytes(ROOM_BYTES):
+        async with Surface(narrow).connected() as socket:
+            socket.say(session_id=session_id, inputs={"ids": HALF_OF_ALL})
+            assert (await socket.heard())["status"] == 500
+    assert "ValueError: no such room" in caplog.text
+    assert (await narrow.sessions.get("ann", session_id)).step == 0
 
 
 async def test_an_answer_that_finds_no_room_in_time_is_late(impatient: Process) -> None:

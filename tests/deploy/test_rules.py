@@ -75,6 +75,12 @@ def test_the_share_of_late_time_is_of_the_timer_that_is_observed() -> None:
     assert per_observation in DOCUMENT
 
 
+def test_the_document_names_what_is_recorded() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    assert set(re.findall(r"\w+:rnn_\w+:\w+", DOCUMENT)) == recorded
+    assert set(re.findall(r"\w+:rnn_\w+:\w+", (ROOT / "docs" / "load.md").read_text())) <= recorded
+
+
 def test_the_document_lists_the_alerts_with_their_severity() -> None:
     rows = re.findall(r"^\| `(Unrolled\w+)` \| .* \| (\w+) \|$", DOCUMENT, re.MULTILINE)
     assert dict(rows) == {rule["alert"]: rule["labels"]["severity"] for rule in rules() if "alert" in rule}

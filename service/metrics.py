@@ -56,7 +56,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.requests = self._counter("rnn_requests", "Requests answered, by HTTP status", "endpoint", "code")
         self.request_duration = self._seconds(
-            "rnn_request_duration_seconds", "Time from a request to the last byte of its answer", "endpoint"
+            "rnn_request_duration_seconds",
+            "Time from the start of a request's handler to the last byte of its answer",
+            "endpoint",
         )
         self.batch_rows = BatchHistogram(
             "rnn_batch_rows", "Rows that shared a run", ("bundle", "rung"), buckets=ROWS, registry=self.registry

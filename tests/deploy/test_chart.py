@@ -223,10 +223,19 @@ def test_pods_are_scaled_by_the_processor_or_by_the_waits_that_are_recorded() ->
     assert [each["metric"]["selector"]["matchLabels"] for each in waits] == [{"job": NAME}] * 2
     assert {each["metric"]["name"]: each["target"] for each in waits} == {
         "rnn_queue_wait_seconds_p95": {"type": "Value", "value": "80m"},
-        "rnn_event_loop_delay_seconds_p95": {"type": "Value", "value": "40m"},
+        "rnn_event_loop_late_ratio": {"type": "Value", "value": "400m"},
     }
     assert scaler["scaleTargetRef"]["name"] == manifests["Deployment"].whole["metadata"]["name"]
     assert "replicas" not in manifests["Deployment"].spec
+
+
+def test_values_of_an_older_chart_that_are_used_again_leave_the_default() -> None:
+    by_wait = ("autoscaling.enabled=true", "autoscaling.metric=queueWait", "prometheusRule.enabled=true")
+    default = rendered("redis", *by_wait)
+    reused = rendered("everything", "autoscaling.eventLoopLatePercent=null")
+    for manifests in (default, reused):
+        late = manifests["HorizontalPodAutoscaler"].spec["metrics"][1]["external"]
+        assert late["target"] == {"type": "Value", "value": "150m"}
 
 
 def test_prometheus_scrapes_with_a_token_where_there_are_keys() -> None:

@@ -54,7 +54,7 @@ def test_the_adapter_finds_what_is_recorded_and_is_asked_for_it_by_name() -> Non
     rule = adapter_rule()
     (found,) = re.findall(r'__name__=~"(.*)"', rule["seriesQuery"])
     assert all(re.fullmatch(found, series) for series in recorded)
-    name = rule["name"]["as"].replace("${1}", r"\1")
+    name = re.sub(r"\$\{(\d)\}", r"\\\1", rule["name"]["as"])
     offered = [re.sub(rule["name"]["matches"], name, series) for series in recorded]
     asked = [each["external"]["metric"]["name"] for each in manifests["HorizontalPodAutoscaler"].spec["metrics"]]
     assert offered == asked
@@ -62,7 +62,7 @@ def test_the_adapter_finds_what_is_recorded_and_is_asked_for_it_by_name() -> Non
 
 
 @needs_promtool
-@pytest.mark.parametrize("series", ["job:rnn_queue_wait_seconds:p95", "instance:rnn_event_loop_delay_seconds:p95"])
+@pytest.mark.parametrize("series", ["job:rnn_queue_wait_seconds:p95", "instance:rnn_event_loop_late:ratio_rate2m"])
 def test_what_the_adapter_asks_is_valid(series: str, tmp_path: Path) -> None:
     asked = adapter_rule()["metricsQuery"].replace("<<.Series>>", series)
     expression = asked.replace("<<.LabelMatchers>>", 'job="prod-unrolled",namespace="rnn"')

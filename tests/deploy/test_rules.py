@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from service.concurrency.loop_delay import POLL_SECONDS
 from service.settings import SessionSettings, known_variables
 from tests.deploy.promtool import needs_promtool, promtool
 from tests.deploy.scraped import metrics_of, scraped_names
@@ -65,6 +66,19 @@ def test_rules_ask_for_metrics_that_are_scraped_from_one_job_alone() -> None:
         assert {name for name, _ in selectors} <= scraped_names() | recorded | {"up"}
         assert all('job="unrolled"' in labels for _, labels in selectors)
         assert metrics_of(rule["expr"]) <= {name for name, _ in selectors}
+
+
+def test_the_share_of_late_time_is_of_the_timer_that_is_observed() -> None:
+    (rule,) = (rule for rule in rules() if rule.get("record") == "instance:rnn_event_loop_late:ratio_rate2m")
+    per_observation = f"{POLL_SECONDS} * sum by"
+    assert per_observation in rule["expr"]
+    assert per_observation in DOCUMENT
+
+
+def test_the_document_names_what_is_recorded() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    assert set(re.findall(r"\w+:rnn_\w+:\w+", DOCUMENT)) == recorded
+    assert set(re.findall(r"\w+:rnn_\w+:\w+", (ROOT / "docs" / "load.md").read_text())) <= recorded
 
 
 def test_the_document_lists_the_alerts_with_their_severity() -> None:

@@ -117,7 +117,7 @@ def test_metrics_count_what_happens_on_either_worker(client: httpx.Client, pair:
     assert session_id not in client.get("/metrics").text
 
 
-def test_a_worker_that_was_stopped_was_late_once_whichever_is_asked(server: Server) -> None:
+def test_a_worker_that_was_stopped_was_late_once_not_many_times_whichever_is_asked(server: Server) -> None:
     name = "rnn_event_loop_delay_seconds"
 
     def num_late(client: httpx.Client) -> float:
@@ -133,7 +133,8 @@ def test_a_worker_that_was_stopped_was_late_once_whichever_is_asked(server: Serv
         os.kill(stopped, signal.SIGCONT)
         await_metric(own, f"{name}_count", metrics(own)[f"{name}_count"] + 20)
         until(lambda: num_late(other) > before, ARRIVAL_SECONDS, "the delay is counted")
-        assert num_late(own) == num_late(other) == before + 1
+        for asked in (own, other):  # other pauses may come; were each timer of the four seconds due, it would be 15
+            assert before + 1 <= num_late(asked) < before + 5
 
 
 def test_probes_answer(client: httpx.Client) -> None:

@@ -29,13 +29,15 @@ def exit_at_start(environment: Environment, reason: str) -> None:
 def check_host(environment: Environment, **_: object) -> None:
     """Exit as locust starts if `--host` is no address."""
     host = environment.host
-    if host and not re.match("https?://[^/]", host):
+    if host and not re.match("https?://[^/]", host, re.IGNORECASE):
         exit_at_start(environment, f"--host {host} has no scheme: give http://{host.rpartition('://')[2]}")
 
 
 def normalise_host(environment: Environment, **_: object) -> None:
-    """Remove a slash at the end of `--host`, so that the paths appended to it do not begin with two."""
-    environment.host = environment.host.rstrip("/") if environment.host else environment.host
+    """Write the scheme of `--host` small, and remove a slash at its end, so that paths do not begin with two."""
+    scheme, separator, rest = (environment.host or "").partition("://")
+    if environment.host:
+        environment.host = f"{scheme.lower()}{separator}{rest}".rstrip("/")
 
 
 def report_before_sessions_end(environment: Environment, **_: object) -> None:

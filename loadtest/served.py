@@ -1,7 +1,6 @@
 """Which models the service under load serves, and so which users can ask it."""
 
 import logging
-import sys
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
@@ -44,7 +43,8 @@ def leave_out_users(environment: Environment, **_: object) -> None:
         exit_at_start(environment, f"{fault}: give one by --api-key or LOCUST_API_KEY")
     users = [each for each in environment.user_classes if not issubclass(each, CheckedUser) or each.has_model]
     if not users:
-        sys.exit("no user can ask any of the served models")
+        exit_at_start(environment, "no user can ask any of the served models")
+        return  # a worker, which its master ends
     environment.user_classes = users
 
 

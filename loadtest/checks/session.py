@@ -36,6 +36,8 @@ def check_item(answer: ItemAnswer[O], session_id: str, step: int) -> str | None:
     if answer.status != 200:
         code = f" {answer.problem.code}" if answer.problem else ""
         return f"item: expected 200, got {answer.status}{code}"
+    if answer.problem is not None:
+        return "item: 200 with a problem"
     return check_step(answer, session_id, step)
 
 

@@ -19,6 +19,8 @@ from loadtest.seed import seed_of
 
 A = TypeVar("A", bound=Answer)
 
+# After any other 5xx, of a proxy too, the service may have done what it was asked.
+DONE_NOTHING = (b"queue-full", b"store-full", b"shutting-down")
 IDLE_SECONDS = 60  # the service closes connections that have been idle a little longer
 
 
@@ -85,7 +87,7 @@ class CheckedUser(FastHttpUser):
             else:
                 response.failure(f"{question.case}: {failure}" if question.case else failure)
         if reply is None or failure is not None:
-            raise Refused if reply is not None and reply.status >= 400 else RescheduleTask
+            raise Refused if reply is not None and _is_refusal(reply) else RescheduleTask
         if question.whole_name:
             self.count(question.method, question.whole_name, started, len(reply.content))
         return answer
@@ -156,6 +158,11 @@ class CheckedUser(FastHttpUser):
             stream=question.stream,
             catch_response=True,
         )
+
+
+def _is_refusal(reply: Reply) -> bool:
+    """Whether a reply says that nothing was done."""
+    return 400 <= reply.status < 500 or (reply.status == 503 and any(each in reply.content for each in DONE_NOTHING))
 
 
 def _reply(response: ResponseContextManager) -> Reply:

@@ -34,6 +34,7 @@ PATH = "/sessions"
 NAME = "/sessions/{id}"
 STEPS_NAME = f"{NAME}/steps"
 TTL_SECONDS = 600
+LEAVE_SECONDS = 2  # a user goes on then; the session ends with the run
 CLOSE_SECONDS = 10
 NUM_CLOSING = 50
 SECONDS_A_SESSION = 0.01  # of a service under load
@@ -89,11 +90,11 @@ class Session:
     ) -> None:
         self._leave()
 
-    def close(self) -> None:
-        """End the session, uncounted, unless it is over. If this fails, `close_sessions` tries again."""
+    def close(self, seconds: float) -> None:
+        """End the session, uncounted, unless it is over. If this fails in time, `close_sessions` tries again."""
         if self not in _open:
             return
-        with gevent.Timeout(CLOSE_SECONDS, False):
+        with gevent.Timeout(seconds, False):
             try:
                 self._id = self._id or self._opening.read(self._user.reply(self._opening)).session_id
                 status = self._user.reply(self._question(EmptyAnswer, "DELETE", 204)).status
@@ -147,7 +148,7 @@ class Session:
         """End the session at once, unless all users are being stopped: `close_sessions` then ends all of theirs."""
         runner = self._user.environment.runner
         if runner is None or runner.state != STATE_CLEANUP:
-            self.close()
+            self.close(LEAVE_SECONDS)
 
     def _take(self, question: Question[StepAnswer[O]], inputs: dict[str, Any], check: Callable[[O], str | None]) -> O:
         if self._next_step:
@@ -199,18 +200,19 @@ class Session:
 
 def close_sessions(**_: object) -> None:
     """End all sessions that are left at the end of a run, some at a time."""
-    left = list(_open)
+    ending = set(_open)  # not those of a run that begins meanwhile
+    left = list(ending)
 
     def close_some() -> None:
         while left:
-            left.pop().close()
+            left.pop().close(CLOSE_SECONDS)
 
     closing = [gevent.spawn(close_some) for _ in range(NUM_CLOSING)]
     gevent.joinall(closing, timeout=CLOSE_SECONDS + len(left) * SECONDS_A_SESSION)
     gevent.killall(closing)
-    if _open:
-        logger.warning("%d sessions could not be ended: they expire when they have been idle too long", len(_open))
-    _open.clear()
+    if remaining := ending & _open:
+        logger.warning("%d sessions may be left: they expire when they have been idle too long", len(remaining))
+    _open.difference_update(ending)
 
 
 def _step_body(number: int | None, inputs: dict[str, Any]) -> dict[str, Any]:

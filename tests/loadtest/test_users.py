@@ -104,3 +104,59 @@ def test_a_list_whose_answers_are_in_another_order_fails() -> None:
         f"None order: a text in a list is not {verb} as it is alone" for verb in ("judged", "tagged", "translated")
     ]
     assert done.stdout.splitlines() == expected, done.stderr
+
+
+END = """
+import gevent
+from types import SimpleNamespace
+
+from loadtest.question import Reply
+from loadtest.users import session as sessions
+
+asked = []
+
+
+class User:
+    environment = SimpleNamespace(parsed_options=None, runner=None)
+
+    def reply(self, question):
+        asked.append((question.method, question.path))
+        gevent.sleep(0.05)
+        return Reply(204, "", b"")
+
+
+def opened(number):
+    session = sessions.Session(User(), "forecasting")
+    session._id = number
+    sessions._open.add(session)
+    return session
+
+
+first = opened("1")
+ending = gevent.spawn(sessions.close_sessions)
+gevent.sleep(0.01)
+second = opened("2")  # of the next run, which begins while the sessions of the last one are ended
+ending.join()
+second.close(1)
+first.close(1)
+print(asked)
+"""
+
+
+def test_the_end_of_a_run_forgets_no_session_of_the_next() -> None:
+    printed = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True, check=True).stdout  # noqa: S603
+    assert printed.splitlines()[-1] == "[('DELETE', '/sessions/1'), ('DELETE', '/sessions/2')]"
+
+
+REFUSALS = """
+from loadtest.question import Reply
+from loadtest.users.checked import _is_refusal
+
+replies = [(429, b""), (503, b'{"type": "urn:unrolled:problem:queue-full"}'), (503, b""), (500, b""), (502, b"")]
+print([_is_refusal(Reply(status, "", content)) for status, content in replies])
+"""
+
+
+def test_only_a_refusal_that_did_nothing_leaves_no_session_to_be_ended() -> None:
+    printed = subprocess.run([sys.executable, "-c", REFUSALS], capture_output=True, text=True, check=True).stdout  # noqa: S603
+    assert printed.splitlines()[-1] == "[True, True, False, False, False]"

@@ -72,6 +72,7 @@ ITEM = ItemAnswer[str](session_id="s", status=200, step=6, outputs="so far")
         ({"step": None}, "order: expected step 6, got None"),
         ({"session_id": "t"}, "session: another one answered"),
         ({"status": 504, "outputs": None}, "item: expected 200, got 504"),
+        ({"problem": problem(410)}, "item: 200 with a problem"),
         (
             {"status": 410, "problem": problem(410, type="urn:problem:session-gone", reason="evicted")},
             "item: expected 200, got 410 session-gone (evicted)",

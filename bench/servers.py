@@ -8,9 +8,8 @@ Programs are in `bench.others`; `make bench-servers` makes a virtual environment
 
 import subprocess
 import sys
-import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +28,7 @@ from bench.service import Service
 
 ENVIRONMENTS = Path(f"{sys.prefix}-servers")
 CONNECTIONS = 64
+SEQUENCES = range(1, CONNECTIONS + 1)
 START_SECONDS = 180
 ANSWER_SECONDS = 10
 
@@ -97,54 +97,43 @@ class OtherServer(Server):
         super().__init__(command, port, start_seconds=START_SECONDS)
         self._other = other
 
-    @property
-    def lines(self) -> list[Line]:
-        """Path and body of a step of each sequence."""
-        return [self._other.step(sequence) for sequence in range(1, CONNECTIONS + 1)]
-
     def _whole_environment(self) -> dict[str, str]:
         return {**super()._whole_environment(), "PYTHONPATH": str(ROOT), "TMPDIR": str(self.folder)}
 
     def _answers(self) -> bool:
         """Whether the first steps of all sequences are answered."""
         first = self._other.first or self._other.step
-        return all(self._ask(*first(sequence)) for sequence in range(1, CONNECTIONS + 1))
+        return all(self._ask(*first(sequence)) for sequence in SEQUENCES)
 
     def _ask(self, path: str, body: bytes) -> bool:
         request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"})  # noqa: S310  http, our own
         try:
             with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310  as above
                 return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+        except OSError:
             return False
 
 
 def measure(options: Options) -> list[Figure]:
-    """Measure each server by turns with the service, with wrk. Each connection has its own sequence and thread.
-
-    Raises:
-        Unavailable: None of them is installed.
-    """
+    """Measure each server by turns with the service, with wrk. Each connection has its own sequence and thread."""
     figures: list[Figure] = []
-    missing: list[str] = []
     with Service(options.store) as service:
         lines = step_lines(service.open_sessions(CONNECTIONS))
         own = Wrk(service.fast_url, lines, service.folder, threads=CONNECTIONS, headers=service.headers)
-        figures += _against("plain BentoML", BentoServer(BARE_STEP_SERVICE), own, options)
+        plain = BentoServer(BARE_STEP_SERVICE)
+        figures += _against("plain BentoML", plain, baseline_step(CONNECTIONS), own, options)
         for other in OTHERS:
             try:
-                figures += _against(other.title, OtherServer(other), own, options)
+                server = OtherServer(other)
             except Unavailable as error:
-                missing.append(str(error))
-    if len(missing) == len(OTHERS):
-        raise Unavailable("; ".join(missing))
-    print("".join(f"\n{each}" for each in missing), end="")
+                print(error)
+            else:
+                figures += _against(other.title, server, [other.step(each) for each in SEQUENCES], own, options)
     return figures
 
 
-def _against(title: str, server: BentoServer | OtherServer, own: Wrk, options: Options) -> list[Figure]:
+def _against(title: str, server: Server, lines: Sequence[Line], own: Wrk, options: Options) -> list[Figure]:
     with server:
-        lines = server.lines if isinstance(server, OtherServer) else baseline_step(CONNECTIONS)
         other = Wrk(server.url, lines, server.folder, threads=CONNECTIONS)
         ours, theirs = alternate(title, {"Unrolled": own, title: other}, options.rounds, options.seconds).values()
     return [

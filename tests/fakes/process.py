@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import orjson
+import pytest
 
 from service.catalog import Catalog
 from service.core import Core
@@ -173,6 +174,18 @@ class Pending:
         """The answer, or the refusal raised."""
         await self._over.wait()
         return self.turn.result()
+
+
+def noted_sources(process: Process, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The sources of all steps that are submitted from now on."""
+    submit, sources = process.steps.submit, list[object]()
+
+    def noted(turn: Turn) -> None:
+        sources.append(turn.source)
+        submit(turn)
+
+    monkeypatch.setattr(process.steps, "submit", noted)
+    return sources
 
 
 def outputs(answer: Answer) -> dict[str, Any]:

@@ -4,10 +4,10 @@ import orjson
 import pytest
 
 from service.errors import StepConflict
-from service.steps.turn import Ask, Turn
+from service.steps.turn import Ask
 from tests.fakes.asgi import MAX_BYTES, Surface
 from tests.fakes.graphs import V
-from tests.fakes.process import Process, settle, until
+from tests.fakes.process import Process, noted_sources, settle, until
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
@@ -315,13 +315,7 @@ async def test_the_answers_of_all_steps_of_a_request_count_together(surface: Sur
 async def test_the_steps_of_a_request_share_a_source_with_no_other(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit, sources = process.steps.submit, []
-
-    def noted(turn: Turn) -> None:
-        sources.append(turn.source)
-        submit(turn)
-
-    monkeypatch.setattr(process.steps, "submit", noted)
+    sources = noted_sources(process, monkeypatch)
     items = [{"session_id": await process.create(), "inputs": {"ids": [1]}} for _ in range(2)]
     for _ in range(2):
         await surface.client.post("/steps", {"items": items})

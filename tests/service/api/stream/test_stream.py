@@ -13,11 +13,10 @@ from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.api.stream.outbox import INTERNAL_ERROR
 from service.api.stream.stream import SERVICE_RESTART
-from service.steps.turn import Turn
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
 from tests.fakes.binary import binary_message
 from tests.fakes.graphs import logits_of
-from tests.fakes.process import Process, settle, until
+from tests.fakes.process import Process, noted_sources, settle, until
 
 pytestmark = pytest.mark.anyio
 
@@ -213,13 +212,7 @@ async def test_a_malformed_binary_frame_is_refused_and_the_connection_goes_on(
 async def test_the_steps_of_a_connection_share_a_source_with_no_other(
     surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit, sources = process.steps.submit, []
-
-    def noted(turn: Turn) -> None:
-        sources.append(turn.source)
-        submit(turn)
-
-    monkeypatch.setattr(process.steps, "submit", noted)
+    sources = noted_sources(process, monkeypatch)
     session_id = await process.create()
     async with surface.connected() as one, surface.connected() as other:
         for socket in (one, other):

@@ -259,12 +259,13 @@ class Engine:
     def _next(self) -> Batch[RowJob] | None:
         """Return the next batch, without withdrawn jobs. After a failed run, its jobs come first, each alone."""
         while (batch := self._failed_alone() or self._scheduled()) is not None:
-            jobs = tuple(job for job in batch.jobs if not job.is_withdrawn)
-            for job in batch.jobs:
-                if job.is_withdrawn:
-                    self._scheduler.drop(job)
-            if jobs:
-                return Batch(batch.lane, jobs)
+            withdrawn = [job for job in batch.jobs if job.is_withdrawn]
+            if not withdrawn:
+                return batch
+            for job in withdrawn:
+                self._scheduler.drop(job)
+            if len(withdrawn) < len(batch.jobs):
+                return Batch(batch.lane, tuple(job for job in batch.jobs if not job.is_withdrawn))
         return None
 
     def _scheduled(self) -> Batch[RowJob] | None:
@@ -312,7 +313,10 @@ class Engine:
         return None if is_for_loop else rung
 
     def _on_run_ended(self, go_on: Callable[[], None], one: RunResult) -> None:
-        """Apply a run's results and start the next run; call the jobs' `on_done` while that run is under way."""
+        """Apply a run's results and start the next run; call the jobs' `on_done` while that run is under way.
+
+        What no client waits for comes last.
+        """
         batch = one.prepared.batch
         if one.is_last:
             self._policy.run_ended()
@@ -326,16 +330,16 @@ class Engine:
         done = self._counted(one)
         if one.is_last and (self._to_retry_alone or not self._scheduler.is_empty):
             go_on()
-        try:
-            self._observer.count_run(*batch.lane, one.waits, one.seconds, num_steps)
-        except Exception:  # a run that cannot be counted must not keep its jobs from their ends
-            logger.exception("a run of %s could not be counted", batch.lane)
         if len(done) < len(batch.jobs):
             for job in batch.jobs:
                 if job.remaining and job.on_run is not None:
                     _call(job.on_run, job)
         for job in done:
             _end(job)
+        try:
+            self._observer.count_run(*batch.lane, one.waits, one.seconds, num_steps)
+        except Exception:  # nobody awaits it
+            logger.exception("a run of %s could not be counted", batch.lane)
 
     def _apply(self, one: RunResult) -> int | Exception:
         """Apply a run's results.

@@ -1,5 +1,6 @@
 """Rungs: how graphs of a few fixed lengths compute sequences of any length. Pure."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,13 +8,17 @@ from dataclasses import dataclass
 def exact_rung(remaining: int, rungs: Sequence[int]) -> int:
     """Return the longest rung of at most `remaining`, so that lengths are cut without padding.
 
+    Args:
+        remaining: Number of items.
+        rungs: In ascending order.
+
     Raises:
         ValueError: No rung fits. With a rung of 1 this cannot happen.
     """
-    fitting = [rung for rung in rungs if rung <= remaining]
-    if not fitting:
+    num_fitting = bisect_right(rungs, remaining)
+    if not num_fitting:
         raise ValueError(f"no rung of {list(rungs)} fits {remaining}")
-    return max(fitting)
+    return rungs[num_fitting - 1]
 
 
 def covering_rung(remaining: int, rungs: Sequence[int]) -> int:

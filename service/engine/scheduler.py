@@ -11,8 +11,7 @@ EuroSys 2018).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
@@ -57,17 +56,16 @@ class Job:
 J = TypeVar("J", bound=Job)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Batch(Generic[J]):
-    """The jobs of one run of one rung."""
+    """The jobs of one run of one rung, and the number of their rows."""
 
     lane: Lane
     jobs: tuple[J, ...]
+    num_rows: int = field(init=False)
 
-    @cached_property
-    def num_rows(self) -> int:
-        """The number of rows of all jobs."""
-        return num_rows(self.jobs)
+    def __post_init__(self) -> None:
+        self.num_rows = num_rows(self.jobs)
 
 
 class Queue(Generic[J]):
@@ -150,6 +148,8 @@ class Scheduler(Generic[J]):
             return None
         key = self._next_queue()
         queue = self._queues[key]
+        if len(queue.jobs) == 1:
+            return self._schedule_lone(key, queue)
         rung = key.rung or self._shared_rung(key.stage, queue.jobs)
         limit = max_rows or self._max_batch_rows
         if key.rung:
@@ -159,6 +159,13 @@ class Scheduler(Generic[J]):
             self._reserve_own_rung(key.stage, rung, jobs)
         self._leave(key, queue, jobs)
         return Batch(Lane(key.stage, rung), jobs)
+
+    def _schedule_lone(self, key: Lane, queue: Queue[J]) -> Batch[J]:
+        """Take the only job of a queue, at its own rung."""
+        (job,) = queue.jobs
+        job.least_rung = 0
+        del self._queues[key]
+        return Batch(key if key.rung else self.lane(job), (job,))
 
     def count(self, batch: Batch[J]) -> None:
         """Count a run whose jobs go on at once."""
@@ -194,8 +201,6 @@ class Scheduler(Generic[J]):
         return self._ladders[stage].rung(remaining)
 
     def _shared_rung(self, stage: str, queue: Mapping[J, None]) -> int:
-        if len(queue) == 1:
-            return self.rung(stage, next(iter(queue)).remaining)
         # More than ENOUGH_ROWS rows of one job would change nothing.
         rows = ((job.least_rung, job.remaining) for job in queue for _ in range(min(job.width, ENOUGH_ROWS)))
         return common_rung(

@@ -56,6 +56,22 @@ def test_one_tensor_of_one_row_is_that_of_the_batch() -> None:
             np.testing.assert_array_equal(LAYOUT.tensor(row, spec.name), expected)
 
 
+def test_a_row_alone_is_gathered_as_in_a_batch() -> None:
+    for n, row in enumerate(rows(0)):
+        alone = LAYOUT.batch([row]).tensors([spec.name for spec in SPECS])
+        for spec in SPECS:
+            expected = np.take(tensors(0)[spec.name], [n], axis=spec.batch_axis)
+            assert (alone[spec.name].dtype, alone[spec.name].shape) == (expected.dtype, expected.shape)
+            assert alone[spec.name].flags.c_contiguous
+            np.testing.assert_array_equal(alone[spec.name], expected)
+
+
+@pytest.mark.parametrize("num_rows", [1, N])
+def test_rows_of_another_length_are_refused(num_rows: int) -> None:
+    with pytest.raises(ValueError, match="reshape"):
+        LAYOUT.batch([LAYOUT.initial[:-1]] * num_rows)
+
+
 def test_gathered_tensors_are_contiguous_and_in_memory_of_their_own() -> None:
     batch = LAYOUT.batch(rows(0))
     gathered = batch.tensors(["h", "pool_max", "trace"])
@@ -66,9 +82,13 @@ def test_gathered_tensors_are_contiguous_and_in_memory_of_their_own() -> None:
 
 def test_a_partial_write_keeps_the_other_tensors() -> None:
     written = {name: tensors(1)[name] for name in ("pool_max", "trace")}
-    after = LAYOUT.batch(LAYOUT.batch(rows(0)).replaced(written)).tensors([spec.name for spec in SPECS])
+    after = LAYOUT.batch(rows(0)).replaced(written)
+    gathered = LAYOUT.batch(after).tensors([spec.name for spec in SPECS])
     for name, values in (tensors(0) | written).items():
-        np.testing.assert_array_equal(after[name], values)
+        np.testing.assert_array_equal(gathered[name], values)
+    for n, row in enumerate(rows(0)):
+        alone = {spec.name: np.take(written[spec.name], [n], spec.batch_axis) for spec in SPECS if spec.name in written}
+        assert LAYOUT.batch([row]).replaced(alone) == [after[n]]
 
 
 def test_a_row_alone_is_written_as_in_a_batch() -> None:

@@ -18,6 +18,7 @@ from websockets.protocol import State
 
 from service.api.stream.channel import offer
 from service.fast_port import framing
+from service.fast_port.coalesced_writes import CoalescingTransport
 from service.fast_port.framing import Framing
 from service.protocols.websocket import GuardedWebSocketProtocol
 
@@ -160,10 +161,12 @@ class ChannelProtocol(GuardedWebSocketProtocol):
             if not self._is_held:
                 self.transport.resume_reading()
 
-    def send_now(self, message: Message) -> None:
-        """Send a `websocket.send` without waiting."""
+    def send_now(self, message: Message, is_last: bool) -> None:
+        """Send a `websocket.send` without waiting, at once if it `is_last`: more soon go out together."""
         text = message.get("text")
         if text is not None:
-            self.transport.write(framing.frame(framing.TEXT, text.encode()))
+            frame = framing.frame(framing.TEXT, text.encode())
         else:
-            self.transport.write(framing.frame(framing.BINARY, message["bytes"]))
+            frame = framing.frame(framing.BINARY, message["bytes"])
+        transport = cast(CoalescingTransport, self.transport)
+        (transport.write_at_once if is_last else transport.write)(frame)

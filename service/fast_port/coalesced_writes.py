@@ -25,9 +25,10 @@ class CoalescingTransport:
         self._parts.append(data)
 
     def write_at_once(self, data: bytes) -> None:
-        """Send a whole answer now, unless something before it is still to be sent."""
+        """Send now, with all that is still to be sent."""
         if self._parts:
-            self.write(data)
+            self._parts.append(data)
+            self.flush()
         else:
             self._transport.write(data)
 

@@ -91,6 +91,6 @@ class Commits:
     def _answer(self, turn: Turn, body: Body, record: Record) -> None:
         """Answer a committed turn, and remember its session."""
         session_id, is_changed = turn.record.session_id, self._rules.is_changed(turn)
-        if self._cache.is_in_use:
-            self._cache.put(session_id, CachedSession(record, body, self._rules.end_of(body)))
         self._endings.answer(turn, Answer(session_id, turn.step + 1, turn.outputs, turn.values, is_changed))
+        if self._cache.is_in_use:  # no later than the session's next turn, which starts in a turn of its own
+            self._cache.put(session_id, CachedSession(record, body, self._rules.end_of(body)))

@@ -121,8 +121,8 @@ class SingleSteps:
                 status, head, content = _FAILED
             if caller.request_id:
                 head += b"%b: %b\r\n" % (REQUEST_ID, caller.request_id)
-            self._tally.add(TAKE_STEP.label, status, time.perf_counter() - turn.started)
             answer(head, content)
+            self._tally.add(TAKE_STEP.label, status, time.perf_counter() - turn.started)
 
         self._steps.submit(Turn(ask, done))
         return True

@@ -34,8 +34,8 @@ class Channel(Protocol):
     def resume(self) -> None:
         """Resume reading."""
 
-    def send_now(self, message: Message) -> None:
-        """Send a `websocket.send` without waiting."""
+    def send_now(self, message: Message, is_last: bool) -> None:
+        """Send a `websocket.send` without waiting, at once if it `is_last`: more soon go out together."""
 
 
 def offer(scope: Scope, channel: Channel) -> None:

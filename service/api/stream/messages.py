@@ -34,7 +34,7 @@ from service.steps.turn import Turn
 logger = logging.getLogger(__name__)
 
 MakeMessage = Callable[[], Message]
-SendAnswer = Callable[[MakeMessage, Holding | None], None]
+SendAnswer = Callable[[MakeMessage, Holding | None, bool], None]  # the last tells that no other is under way
 
 _NO_ID: dict[str, ClientId] = {"id": None}
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -123,7 +123,7 @@ class Messages:
             self._count(error.status, started)
             identity = _NO_ID if isinstance(error, TooLarge) else _identity_of(text)
             problem = {**identity, "status": error.status, "problem": problem_of(error)}
-            self._send_answer(lambda: {"type": "websocket.send", "text": orjson.dumps(problem).decode()}, None)
+            self._send(lambda: {"type": "websocket.send", "text": orjson.dumps(problem).decode()}, None)
             return
         holding = self._room.of_items(num_answered(item), AS_A_MESSAGE)
         turn = Turn(ask, lambda turn: self._answer(turn, item.id, holding), source=self)
@@ -131,7 +131,8 @@ class Messages:
 
     def _answer(self, turn: Turn, client_id: ClientId, holding: Holding) -> None:
         self._end(turn)
-        self._send_answer(lambda: _text(turn, client_id), holding)
+        self._send(lambda: _text(turn, client_id), holding)
+        self._count_end(turn)
 
     def _read_binary(self, content: bytes) -> None:
         started = time.perf_counter()
@@ -144,7 +145,7 @@ class Messages:
         except ServiceError as error:
             self._count(error.status, started)
             head = orjson.dumps({"status": error.status, "problem": problem_of(error)})
-            self._send_answer(lambda: {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head}, None)
+            self._send(lambda: {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head}, None)
             return
         holding = self._room.of_items(request.num_answered, AS_A_WHOLE)
         asks = request.asks(self._owner)
@@ -156,7 +157,8 @@ class Messages:
             self._end(turn)
             num_open -= 1
             if not num_open:
-                self._send_answer(lambda: _binary(turns), holding)
+                self._send(lambda: _binary(turns), holding)
+            self._count_end(turn)
 
         turns += [Turn(ask, done, source=self) for ask in asks]
         for index, turn in enumerate(turns):
@@ -203,6 +205,11 @@ class Messages:
         self.num_bytes -= self._in_flight.pop(turn, 0)
         if self._drained is not None and not self._in_flight:
             self._drained.set()
+
+    def _send(self, make: MakeMessage, holding: Holding | None) -> None:
+        self._send_answer(make, holding, not self._in_flight)
+
+    def _count_end(self, turn: Turn) -> None:
         status = 200
         if turn.answer is None:
             status = CLIENT_CLOSED_REQUEST if self._is_gone else refusal(turn).status

@@ -67,8 +67,11 @@ class Outbox:
         patience = SLOW_READER_SECONDS + self._num_sending_bytes / SLOW_BYTES_PER_SECOND
         return since is not None and time.perf_counter() - since > patience
 
-    def put(self, make: MakeMessage, holding: Holding | None) -> None:
-        """Make an answer and send it. A large one, which has a holding, is made only when its turn has come."""
+    def put(self, make: MakeMessage, holding: Holding | None, is_last: bool) -> None:
+        """Make an answer and send it, at once if it `is_last`: more soon go out together.
+
+        A large one, which has a holding, is made only when its turn has come.
+        """
         if self.is_closed:
             if holding is not None:
                 holding.leave()
@@ -76,7 +79,7 @@ class Outbox:
             self._answers.append(UnmadeAnswer(make, holding))
             self._has_answers.set()
         else:
-            self._put(self._made(make))
+            self._put(self._made(make), is_last)
 
     def put_close(self, code: int, reason: str) -> None:
         """Close the connection once all answers so far have been sent. Later ones are dropped."""
@@ -121,12 +124,12 @@ class Outbox:
             logger.exception("an answer on /stream to owner %s could not be created", self._owner)
             return _failed()
 
-    def _put(self, message: Message) -> None:
+    def _put(self, message: Message, is_last: bool = True) -> None:
         """Send a message at once if it is small and the client reads, or else later. A close is always sent later."""
         num_bytes, is_close = _num_bytes(message), message["type"] == CLOSE
         is_next = not self._answers and not self._is_sending and not is_close
         if is_next and num_bytes < LARGE_ANSWER_BYTES and self._channel is not None and self._channel.is_writable:
-            self._channel.send_now(message)
+            self._channel.send_now(message, is_last)
             self._on_room()
             return
         self._answers.append(message)

@@ -11,8 +11,7 @@ from service.engine.run_policy import RunPolicy
 from service.errors import DeadlineExceeded, SessionDamaged, ShuttingDown, StepConflict, StoreUnavailable
 from service.record.body import encode
 from service.record.sequence_state import SequenceState
-from service.steps.session_cache import CachedSession
-from service.steps.turn import Answer, Ask
+from service.steps.turn import Answer, Ask, Turn
 from service.stores.base import Swap
 from tests.fakes.body_v1 import SessionBodyV1, StateV1, encode_v1
 from tests.fakes.graphs import LAYOUT
@@ -189,15 +188,15 @@ async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
 ) -> None:
     async with Process(store, max_cached_sessions=100) as process:
         ids = [await process.create() for _ in range(3)]
-        put = process.steps._cache.put
+        is_changed = process.steps._rules.is_changed
 
-        def put_others(session_id: str, session: CachedSession) -> None:
-            if session_id == ids[0]:
+        def of_others(turn: Turn) -> bool:
+            if turn.is_committing and turn.ask.session_id == ids[0]:
                 raise ZeroDivisionError("a mistake of ours")
-            put(session_id, session)
+            return is_changed(turn)
 
         with monkeypatch.context() as patched:
-            patched.setattr(process.steps._cache, "put", put_others)
+            patched.setattr(process.steps._rules, "is_changed", of_others)
             steps = (process.text(session_id, "abc", 0) for session_id in ids)
             answers = await asyncio.gather(*steps, return_exceptions=True)
         assert [type(answer) for answer in answers] == [ZeroDivisionError, Answer, Answer]
@@ -205,6 +204,19 @@ async def test_a_step_that_is_committed_but_cannot_be_told_keeps_nobody_waiting(
         assert (answer.step, outputs(answer)["count"], process.model.num_computed) == (1, 3, 3)
         async with asyncio.timeout(5):
             await process.steps.drain()
+
+
+async def test_a_session_that_cannot_be_remembered_is_answered_and_goes_on(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Process(store, max_cached_sessions=100) as process:
+        session_id = await process.create()
+        with monkeypatch.context() as patched:
+            patched.setattr(process.steps._cache, "put", None)
+            await process.text(session_id, "ab", 0)
+        answer = await process.text(session_id, "c", 1)
+    assert (answer.step, outputs(answer)["count"]) == (2, 3)
+    assert caplog.messages == [f"a step of session {session_id} of owner ann failed"]
 
 
 async def test_a_store_that_answers_for_too_few_keeps_nobody_waiting(

@@ -169,7 +169,7 @@ async def test_a_stop_does_not_wait_for_the_room_of_a_message(narrow: Process) -
 async def test_a_message_that_begins_to_wait_for_room_as_the_service_stops_is_refused(narrow: Process) -> None:
     answers: list[dict[str, Any]] = []
 
-    def answer(make: Callable[[], Any], _: object) -> None:
+    def answer(make: Callable[[], Any], _: object, __: bool) -> None:
         answers.append(orjson.loads(make()["text"]))
 
     room, session_id = narrow.core.answer_room, await narrow.create()

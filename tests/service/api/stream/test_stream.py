@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import orjson
 import pytest
+from starlette.types import Message
 
 from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.stream.connection import MAX_IN_FLIGHT
@@ -416,6 +417,31 @@ async def test_every_message_of_a_stream_is_counted(surface: Surface, process: P
     assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "200"}) == 2
     assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "422"}) == 2
     assert sample("rnn_requests_total", {"endpoint": "/stream", "code": "400"}) == 1
+
+
+async def test_only_the_last_answer_that_is_under_way_is_sent_at_once(
+    surface: Surface, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surface.socket_type = ChannelSocket
+    sent: list[bool] = []
+    send_now = ChannelSocket.send_now
+
+    def noted(socket: ChannelSocket, message: Message, is_last: bool) -> None:
+        sent.append(is_last)
+        send_now(socket, message, is_last)
+
+    monkeypatch.setattr(ChannelSocket, "send_now", noted)
+    ids = [await process.create() for _ in range(3)]
+    async with surface.connected() as socket:
+        for session_id in ids:
+            socket.say(session_id=session_id, inputs={"ids": [1]})
+        socket.say_text("{")
+        for _ in range(4):
+            await socket.heard()
+        assert sent == [False, False, False, True]
+        socket.say_text("{")
+        await socket.heard()
+        assert sent[4:] == [True]
 
 
 async def test_no_answer_overtakes_one_that_waits_to_be_read(surface: Surface, process: Process) -> None:

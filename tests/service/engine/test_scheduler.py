@@ -112,6 +112,28 @@ def test_a_row_that_took_a_shorter_rung_for_company_has_its_own_the_next_time_th
     assert taken(target) == Batch(Lane("encode", 32), (prompt,))
 
 
+def test_a_row_that_took_a_shorter_rung_goes_on_with_enough_others_on_a_longer_one() -> None:
+    target = scheduler(max_batch_rows=64)
+    (_, prompt, *texts) = admit(target, 1, 41, *[9] * 16)
+    batch = taken(target)
+    assert (batch.lane.rung, batch.num_rows) == (1, 18)
+    target.complete(batch)
+    assert taken(target) == Batch(Lane("encode", 8), (prompt, *texts))
+
+
+def test_a_row_that_took_shorter_rungs_often_has_its_own_the_next_time_that_it_is_first() -> None:
+    target = scheduler(max_batch_rows=64)
+    (prompt,) = admit(target, 32 * 10)
+    rungs: list[int] = []
+    while rungs[-1:] != [32]:
+        admit(target, *[8] * 16)
+        batch = taken(target)
+        target.complete(batch)
+        if prompt in batch.jobs:
+            rungs.append(batch.lane.rung)
+    assert rungs == [*[8] * 8, 32]
+
+
 def test_a_row_that_took_a_shorter_rung_and_has_less_than_its_own_left_takes_what_fits() -> None:
     target = scheduler(max_batch_rows=64)
     (prompt, *_) = admit(target, 8, 1, 1)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterable
@@ -146,9 +147,17 @@ def check_bundles(settings: Settings) -> None:
         raise CannotStart(str(error)) from error
     except OSError as error:
         raise CannotStart(
-            f"a bundle cannot be read, or cannot be imported into the BentoML model store: {error}"
+            f"a bundle cannot be read, or cannot be imported into the BentoML model store: {_reason(error)}"
         ) from error
     check_memory(settings, bundles)
+
+
+def _reason(error: OSError) -> str:
+    """Say why something failed in one line. Where a directory is copied, shutil lists every file that failed."""
+    if not isinstance(error, shutil.Error):
+        return str(error)
+    failures = error.args[0]
+    return failures if isinstance(failures, str) else str(failures[0][-1])
 
 
 def check_ports(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from service.keys.key_file import add_key
 from service.preflight import (
     CHECKS,
     CannotStart,
+    check_bundles,
     check_callers,
     check_memory,
     check_prepared_graphs,
@@ -43,6 +44,23 @@ def settings(prepared_graphs: str, provider: str = "cpu") -> Settings:
     """One worker and a spare one, with every graph open."""
     bundles = BundleSettings.model_validate({"prepared_graphs": prepared_graphs, "provider": provider})
     return Settings(bundles=bundles, engine=EngineSettings(open_rungs="all"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        shutil.Error([("from", "to", "[Errno 28] No space left on device"), ("a", "b", "[Errno 28] other")]),
+        shutil.Error("[Errno 28] No space left on device"),
+    ],
+)
+def test_bundles_that_cannot_be_copied_are_told_in_one_line(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: BundleSettings) -> None:
+        raise error
+
+    monkeypatch.setattr(preflight, "configured_bundles", full)
+    with pytest.raises(CannotStart, match=r"model store: \[Errno 28\] No space left on device$"):
+        check_bundles(settings("none"))
 
 
 def test_workers_that_share_their_weights_need_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

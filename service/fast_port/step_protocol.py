@@ -19,6 +19,16 @@ PREFIX, SUFFIX = TAKE_STEP.path.encode().split(b"{session_id}")
 _ID_CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
+class _NobodyWaits:
+    """In place of an event: no task waits for a part of the body."""
+
+    def set(self) -> None:
+        """Wake nobody."""
+
+
+_NOBODY_WAITS = _NobodyWaits()
+
+
 class StepCycle:
     """A request for a step and its response, with what uvicorn's protocol expects of a cycle.
 
@@ -30,6 +40,7 @@ class StepCycle:
         response_started: Always False: a response is written whole.
         response_complete: Whether it was answered.
         disconnected: Whether the client has gone.
+        message_event: What uvicorn sets when there is more of the body, or no more client.
     """
 
     def __init__(self, session_id: str, body: bytes | None = None) -> None:
@@ -40,10 +51,7 @@ class StepCycle:
         self.response_started = False
         self.response_complete = False
         self.disconnected = False
-        self.message_event = self
-
-    def set(self) -> None:
-        """Do nothing: no task waits for a part of the body."""
+        self.message_event = _NOBODY_WAITS
 
 
 class StepProtocol(CoalescingProtocol):

@@ -42,7 +42,8 @@ class Endings:
             return
         if isinstance(error, StepConflict):
             self._metrics.step_conflicts.inc()
-        turn.error = error
+        # What raised a refusal does not matter, and its frames hold the turn: a cycle.
+        turn.error = error.with_traceback(None) if isinstance(error, ServiceError) else error
         if turn.job is not None:
             turn.model.engine.withdraw(turn.job)
             turn.job = None

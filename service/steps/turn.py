@@ -181,6 +181,10 @@ class Turn:
             ServiceError: The turn was refused.
             Exception: The turn failed.
         """
-        if self.answer is None:
-            raise self.error or RuntimeError("a turn has neither answer nor error")
-        return self.answer
+        if self.answer is not None:
+            return self.answer
+        error = self.error or RuntimeError("a turn has neither answer nor error")
+        try:
+            raise error
+        finally:
+            del self, error  # the error's traceback keeps this frame: a cycle

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from service.process.collector import collect_when_idle
+from service.process.collector import MANY_COLLECTIONS, collect_when_idle
 from tests.fakes.process import until
 
 pytestmark = pytest.mark.anyio
@@ -45,9 +45,31 @@ async def test_cycles_are_collected_when_nobody_waits(
     assert gc.isenabled()
 
 
-async def test_too_many_objects_are_collected_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.process.collector.TOO_MANY_OBJECTS", -1)
+async def test_many_new_objects_are_collected_under_load_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.process.collector.MANY_OBJECTS", -1)
     assert await is_freed(False, monkeypatch, 60)
+
+
+async def test_under_load_all_objects_are_collected_after_many_collections_of_new_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.process.collector.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("service.process.collector.MANY_OBJECTS", -1)
+    generations: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            generations.append(info["generation"])
+
+    gc.callbacks.append(note)
+    collecting = asyncio.create_task(collect_when_idle(lambda: False))
+    await until(lambda: len(generations) >= 2 * MANY_COLLECTIONS + 3)
+    collecting.cancel()
+    await asyncio.gather(collecting, return_exceptions=True)
+    gc.callbacks.remove(note)
+    gc.unfreeze()
+    young = [1] * MANY_COLLECTIONS
+    assert generations[: 2 * MANY_COLLECTIONS + 3] == [2, *young, 2, *young, 2]
 
 
 async def test_all_objects_are_collected_rarely_if_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:

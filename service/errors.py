@@ -79,6 +79,11 @@ class ServiceError(Exception):
         """Return this problem's members besides type, title, status and detail."""
         return {}
 
+    def without_frames(self) -> Self:
+        """Return this without what raised it. Those frames often hold the refusal or its turn, which is a cycle."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
 
 class Malformed(ServiceError):
     """The body is not what its content type says."""

@@ -154,10 +154,10 @@ def check_bundles(settings: Settings) -> None:
 
 def _reason(error: OSError) -> str:
     """Say why something failed in one line. Where a directory is copied, shutil lists every file that failed."""
-    if not isinstance(error, shutil.Error):
-        return str(error)
-    failures = error.args[0]
-    return failures if isinstance(failures, str) else str(failures[0][-1])
+    match error:
+        case shutil.Error(args=([(_, _, reason), *_],)):
+            return str(reason)
+    return str(error)
 
 
 def check_ports(settings: Settings) -> None:

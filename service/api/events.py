@@ -13,13 +13,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import orjson
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.api.client_watch import CLIENT_CLOSED_REQUEST
+from service.api.client_watch import CLIENT_CLOSED_REQUEST, ClientGone
 from service.api.measure import COUNTED_STATUS
 from service.api.problem import problem_of
 from service.api.refusals import refusal_of
@@ -80,7 +80,8 @@ class EventStream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._events):
             self.body_iterator = self._whole(await wait_for_first(self._events))
-            await super().__call__(scope, receive, send)
+            with suppress(ClientGone):  # Starlette's way leaves a cycle for each
+                await cancel_on_disconnect(receive, self.stream_response(send))
         if not self._is_whole:
             self.status_code = CLIENT_CLOSED_REQUEST
         scope[COUNTED_STATUS] = self.status_code
@@ -93,7 +94,7 @@ class EventStream(StreamingResponse):
             except Exception as error:
                 if not isinstance(error, ServiceError):
                     logger.exception("a stream of server-sent events failed%s", log_suffix())
-                refused = refusal_of(error)
+                refused = refusal_of(error).without_frames()
                 self.status_code = refused.status
                 yield self._refused(refused)
         self._is_whole = True

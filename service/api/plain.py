@@ -119,7 +119,7 @@ class PlainApp:
                 logger.exception("%s failed%s", label, log_suffix())
             if has_begun:  # its client can only be told by the end of its connection
                 raise
-            response = refusal_response(scope["path"], refusal_of(error))
+            response = refusal_response(scope["path"], refusal_of(error).without_frames())
             status = response.status_code
             await response(scope, receive, send)
         finally:

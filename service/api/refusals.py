@@ -55,7 +55,7 @@ async def answer_or_refusal(
     try:
         return await handling
     except ServiceError as error:
-        return refused(error)
+        return refused(error.without_frames())
     except Exception:
         logger.exception("%s failed%s", name, log_suffix())
         return refused(failure())

@@ -43,7 +43,7 @@ class Job:
         remaining: Items not consumed yet, per row.
         order: Its place in line, renewed whenever it joins a queue.
         least_rung: The shortest rung that it may take next, if it last took a shorter one than its own to share a run.
-        num_short: How often it took a shorter rung than its own.
+        num_short: How often it has ever taken a shorter rung than its own.
         width: Number of rows.
     """
 
@@ -213,15 +213,14 @@ class Scheduler(Generic[J]):
         """Reserve a longer rung next time for a job that got a shorter one than its own, so that none falls behind.
 
         Its own rung at once would break up batches of texts: a tenth fewer texts of SST's lengths a second, for runs of
-        a row or two. Among single steps it gets its own at once all the same, since no rung has enough others.
+        a row or two. Among single steps it gets its own at once all the same, since others can take none in between.
         """
         ladder = self._ladders[stage]
         for job in jobs:
             job.least_rung = 0
             if ladder.rung(job.remaining) > rung:
                 job.num_short += 1
-                own = ladder.rung(job.remaining - rung)
-                job.least_rung = covering_rung(min(own, job.num_short + 1), ladder.rungs)
+                job.least_rung = covering_rung(job.num_short + 1, ladder.rungs)
 
     def _next_queue(self) -> Lane:
         """Return the queue whose first job joined earliest."""
@@ -233,7 +232,7 @@ class Scheduler(Generic[J]):
         return self._exact.get(job.stage) or self.lane(job)
 
     def _enqueue(self, job: J) -> None:
-        if job.least_rung:  # reserved for more items than it has left, if runs without the others came between
+        if job.least_rung:  # perhaps more items than it has left
             job.least_rung = min(job.least_rung, self.rung(job.stage, job.remaining))
         job.order = self._next_order
         self._next_order += 1

@@ -16,7 +16,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from service.api.stream.channel import offer
+from service.api.stream.channel import offer, withdraw
 from service.fast_port import framing
 from service.fast_port.coalesced_writes import CoalescingTransport
 from service.fast_port.framing import Framing
@@ -41,6 +41,12 @@ class ChannelProtocol(GuardedWebSocketProtocol):
         super().handle_connect(event)
         if not self.close_sent:
             offer(cast(Any, self.scope), self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Overrides uvicorn: withdraw the channel, because the scope would hold this, which holds the scope."""
+        super().connection_lost(exc)
+        if self.handshake_initiated:
+            withdraw(cast(Any, self.scope))
 
     def send_receive_event_to_app(self) -> None:
         """Overrides uvicorn: pass the message to the channel's callback, because the queue costs a task's turn."""
@@ -161,12 +167,12 @@ class ChannelProtocol(GuardedWebSocketProtocol):
             if not self._is_held:
                 self.transport.resume_reading()
 
-    def send_now(self, message: Message, is_last: bool) -> None:
-        """Send a `websocket.send` without waiting, at once if it `is_last`: more soon go out together."""
+    def send_now(self, message: Message, at_once: bool) -> None:
+        """Send a `websocket.send` without waiting: at once, or with others at the end of the event loop's turn."""
         text = message.get("text")
         if text is not None:
             frame = framing.frame(framing.TEXT, text.encode())
         else:
             frame = framing.frame(framing.BINARY, message["bytes"])
         transport = cast(CoalescingTransport, self.transport)
-        (transport.write_at_once if is_last else transport.write)(frame)
+        (transport.write_at_once if at_once else transport.write)(frame)

@@ -122,7 +122,7 @@ def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
 
 def _shared_socket(family: int, address: Any) -> socket.socket:  # noqa: ANN401  each family has its own
     """Return a listening socket on a port that the workers share: the kernel spreads connections among them."""
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY for these only
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(address)

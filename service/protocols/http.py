@@ -167,6 +167,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         self._cancel_timer()
         connections.end(HTTP)
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does where a connection ends: it holds this
 
     def on_message_begin(self) -> None:
         """Overrides uvicorn, which waits for the rest of the head for ever: start the wait anew."""

@@ -27,8 +27,7 @@ class Computed(NamedTuple):
         turns, sessions: See Cohort.
         digests: Digest of each turn's inputs, 16 bytes.
         answers: JSON of each turn's outputs.
-        outputs: The values in the answers: logits, float32 (N, T, V), or argmax, int64 (N, T). None if nothing is
-            returned.
+        outputs: The values in the answers, int64 (N, T). None if nothing is returned.
         rows: The next states, uint8 (N, R).
     """
 

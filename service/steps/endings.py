@@ -42,8 +42,7 @@ class Endings:
             return
         if isinstance(error, StepConflict):
             self._metrics.step_conflicts.inc()
-        # What raised a refusal does not matter, and its frames hold the turn: a cycle.
-        turn.error = error.with_traceback(None) if isinstance(error, ServiceError) else error
+        turn.error = error.without_frames() if isinstance(error, ServiceError) else error
         if turn.job is not None:
             turn.model.engine.withdraw(turn.job)
             turn.job = None
@@ -95,6 +94,6 @@ class Endings:
         if following is not None:
             self._arrive(following)
         try:
-            turn.done(turn)
+            turn.end()
         except Exception:  # an owner's failure must not keep other turns from ending
             logger.exception("the callback of a step failed")

@@ -26,6 +26,10 @@ def ignore_piece(_: Piece) -> None:
     """Ignore a piece of a streamed answer."""
 
 
+def _ignore(_: "Turn") -> None:
+    """Do nothing at the end of a turn that nobody waits for."""
+
+
 class Ask(NamedTuple):
     """A client's request for a step.
 
@@ -164,6 +168,11 @@ class Turn:
         if source is not None:
             self.source = source
 
+    def end(self) -> None:
+        """Call `done`. The turn forgets it first: who waits for a turn often holds it, which is a cycle."""
+        done, self.done, self.on_piece = self.done, _ignore, ignore_piece
+        done(self)
+
     @property
     def is_over(self) -> bool:
         """Whether the turn has been answered or refused."""
@@ -181,10 +190,6 @@ class Turn:
             ServiceError: The turn was refused.
             Exception: The turn failed.
         """
-        if self.answer is not None:
-            return self.answer
-        error = self.error or RuntimeError("a turn has neither answer nor error")
-        try:
-            raise error
-        finally:
-            del self, error  # the error's traceback keeps this frame: a cycle
+        if self.answer is None:
+            raise self.error or RuntimeError("a turn has neither answer nor error")
+        return self.answer

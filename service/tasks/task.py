@@ -103,13 +103,17 @@ class SequenceModel(ServedModel, Generic[StepInputs]):
         try:
             return self.inputs_form.model_validate(inputs)  # type: ignore[return-value]  # ClassVar holds no TypeVar
         except ValidationError as error:
-            refusal, names = InvalidInput.of(error), self._input_names()
-            unknown = f"there is no such field; sessions on {self.name!r} take {', '.join(names)}"
-            refusal.errors = [
-                (location, unknown if len(location) == 1 and location[0] not in names else message)
-                for location, message in refusal.errors
-            ]
-            raise refusal from error
+            raise self._with_names(InvalidInput.of(error)) from error
+
+    def _with_names(self, refusal: InvalidInput) -> InvalidInput:
+        """Say which fields there are where a refusal says that there is no such field."""
+        names = self._input_names()
+        unknown = f"there is no such field; sessions on {self.name!r} take {', '.join(names)}"
+        refusal.errors = [
+            (location, unknown if len(location) == 1 and location[0] not in names else message)
+            for location, message in refusal.errors
+        ]
+        return refusal
 
     def initial_state(self) -> SequenceState:
         """Return the state of a sequence that has read nothing: one row, unless a model overrides this."""

@@ -227,7 +227,7 @@ class ChannelSocket(Socket):
             self._say(self._held.popleft())
         self._is_resuming = False
 
-    def send_now(self, message: Message, is_last: bool) -> None:
+    def send_now(self, message: Message, at_once: bool) -> None:
         """An answer."""
         self._from_app.put_nowait(message)
 

@@ -48,7 +48,7 @@ class BinarySteps:
         """Return one ask for each row. The model checks the values of its row."""
         returns, allows = self.head.returns, self.head.allow_numerics_change
         return [
-            Ask(owner, item.session_id, item.step, None, values, returns, allows, False, self.num_answered)
+            Ask(owner, item.session_id, item.step, None, values, returns, allows, num_request_items=self.num_answered)
             for item, values in zip(self.head.items, self.values, strict=True)
         ]
 

@@ -121,8 +121,9 @@ class SingleSteps:
                 status, head, content = _FAILED
             if caller.request_id:
                 head += b"%b: %b\r\n" % (REQUEST_ID, caller.request_id)
+            seconds = time.perf_counter() - turn.started
             answer(head, content)
-            self._tally.add(TAKE_STEP.label, status, time.perf_counter() - turn.started)
+            self._tally.add(TAKE_STEP.label, status, seconds)
 
         self._steps.submit(Turn(ask, done))
         return True

@@ -34,8 +34,8 @@ class Channel(Protocol):
     def resume(self) -> None:
         """Resume reading."""
 
-    def send_now(self, message: Message, is_last: bool) -> None:
-        """Send a `websocket.send` without waiting, at once if it `is_last`: more soon go out together."""
+    def send_now(self, message: Message, at_once: bool) -> None:
+        """Send a `websocket.send` without waiting: at once, or with others at the end of the event loop's turn."""
 
 
 def offer(scope: Scope, channel: Channel) -> None:
@@ -47,3 +47,8 @@ def channel_of(scope: Scope) -> Channel | None:
     """Return the channel of a scope, or None."""
     found: Channel | None = scope.get(_CHANNEL)
     return found
+
+
+def withdraw(scope: Scope) -> None:
+    """Take the channel, if there is one, out of a scope."""
+    scope.pop(_CHANNEL, None)

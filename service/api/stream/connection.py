@@ -94,6 +94,8 @@ class Connection:
             self._messages.call_off()
             await asyncio.gather(writer, return_exceptions=True)
             self._outbox.discard()
+            if self._channel is not None:
+                self._channel.release(())
 
     def drop(self) -> None:
         """Drop a client that does not read: call off its steps and end its connection."""

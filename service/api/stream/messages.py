@@ -34,7 +34,7 @@ from service.steps.turn import Turn
 logger = logging.getLogger(__name__)
 
 MakeMessage = Callable[[], Message]
-SendAnswer = Callable[[MakeMessage, Holding | None, bool], None]  # the last tells that no other is under way
+SendAnswer = Callable[[MakeMessage, Holding | None, bool], None]  # with whether it is sent at once
 
 _NO_ID: dict[str, ClientId] = {"id": None}
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
@@ -51,7 +51,8 @@ class Messages:
         answer_room: Makes large answers wait for memory.
         tally: Counts each as a request.
         max_message_bytes: A longer one is refused.
-        send_answer: Makes an answer and sends it. Leaves its room, if it has any, once it is sent or will not be.
+        send_answer: Makes an answer and sends it, at once or at the end of the event loop's turn. Leaves its room, if
+            it has any, once it is sent or will not be.
 
     Attributes:
         num_bytes: Bytes of the messages whose steps are under way.
@@ -123,7 +124,7 @@ class Messages:
             self._count(error.status, started)
             identity = _NO_ID if isinstance(error, TooLarge) else _identity_of(text)
             problem = {**identity, "status": error.status, "problem": problem_of(error)}
-            self._send(lambda: {"type": "websocket.send", "text": orjson.dumps(problem).decode()}, None)
+            self._send_answer(lambda: {"type": "websocket.send", "text": orjson.dumps(problem).decode()}, None, False)
             return
         holding = self._room.of_items(num_answered(item), AS_A_MESSAGE)
         turn = Turn(ask, lambda turn: self._answer(turn, item.id, holding), source=self)
@@ -145,7 +146,8 @@ class Messages:
         except ServiceError as error:
             self._count(error.status, started)
             head = orjson.dumps({"status": error.status, "problem": problem_of(error)})
-            self._send(lambda: {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head}, None)
+            message: Message = {"type": "websocket.send", "bytes": _HEAD_LENGTH.pack(len(head)) + head}
+            self._send_answer(lambda: message, None, False)
             return
         holding = self._room.of_items(request.num_answered, AS_A_WHOLE)
         asks = request.asks(self._owner)
@@ -194,7 +196,7 @@ class Messages:
         for turn in turns:
             if not turn.is_over:
                 turn.error = error
-                turn.done(turn)
+                turn.end()
 
     def _submit(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
@@ -206,7 +208,8 @@ class Messages:
         if self._drained is not None and not self._in_flight:
             self._drained.set()
 
-    def _send(self, make: MakeMessage, holding: Holding | None) -> None:
+    def _send(self, make: MakeMessage, holding: Holding) -> None:
+        """Send the answer to steps: at once unless others are under way, which may be answered in the same turn."""
         self._send_answer(make, holding, not self._in_flight)
 
     def _count_end(self, turn: Turn) -> None:

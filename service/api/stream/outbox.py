@@ -67,11 +67,8 @@ class Outbox:
         patience = SLOW_READER_SECONDS + self._num_sending_bytes / SLOW_BYTES_PER_SECOND
         return since is not None and time.perf_counter() - since > patience
 
-    def put(self, make: MakeMessage, holding: Holding | None, is_last: bool) -> None:
-        """Make an answer and send it, at once if it `is_last`: more soon go out together.
-
-        A large one, which has a holding, is made only when its turn has come.
-        """
+    def put(self, make: MakeMessage, holding: Holding | None, at_once: bool) -> None:
+        """Make an answer and send it, at once or with others. A large one, which has a holding, waits its turn."""
         if self.is_closed:
             if holding is not None:
                 holding.leave()
@@ -79,7 +76,7 @@ class Outbox:
             self._answers.append(UnmadeAnswer(make, holding))
             self._has_answers.set()
         else:
-            self._put(self._made(make), is_last)
+            self._put(self._made(make), at_once)
 
     def put_close(self, code: int, reason: str) -> None:
         """Close the connection once all answers so far have been sent. Later ones are dropped."""
@@ -111,10 +108,11 @@ class Outbox:
             self._on_room()
 
     def discard(self) -> None:
-        """Leave the room of large answers that will not be sent."""
+        """Leave the room of large answers that will not be sent, and forget who would like to know."""
         for answer in self._answers:
             if isinstance(answer, UnmadeAnswer):
                 answer.holding.leave()
+        self._on_room = _nobody_waits
 
     def _made(self, make: MakeMessage) -> Message:
         """Make an answer, or the close that takes its place if that fails."""
@@ -124,12 +122,12 @@ class Outbox:
             logger.exception("an answer on /stream to owner %s could not be created", self._owner)
             return _failed()
 
-    def _put(self, message: Message, is_last: bool = True) -> None:
+    def _put(self, message: Message, at_once: bool = False) -> None:
         """Send a message at once if it is small and the client reads, or else later. A close is always sent later."""
         num_bytes, is_close = _num_bytes(message), message["type"] == CLOSE
         is_next = not self._answers and not self._is_sending and not is_close
         if is_next and num_bytes < LARGE_ANSWER_BYTES and self._channel is not None and self._channel.is_writable:
-            self._channel.send_now(message, is_last)
+            self._channel.send_now(message, at_once)
             self._on_room()
             return
         self._answers.append(message)
@@ -156,6 +154,10 @@ class Outbox:
         self._sending_since = None
         self.num_bytes -= num_bytes
         return bool(message["type"] == CLOSE)
+
+
+def _nobody_waits() -> None:
+    """Do nothing about room for answers to a client that is gone."""
 
 
 def _failed() -> Message:

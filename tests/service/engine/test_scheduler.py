@@ -125,13 +125,13 @@ def test_a_row_that_took_shorter_rungs_often_has_its_own_the_next_time_that_it_i
     target = scheduler(max_batch_rows=64)
     (prompt,) = admit(target, 32 * 10)
     rungs: list[int] = []
-    while rungs[-1:] != [32]:
+    for _ in range(10):
         admit(target, *[8] * 16)
         batch = taken(target)
         target.complete(batch)
         if prompt in batch.jobs:
             rungs.append(batch.lane.rung)
-    assert rungs == [*[8] * 8, 32]
+    assert rungs[:9] == [*[8] * 8, 32]
 
 
 def test_a_row_that_took_a_shorter_rung_and_has_less_than_its_own_left_takes_what_fits() -> None:

@@ -142,3 +142,12 @@ async def test_ids_begin_after_the_start(model: MusicModel) -> None:
     assert (items.values.tolist(), items.num_pending, items.state.pending) == ([END, 0, 2], 1, b"")
     with pytest.raises(InvalidInput):
         model.read_tensors({"ids": [V]})
+
+
+@pytest.mark.parametrize(
+    "ids", [[True], [0, True], [1.0], ["0"], [-1], [2**70], [0] * 40 + [True], [], [[0]], [None], None, 0]
+)
+async def test_what_is_no_list_of_ids_is_refused(model: MusicModel, ids: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        model.read_tensors({"ids": ids})
+    assert refused.value.errors[0][0][:1] == ("ids",)

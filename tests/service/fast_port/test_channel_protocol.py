@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,13 @@ async def test_fragments_are_one_message(port: Port, process: Process) -> None:
         stream.send_data()
         answer = await heard(stream)
     assert (answer["status"], answer["outputs"]["count"]) == (200, 1)
+
+
+async def test_an_answer_does_not_wait_for_the_client_to_acknowledge_the_one_before(port: Port) -> None:
+    async with port.stream():
+        (protocol,) = port.connections
+        connection = protocol.transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_an_empty_message_is_refused_and_the_connection_goes_on(port: Port, process: Process) -> None:

@@ -209,9 +209,11 @@ class Openings:
                     self._metrics.sessions_opened.inc()
                 return is_written
             except QuotaReached as quota:
+                quota.with_traceback(None)  # whose frames hold it: a cycle
                 refusal = SessionQuota(f"you have {quota.num_live} of {quota.max_sessions} sessions; end some")
                 making_room = self._housekeeping.expire_of(record.owner)
-            except Full:
+            except Full as full:
+                full.with_traceback(None)
                 refusal = StoreFull(NO_ROOM)
                 making_room = self._housekeeping.make_room(min(EVICTED_AT_ONCE, few << attempt))
             num_over = await or_unavailable(making_room)

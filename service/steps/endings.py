@@ -37,7 +37,10 @@ class Endings:
     def fail(self, turn: Turn, error: Exception) -> None:
         """Refuse a turn and stop its computation. A turn that is over is left alone."""
         if not isinstance(error, ServiceError):
-            logger.error("a step of session %s of owner %s failed", turn.ask.session_id, turn.ask.owner, exc_info=error)
+            what = "what follows the answer to a step" if turn.is_over else "a step"
+            logger.error(
+                "%s of session %s of owner %s failed", what, turn.ask.session_id, turn.ask.owner, exc_info=error
+            )
         if turn.is_over:
             return
         if isinstance(error, StepConflict):

@@ -4,12 +4,17 @@ import asyncio
 import gc
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from service.keys.keys import ANONYMOUS
+from service.stores.base import Store
+from service.stores.limits import Limits
+from service.stores.lmdb.store import LmdbStore
+from service.stores.memory import MemoryStore
 from tests.fakes.binary import binary_message
 from tests.fakes.port import Port
 from tests.fakes.process import Process
@@ -127,3 +132,29 @@ async def test_a_stream_that_ends_leaves_no_cycle(port: Port, process: Process) 
             await stream.recv()
 
     assert await left_by(ask) == set()
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"), [(Limits(max_sessions_per_owner=1), 429), (Limits(max_bytes=1), 503)], ids=["quota", "full"]
+)
+@pytest.mark.parametrize(
+    "open_store", [lambda limits, _: MemoryStore(limits), lambda limits, path: LmdbStore(path, limits)]
+)
+async def test_a_session_without_room_leaves_no_cycle(
+    open_store: Callable[[Limits, Path], Store], limits: Limits, status: int, tmp_path: Path
+) -> None:
+    async with Process(open_store(limits, tmp_path)) as process:
+        port = Port(process)
+        await port.listen()
+        async with port.connected() as connection:
+
+            async def ask() -> int:
+                connection.send("/sessions", b'{"model": "sum"}', "content-type: application/json")
+                answered, *_ = await connection.answer()
+                return answered
+
+            await ask()
+            left, answered = await left_by(ask), await ask()
+        await port.server.stop()
+    assert left == set()
+    assert answered == status

@@ -216,7 +216,7 @@ async def test_a_session_that_cannot_be_remembered_is_answered_and_goes_on(
             await process.text(session_id, "ab", 0)
         answer = await process.text(session_id, "c", 1)
     assert (answer.step, outputs(answer)["count"]) == (2, 3)
-    assert caplog.messages == [f"a step of session {session_id} of owner ann failed"]
+    assert caplog.messages == [f"what follows the answer to a step of session {session_id} of owner ann failed"]
 
 
 async def test_a_store_that_answers_for_too_few_keeps_nobody_waiting(

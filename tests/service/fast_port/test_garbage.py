@@ -143,7 +143,8 @@ async def test_a_stream_that_ends_leaves_no_cycle(port: Port, process: Process) 
 async def test_a_session_without_room_leaves_no_cycle(
     open_store: Callable[[Limits, Path], Store], limits: Limits, status: int, tmp_path: Path
 ) -> None:
-    async with Process(open_store(limits, tmp_path)) as process:
+    store = open_store(limits, tmp_path)
+    async with Process(store) as process:
         port = Port(process)
         await port.listen()
         async with port.connected() as connection:
@@ -156,5 +157,6 @@ async def test_a_session_without_room_leaves_no_cycle(
             await ask()
             left, answered = await left_by(ask), await ask()
         await port.server.stop()
+    await store.close()
     assert left == set()
     assert answered == status

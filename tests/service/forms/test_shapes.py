@@ -54,7 +54,7 @@ def test_readings_alone_have_no_quantiles_and_a_forecast_has() -> None:
 
 
 @pytest.mark.parametrize(("form", "field"), [(ForecastRequest, "series"), (ReadingsStep, "values")])
-@pytest.mark.parametrize("reading", ["null", '"3"', "1e13"])
+@pytest.mark.parametrize("reading", ["null", '"3"', "1e13", "-1e13"])
 def test_what_is_no_reading_is_told_how_to_fill_it(form: type[Form], field: str, reading: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parsed(form, f'{{"{field}": {{"m1": [1, {reading}]}}}}')

@@ -24,6 +24,21 @@ def test_a_token_has_256_random_bits(file: Path) -> None:
     assert len(set(secrets)) == 3
 
 
+def test_a_tokens_key_id_has_48_random_bits(file: Path) -> None:
+    key_ids = [add_key(file, "ada").split("_")[1] for _ in range(3)]
+    assert [len(bytes.fromhex(key_id)) for key_id in key_ids] == [6] * 3
+    assert len(set(key_ids)) == 3
+
+
+def test_a_random_key_id_that_is_taken_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda num_bytes: "0f" * num_bytes)
+    add_key(file, "ada")
+    before = file.read_text()
+    with pytest.raises(KeysUnusable, match="the random key id 0f0f0f0f0f0f is already taken; try again"):
+        add_key(file, "eve")
+    assert file.read_text() == before
+
+
 def test_the_file_does_not_hold_the_secret(file: Path) -> None:
     secret = add_key(file, "ada").rpartition("_")[2]
     assert secret not in file.read_text()
@@ -43,6 +58,7 @@ def test_comments_and_empty_lines_are_passed_over(file: Path) -> None:
         f"ada:1f:{HASH[:-1]}",
         f"ada:1f:{HASH.upper()}",
         f"ada:1_f:{HASH}",
+        f"ada:{'1' * 33}:{HASH}",
         f"a da:1f:{HASH}",
         f":1f:{HASH}",
         f"{'a' * 65}:1f:{HASH}",
@@ -92,6 +108,13 @@ def test_editing_keeps_comments_and_the_groups_permission_but_not_everybodys(fil
     remove_key(file, "2f")
     assert file.read_text().startswith(f"# ours\nada:1f:{HASH}  # laptop\neve:")
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_removing_a_key_keeps_what_only_speaks_of_it(file: Path) -> None:
+    kept = f"# was ada:1f:{HASH}\nbob:2f:{HASH}  # instead of ada:1f:\n"
+    file.write_text(f"{kept}ada:1f:{HASH}\n")
+    remove_key(file, "1f")
+    assert file.read_text() == kept
 
 
 @pytest.mark.parametrize("content", ["", f"ada:1f:{HASH}\n", f"ada:1f:{HASH}"])

@@ -11,6 +11,7 @@ from typing import Never
 
 import pytest
 
+from service.concurrency.file_lock import try_to_lock
 from service.keys import key_file
 from service.keys.key_file import Key, KeysUnusable, add_key, copy_keys, read_copy, read_keys, remove_key
 from service.keys.keys import COPY, Keys, open_keys
@@ -57,6 +58,20 @@ def test_any_other_token_proves_nobody(file: Path, spoil: Callable[[str], str]) 
 def test_one_keys_secret_does_not_fit_anothers_id(file: Path) -> None:
     first, second = add_key(file, "ada"), add_key(file, "bob")
     assert owner_of(Keys(file), first.rpartition("_")[0] + "_" + second.rpartition("_")[2]) is None
+
+
+def test_a_digest_is_compared_in_constant_time_for_unknown_ids_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = add_key(file, "ada")
+    keys, compared = Keys(file), list[bool]()
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one == other)
+        return one == other
+
+    monkeypatch.setattr("hmac.compare_digest", compare)
+    for each in (token, token[:-1], "unr_000000000000_" + token.rpartition("_")[2]):
+        keys.find(each.encode())
+    assert compared == [True, False, False]
 
 
 def test_without_the_setting_there_are_no_keys(file: Path) -> None:
@@ -179,6 +194,21 @@ def test_a_newer_copy_that_is_written_while_an_older_one_is_about_to_be_stays(
     copy_keys(keys.values(), copy, 2)
     newer.join()
     assert read_copy(copy) == (3, {})
+
+
+def test_a_process_that_hangs_while_it_copies_keeps_no_other_from_it(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(key_file, "COPYING_SECONDS", 0.05)
+    add_key(file, "ada")
+    copy = tmp_path / "copy"
+    copying = threading.Thread(target=copy_keys, args=(read_keys(file).values(), copy, 1))
+    with (tmp_path / "copy.lock").open("wb") as lock:
+        assert try_to_lock(lock)
+        copying.start()
+        copying.join(10)
+        assert not copying.is_alive()
+    assert read_copy(copy) == (1, read_keys(file))
 
 
 @pytest.mark.parametrize("break_it", [lambda file: file.write_text("half a li"), lambda file: file.unlink()])
@@ -327,6 +357,33 @@ def test_a_broken_file_keeps_the_old_keys_and_is_logged_once(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
+@pytest.mark.parametrize("how_often", [1, 2])
+def test_a_file_that_is_lost_again_is_told_again(
+    file: Path, clock: Clock, caplog: pytest.LogCaptureFixture, how_often: int
+) -> None:
+    add_key(file, "ada")
+    keys, lines = Keys(file, clock), file.read_text()
+    for _ in range(how_often):
+        file.unlink()
+        clock.now += 1.0
+        keys.find(b"")
+        file.write_text(lines)
+        clock.now += 1.0
+        keys.find(b"")
+    assert [record.levelno for record in caplog.records].count(logging.ERROR) == how_often
+
+
+def test_a_file_that_is_broken_in_another_way_is_told_again(
+    file: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_key(file, "ada")
+    keys = Keys(file, clock)
+    for clock.now, content in ((1.0, "half a li"), (2.0, f"ada:1f:{HASH}\nhalf a line")):
+        file.write_text(content)
+        keys.find(b"")
+    assert [message.split(":")[0] for message in caplog.messages] == [f"{file}, line 1", f"{file}, line 2"]
+
+
 def test_a_mended_file_takes_effect(file: Path, clock: Clock) -> None:
     token = add_key(file, "ada")
     keys = Keys(file, clock)
@@ -360,9 +417,11 @@ def test_an_unchanged_file_is_not_read_again(file: Path, clock: Clock, caplog: p
 
 def test_a_file_that_everybody_can_read_is_warned_of(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     add_key(file, "ada")
-    Keys(file)
+    for mode in (0o600, 0o640):
+        file.chmod(mode)
+        Keys(file)
     assert caplog.records == []
-    file.chmod(0o644)
+    file.chmod(0o604)
     Keys(file)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 

@@ -46,6 +46,14 @@ def test_a_whole_blob_of_something_else_is_malformed() -> None:
         unseal(KEY, blob)
 
 
+def test_what_is_shorter_than_any_blob_is_malformed_though_it_declares_its_length() -> None:
+    prefix = struct.Struct(">8sHQ")
+    for num_bytes in range(prefix.size, prefix.size + 32):
+        blob = prefix.pack(MAGIC, VERSION, num_bytes) + bytes(num_bytes - prefix.size)
+        with pytest.raises(Malformed, match=f"cut off after {num_bytes} bytes"):
+            unseal(KEY, blob)
+
+
 @given(payload=payloads, data=st.data())
 def test_any_flipped_bit_is_refused(payload: bytes, data: st.DataObject) -> None:
     blob = bytearray(seal(KEY, payload, "sentiment:1f"))

@@ -20,7 +20,7 @@ def test_kept_inputs_come_back_in_order(steps: list[tuple[int, dict[str, object]
 def test_inputs_that_outgrow_the_limit_are_kept_no_more() -> None:
     kept = appended(b"", 0, {"text": "abc"}, 100)
     assert kept is not None
-    assert appended(kept, 1, {"text": "d"}, 2 * len(kept)) is not None
+    assert appended(kept, 1, {"text": "abc"}, 2 * len(kept)) is not None
     assert appended(kept, 1, {"text": "abc"}, 2 * len(kept) - 1) is None
 
 

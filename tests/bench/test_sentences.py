@@ -1,18 +1,22 @@
+"""Texts as long as SST's sentences."""
+
 import numpy as np
 import pytest
 
-from bench.sentences import lognormal_lengths, sentences, word_ids
+from bench.sentences import NUM_OF_LENGTH, drawn_lengths, sentences, word_ids
 
 
-def test_drawn_lengths_have_the_mean_and_spread_of_the_real_ones() -> None:
-    lengths = lognormal_lengths(20_000, np.random.default_rng(0))
-    assert np.mean(lengths) == pytest.approx(19, rel=0.02)
-    assert np.std(lengths) == pytest.approx(9, rel=0.05)
-    assert min(lengths) >= 1
+def test_drawn_lengths_are_those_of_sst() -> None:
+    assert sum(NUM_OF_LENGTH) == 8544
+    lengths = np.array(drawn_lengths(64 * 1000, np.random.default_rng(0)))
+    assert (lengths.min(), lengths.max()) == (2, 52)
+    assert lengths.mean() == pytest.approx(19.14, rel=0.01)
+    assert lengths.std() == pytest.approx(9.31, rel=0.01)
+    batches = lengths.reshape(-1, 64)
+    assert batches.mean() / batches.max(axis=1).mean() == pytest.approx(0.44, abs=0.01)
 
 
-def test_texts_without_data_are_words_of_the_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("UNROLLED_DATA_DIR", raising=False)
+def test_texts_are_words_of_the_vocabulary() -> None:
     texts = sentences(50)
     assert sentences(50) == texts
     assert [len(ids) for ids in word_ids(texts)] == [len(text.split()) for text in texts]

@@ -1,17 +1,27 @@
 """Parts of a service that many tests share."""
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 
+import psutil
 import pytest
 
 from service.bundle.manifest import read_bundle
 from service.engine.runtime import Runtime
 from service.protocols import http
+from service.stores.lmdb.store import MAP_BYTES
 from tests.fakes.asgi import Surface
 from tests.fakes.port import Port
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
 from tests.paths import MODELS
+
+
+@pytest.fixture(autouse=True)
+def _stores_are_closed() -> Iterator[None]:
+    """A store that a test leaves open maps so much that a later test, which limits the address space, would fail."""
+    yield
+    assert sys.platform != "linux" or psutil.Process().memory_info().vms < MAP_BYTES
 
 
 @pytest.fixture

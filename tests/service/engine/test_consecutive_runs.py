@@ -194,6 +194,9 @@ async def test_a_job_that_was_alone_ends_with_the_run_under_way(is_stopped_by: s
         graphs.permits.release(9)
         async with asyncio.timeout(10):
             if stopping is None:
+                block_until(lambda: len(graphs.runs) == 2)
+                time.sleep(0.02)  # nobody else comes, so that the thread could go on with it
+                assert graphs.num_begun == 2
                 assert await total(engine, 1) == 1
                 assert engine.is_idle
             else:

@@ -16,7 +16,7 @@ from bench.figure import Figure
 from bench.fused_rung import fused_rung
 from bench.options import Options
 from bench.raw import draw, filled
-from export.quantize import RANGES, quantize_graph
+from export.int8.quantize import RANGES, quantize_graph
 from service.bundle.graph import open_graph
 from service.bundle.manifest import Bundle, read_bundle
 from service.bundle.session_options import CPU_PROVIDER, session_options

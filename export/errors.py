@@ -26,7 +26,7 @@ class ExportError(Exception):
 
 
 class ParityFailed(ExportError):
-    """A check of export.parity failed."""
+    """A check of export.proof.parity failed."""
 
 
 class BundleTooLarge(ExportError):

@@ -1,7 +1,7 @@
 """Published figures, each with its source, and tables that compare ours with them.
 
 Published figures are data, in published.toml. Ours are passed in: those of checkpoints by `training.comparison`, those
-of bundles by `export.comparison`.
+of bundles by `export.quality.comparison`.
 """
 
 import tomllib

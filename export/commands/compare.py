@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from export import comparison, overview
+from export.quality import comparison, overview
 from training import published
 
 

@@ -5,13 +5,13 @@ import re
 import tempfile
 from pathlib import Path
 
-from export.bundle import Export
-from export.bundle import export as export_checkpoint
+from export.bundle.bundle import Export
+from export.bundle.bundle import export as export_checkpoint
+from export.bundle.directory import check_destination
 from export.commands.finish import add_no_import, finish
 from export.commands.names import add_replace_shipped, check_reserved
-from export.directory import check_destination
 from export.errors import NameMissing, OriginMissing
-from export.int8 import check_kind, quantize
+from export.int8.int8 import check_kind, quantize
 from export.recipes.registry import kind_of, recipe
 from service.bundle.manifest import NAME
 from training import checkpoint

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from export.bundle import Export
+from export.bundle.bundle import Export
 
 NUMERICS = {"float32": "float32", "graph": "int8"}  # by a figure's `of`, for int8 bundles
 

@@ -4,9 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from export import overview
-from export.bundle import CARD
-from export.rewriting import rendered, rewritten
+from export.bundle.bundle import CARD
+from export.bundle.rewriting import rendered, rewritten
+from export.quality import overview
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from export.bundle import Export
+from export.bundle.bundle import Export
 from export.commands.finish import add_no_import, finish
-from export.int8 import quantize
+from export.int8.int8 import quantize
 from service.bundle.manifest import read_bundle
 
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from export.card import number
-from export.seeds import add_seeds
+from export.bundle.card import number
+from export.quality.seeds import add_seeds
 from service.bundle.manifest import read_bundle
 
 

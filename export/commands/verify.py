@@ -5,7 +5,7 @@ from pathlib import Path
 
 from export.commands.finish import import_into_store
 from export.commands.names import add_replace_shipped, check_reserved
-from export.verification import check_passed, verify
+from export.proof.verification import check_passed, verify
 from service.bundle.manifest import Bundle, read_bundle
 from training.checkpoint import training_of
 from training.data.source import is_own

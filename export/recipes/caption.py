@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from export.graphs import UnrolledGraph
 from export.recipes.language import LanguageRecipe
 from export.recipes.recipe import Stages
-from export.rungs import Rungs
+from export.running.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names
+from export.tracing.graphs import UnrolledGraph
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import CaptionTask

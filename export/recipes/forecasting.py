@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.errors import WrongLadder
-from export.graphs import ForecastGraph, UnrolledGraph
 from export.recipes.recipe import MIN_ITEMS, Recipe, Stages, own_files
-from export.rungs import Rungs, cut
+from export.running.rungs import Rungs, cut
 from export.stages import Array, Arrays, Draw, Sizes, StagePlan, spec, state_names
+from export.tracing.graphs import ForecastGraph, UnrolledGraph
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import ForecastingTask, KnownChannel

@@ -8,10 +8,10 @@ import numpy as np
 from torch import nn
 
 from export.errors import WrongLadder
-from export.graphs import DecodeGraph, UnrolledGraph
 from export.recipes.draws import TEXT_SIZES, draw_sampling
 from export.recipes.recipe import Recipe, Stages
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names
+from export.tracing.graphs import DecodeGraph, UnrolledGraph
 from service.bundle.manifest import Bundle
 from service.bundle.stage import Stage
 from training.models.generation import Cell

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from export.rungs import Rungs
+from export.running.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import ITEM_STAGE, Stage

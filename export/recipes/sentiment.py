@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from export.directions import each_alone, logits
-from export.graphs import StageGraph, UnrolledGraph
 from export.recipes.draws import TEXT_SIZES, draw_items, draw_lengths, num_words
 from export.recipes.recipe import MIN_ITEMS, Recipe, Stages, own_files
-from export.rungs import Rungs
+from export.running.directions import each_alone, logits
+from export.running.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_names, state_of
+from export.tracing.graphs import StageGraph, UnrolledGraph
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import SentimentTask

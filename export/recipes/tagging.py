@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from export.directions import each_alone, logits
-from export.graphs import StageGraph, WordStageGraph
 from export.recipes.draws import draw_items, draw_lengths, num_words
 from export.recipes.recipe import MIN_ITEMS, Recipe, Stages
-from export.rungs import Rungs
+from export.running.directions import each_alone, logits
+from export.running.rungs import Rungs
+from export.running.tagger import spell
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_of
-from export.tagger import spell
+from export.tracing.graphs import StageGraph, WordStageGraph
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TaggingTask

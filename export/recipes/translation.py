@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.directions import each_alone, run_layers
-from export.graphs import StageGraph
 from export.recipes.draws import draw_features, draw_items, draw_lengths, num_words
 from export.recipes.recipe import Recipe, Stages
-from export.rungs import Rungs
+from export.running.directions import each_alone, run_layers
+from export.running.rungs import Rungs
 from export.stages import Arrays, Draw, Sizes, StagePlan, spec, state_of
+from export.tracing.graphs import StageGraph
 from service.bundle.manifest import Bundle, Manifest
 from service.bundle.stage import Stage
 from service.bundle.tasks import TranslationTask

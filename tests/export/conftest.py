@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from export.command import main
-from export.parity import trained
+from export.proof.parity import trained
 from export.recipes.registry import plan
-from export.rungs import Rungs
+from export.running.rungs import Rungs
 from export.stages import StagePlan
 from export.weights import prepare
 from service.bundle.manifest import Bundle, read_bundle

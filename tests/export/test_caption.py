@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from export.parity import prove
-from export.quality import measure
+from export.proof.parity import prove
+from export.quality.quality import measure
 from export.recipes.registry import plan_of_bundle
-from export.rungs import Rungs
+from export.running.rungs import Rungs
 from service.bundle.tasks import CaptionTask
 from tests.export.conftest import Exported, assert_every_trained_weight_is_proved, export_small
 from training import captions

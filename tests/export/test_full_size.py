@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.rungs import differing_values, take_rows
+from export.running.rungs import differing_values, take_rows
 from tests.export.conftest import export_small
 
 ROWS = 64

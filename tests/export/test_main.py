@@ -125,9 +125,9 @@ import sys
 from pathlib import Path
 import bentoml
 from export import command as command_line
-from export.bundle import Export
+from export.bundle.bundle import Export
 from export.commands import export as verb
-from export.report import Report
+from export.proof.report import Report
 from service.bundle.manifest import read_bundle
 written = Export(read_bundle(Path(sys.argv[2])), Report((), "", ""), ())
 verb.export_checkpoint = lambda *_: written
@@ -152,7 +152,7 @@ import sys
 from pathlib import Path
 from export import command as command_line
 from export.commands import export as verb
-from export.directory import new_directory
+from export.bundle.directory import new_directory
 
 def export(source, destination, *_):
     with new_directory(destination):

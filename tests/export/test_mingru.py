@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from export.errors import NotQuantizable
-from export.int8 import quantize
+from export.int8.int8 import quantize
 from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, assert_every_trained_weight_is_proved, export_small
 
 K = 3

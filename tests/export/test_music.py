@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from export.parity import _error, prove
-from export.quality import measure
+from export.proof.parity import _error, prove
+from export.quality.quality import measure
 from export.recipes.registry import plan_of_bundle
-from export.rungs import Rungs
+from export.running.rungs import Rungs
 from export.weights import rounded
 from service.bundle.tasks import MusicTask
 from tests.export.conftest import GENERATION_RUNGS, MODEL, Exported, assert_every_trained_weight_is_proved, export_small

@@ -9,7 +9,7 @@ import torch
 
 from export.command import main
 from export.recipes.registry import plan_of_bundle
-from export.rungs import Rungs
+from export.running.rungs import Rungs
 from service.bundle.manifest import MANIFEST_FILE, read_bundle
 from tests.own_weights import Recurrent, blocks, run_script, saved
 from training import checkpoint

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from export.errors import NotQuantizable, WrongLadder
-from export.int8 import check_kind
+from export.int8.int8 import check_kind
 from export.recipes.language import DECODE_SIZES
 from export.recipes.registry import kind_of, plan, recipe
 from export.weights import prepare

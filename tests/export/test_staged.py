@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from export import quality
+from export.quality import quality
 from export.recipes.registry import plan_of_bundle
-from export.tagger import GraphTagger
+from export.running.tagger import GraphTagger
 from export.weights import rounded
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import TaggingTask

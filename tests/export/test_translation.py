@@ -10,7 +10,7 @@ import torch
 
 from export.command import main
 from export.recipes.registry import plan, recipe
-from export.translator import GraphTranslator
+from export.running.translator import GraphTranslator
 from export.weights import prepare, rounded
 from service.bundle.manifest import read_bundle
 from service.bundle.tasks import TranslationTask

@@ -17,7 +17,7 @@ from service.engine.runtime import Runtime
 MODEL = MODELS / "forecasting"
 
 
-@pytest.mark.parametrize("package", ["service", "export.parity"])
+@pytest.mark.parametrize("package", ["service", "export.proof.parity"])
 def test_onnxruntime_keeps_no_diary_for_its_makers(tmp_path: Path, package: str) -> None:
     script = f"import {package}{OPEN}Runtime(read_bundle(Path({str(MODEL)!r})))"
     variables = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}

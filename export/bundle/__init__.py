@@ -1,0 +1,1 @@
+"""The files of a bundle: graphs, weights, manifest, figures and card."""

@@ -28,6 +28,11 @@ def block_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+def block_for(seconds: float) -> None:
+    """Wait likewise, for a time."""
+    time.sleep(seconds)
+
+
 async def test_runs_are_told_one_by_one_and_wait_for_nobody() -> None:
     graphs = SumGraphs()
     async with serving(graphs) as engine:
@@ -195,7 +200,7 @@ async def test_a_job_that_was_alone_ends_with_the_run_under_way(is_stopped_by: s
         async with asyncio.timeout(10):
             if stopping is None:
                 block_until(lambda: len(graphs.runs) == 2)
-                time.sleep(0.02)  # nobody else comes, so that the thread could go on with it
+                block_for(0.02)  # nobody else comes, so that the thread could go on with it
                 assert graphs.num_begun == 2
                 assert await total(engine, 1) == 1
                 assert engine.is_idle

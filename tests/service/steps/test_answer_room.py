@@ -42,11 +42,15 @@ async def test_those_who_wait_go_on_in_the_order_of_arrival_as_room_becomes_free
     assert room.num_bytes == 2 * BYTES
 
 
-def test_a_small_answer_takes_nothing_and_never_waits() -> None:
+async def test_a_small_answer_takes_nothing_and_never_waits() -> None:
     room = room_of(BYTES)
-    assert room.of_logits(MANY, IN_PIECES).is_in
+    here, late = (room.of_logits(MANY, IN_PIECES) for _ in range(2))
+    task = waiting(late)
+    await settle()
     small = room.of_logits(MANY_LOGITS, IN_PIECES)
-    assert (small.is_in, small.num_bytes, room.num_bytes) == (True, 0, BYTES)
+    assert (task.done(), small.is_in, small.num_bytes, room.num_bytes) == (False, True, 0, BYTES)
+    here.leave()
+    await task
 
 
 def test_items_of_a_model_that_is_not_known_are_counted_as_the_widest() -> None:

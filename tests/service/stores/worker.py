@@ -32,6 +32,7 @@ async def race(store: Store, ids: list[str], worker: str) -> None:
         if not swaps:
             return
         await _swap(store, swaps)
+        await asyncio.sleep(0.001)  # or the first to have a lock may keep it until all is over
 
 
 async def storm(store: Store, ids: list[str], worker: str) -> None:

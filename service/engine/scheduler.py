@@ -212,8 +212,8 @@ class Scheduler(Generic[J]):
     def _reserve(self, stage: str, rung: int, jobs: Iterable[J]) -> None:
         """Reserve a longer rung next time for a job that got a shorter one than its own, so that none falls behind.
 
-        Its own rung at once would break up batches of texts: an eighth fewer of SST's lengths a second, for runs of a row
-        or two. Among single steps it gets its own at once all the same, since others can take none in between.
+        Its own rung at once would break up batches of texts: an eighth fewer of SST's lengths a second, for runs of a
+        row or two. Among single steps it gets its own at once all the same, since others can take none in between.
         """
         ladder = self._ladders[stage]
         for job in jobs:

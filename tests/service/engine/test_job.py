@@ -230,3 +230,13 @@ def test_a_nan_stays_in_its_row(poisoned: int) -> None:
     batch.apply(results(batch.names, **next_totals(*range(N))))
     is_nan = [bool(np.isnan(LAYOUT.tensor(each.row, "trace")).any()) for each in jobs]
     assert is_nan == [n == poisoned for n in range(N)]
+
+
+def test_a_job_is_extended_while_it_is_under_way_and_somebody_waits_for_it() -> None:
+    own = RowJob("encode", 3)
+    assert own.extend(2)
+    assert (own.remaining, own.num_items) == (5, 5)
+    own.is_withdrawn = True
+    done, failed = RowJob("encode", 0), RowJob("encode", 3, error=RuntimeError())
+    assert [each.extend(2) for each in (own, done, failed)] == [False] * 3
+    assert [each.remaining for each in (own, done, failed)] == [5, 0, 3]

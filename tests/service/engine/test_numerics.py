@@ -1,12 +1,15 @@
-"""What the numerics fingerprint knows of the processor."""
+"""What the numerics fingerprint knows of the processor, and what changes it."""
 
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
-from service.engine.numerics import cpu_features
+from service.engine import numerics
+from service.engine.numerics import cpu_features, fingerprint
 
 FLAGS = "fpu avx avx2 fma f16c avx512_bf16"
 KNOWN = ("avx", "avx2", "avx512_bf16", "f16c", "fma")
@@ -47,3 +50,23 @@ def test_a_numpy_that_names_no_features_denies_none(monkeypatch: pytest.MonkeyPa
 def test_a_numpy_that_is_told_what_to_use_denies_none(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "AVX2 FMA3")
     assert ask(monkeypatch, AVX=True, AVX2=False, FMA3=False, F16C=False) == KNOWN
+
+
+def test_each_of_what_bits_depend_on_changes_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(owner: object, name: str, value: object) -> bytes:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value)
+            return fingerprint("cpu")
+
+    known = fingerprint("cpu")
+    others = [
+        fingerprint("cuda"),
+        other(onnxruntime, "__version__", "1.99.0"),
+        other(platform, "machine", lambda: "riscv64"),
+        other(numerics, "cpu_features", lambda: KNOWN[1:]),
+    ]
+    assert len({known, *others}) == 5
+    assert other(numerics, "gpu_features", lambda: ("a GPU",)) == known == fingerprint("cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(numerics, "gpu_features", lambda: ("a GPU",))
+        assert fingerprint("cuda") not in {known, *others}

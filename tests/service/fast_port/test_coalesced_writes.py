@@ -21,6 +21,14 @@ class FakeTransport:
         """Keep it."""
         self.written.append(data)
 
+    def write_eof(self) -> None:
+        """Keep that nothing follows."""
+        self.written.append(b"EOF")
+
+    def close(self) -> None:
+        """Keep that it was closed."""
+        self.written.append(b"closed")
+
     def is_closing(self) -> bool:
         """Whether the client has gone."""
         return self.is_over
@@ -69,3 +77,13 @@ async def test_nothing_is_written_to_who_has_gone(transport: CoalescingTransport
     target.is_over = True
     await asyncio.sleep(0)
     assert not target.written
+
+
+@pytest.mark.parametrize(("end", "ends"), [("write_eof", b"EOF"), ("close", b"closed")])
+async def test_what_was_written_goes_out_before_the_end(
+    transport: CoalescingTransport, target: FakeTransport, end: str, ends: bytes
+) -> None:
+    transport.write(b"a")
+    getattr(transport, end)()
+    await asyncio.sleep(0)
+    assert target.written == [b"a", ends]

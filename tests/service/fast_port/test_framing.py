@@ -99,6 +99,18 @@ def test_what_is_held_of_a_frame_is_handed_on_when_it_is_given_up() -> None:
     assert (framing.rest(), framing.rest()) == (whole[:3], b"")
 
 
+def test_a_message_without_a_mask_is_left_to_websockets_which_refuses_it() -> None:
+    bare = Frame(Opcode.TEXT, content(300)).serialize(mask=False)
+    assert list(Framing(MAX_BYTES).cut(bare)) == [(OTHER, bare)]
+
+
+def test_a_whole_message_after_one_in_fragments_is_cut_out_again() -> None:
+    whole = Frame(Opcode.TEXT, content(300)).serialize(mask=True)
+    framing = Framing(MAX_BYTES)
+    assert b"".join(cut for opcode, cut in framing.cut(FRAGMENTS) if opcode == OTHER) == FRAGMENTS
+    assert list(framing.cut(whole)) == [(TEXT, content(300))]
+
+
 def test_a_whole_message_does_not_reach_the_state_machine() -> None:
     masked = Frame(Opcode.BINARY, content(1000)).serialize(mask=True)
     assert list(Framing(MAX_BYTES).cut(masked * 3)) == [(BINARY, content(1000))] * 3

@@ -62,17 +62,25 @@ def test_other_ports_are_free(tmp_path: Path, held: ExitStack) -> None:
         pass
 
 
-def test_a_port_is_held_while_any_worker_lives_and_free_after_the_last_was_killed(tmp_path: Path) -> None:
-    with holding(tmp_path, 7) as second:
-        with holding(tmp_path, 7) as first:
-            first.kill()
-            first.wait()
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "in reverse"])
+def test_a_port_is_held_while_any_worker_lives_and_free_after_the_last_was_killed(
+    tmp_path: Path, order: tuple[int, int]
+) -> None:
+    with holding(tmp_path, 7) as first, holding(tmp_path, 7) as second:
+        workers = [first, second]
+        for each in order:
             with pytest.raises(PortTaken):
                 hold_port(PORT, 8, tmp_path)
-        second.kill()
-        second.wait()
+            workers[each].kill()
+            workers[each].wait()
         with holding(tmp_path, 8):
             pass
+
+
+def test_a_service_with_a_shorter_number_than_the_one_before_is_named_by_its_own(tmp_path: Path) -> None:
+    hold_port(PORT, 12345, tmp_path).close()
+    with holding(tmp_path, 7), pytest.raises(PortTaken, match="process 7:"):
+        hold_port(PORT, 8, tmp_path)
 
 
 def places(temporary: Path) -> list[Path]:

@@ -31,6 +31,24 @@ async def test_an_answer_has_its_time_from_when_it_was_asked() -> None:
             await anext(pieces)
 
 
+async def test_a_drain_waits_for_the_last_of_several() -> None:
+    open_answers, ends = OpenAnswers(60), [asyncio.Event(), asyncio.Event()]
+
+    async def answer(end: asyncio.Event) -> None:
+        async with open_answers.answer():
+            await end.wait()
+
+    answers = [asyncio.create_task(answer(end)) for end in ends]
+    await settle()
+    drained = asyncio.create_task(open_answers.drain())
+    for end, answered in zip(ends, answers, strict=True):
+        assert not drained.done()
+        end.set()
+        await answered
+        await settle()
+    assert drained.done()
+
+
 async def test_a_drain_waits_for_what_is_under_way_and_lets_nothing_begin() -> None:
     open_answers, go_on = OpenAnswers(60), asyncio.Event()
 

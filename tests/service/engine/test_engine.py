@@ -426,8 +426,10 @@ async def test_every_item_is_counted_once() -> None:
     engine = Engine(graphs, observer)
     engine.start()
     await asyncio.gather(total(engine, 1, 2, 3, 4, 5), total(engine, 1))
-    await engine.stop()
     assert observer.steps == 6
+    await engine.advance("forecast", row_of(3), {"scale": np.array(10)}, 1, keep=["multiples"])
+    assert observer.steps == 6 + 1  # by a rung that covers two
+    await engine.stop()
     assert min(observer.waits) >= 0
 
 

@@ -442,3 +442,17 @@ async def test_a_stop_tells_every_client_to_go_elsewhere(process: Process) -> No
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     await port.server.stop()
     assert [answer["id"] for answer in answers] == [0, 1, 2]
+
+
+async def test_reading_stays_paused_once_a_burst_is_processed(port: Port, process: Process) -> None:
+    session_id, num_messages = await process.create(ANONYMOUS), MAX_IN_FLIGHT + 3 * FRAMES_AT_ONCE
+    async with port.stream() as stream:
+        (accepted,) = port.connections
+        for n in range(num_messages):
+            stream.protocol.send_text(step(session_id, n, inputs={"text": "wait"}).encode())
+        stream.send_data()
+        await until(lambda: accepted.read_paused and not accepted._is_held)
+        assert not accepted.transport.is_reading()
+        process.model.go.set()
+        for _ in range(num_messages):
+            await heard(stream)

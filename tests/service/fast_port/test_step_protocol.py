@@ -1,5 +1,7 @@
 """Steps on the second port, on a real socket: past the application they are answered as it would answer them."""
 
+import asyncio
+import socket
 from pathlib import Path
 
 import orjson
@@ -18,6 +20,8 @@ from tests.fakes.port import ALLOWED_ORIGIN, STEP, Port
 from tests.fakes.process import Process, until
 
 pytestmark = pytest.mark.anyio
+
+BODY = orjson.dumps(STEP)
 
 
 def request_of(session_id: str) -> bytes:
@@ -358,3 +362,79 @@ async def test_a_connection_keeps_no_body_that_was_answered(port: Port, process:
             await connection.answer()
             (protocol,) = (each for each in port.connections if each.cycle is not None)
             assert not protocol.cycle.body
+
+
+async def test_a_known_head_does_not_overtake_the_step_under_way(port: Port, process: Process) -> None:
+    first, second = [await process.create(ANONYMOUS) for _ in range(2)]
+    async with port.connected() as connection:
+        for each in (first, second):
+            connection.step(each, step=9)
+            assert (await connection.answer())[0] == 409
+        process.graphs["0"].gate.clear()
+        connection.step(first, step=0)
+        await until(lambda: process.steps.is_under_way(first))
+        connection.step(second, step=9)
+        await asyncio.sleep(0.1)
+        process.graphs["0"].gate.set()
+        assert [(await connection.answer())[0] for _ in range(2)] == [200, 409]
+
+
+async def test_a_known_head_after_a_refused_handshake_is_no_step(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    handshake = ["connection: Upgrade", "upgrade: websocket", "sec-websocket-version: 8"]
+    async with port.connected() as connection:
+        connection.step(session_id)
+        assert (await connection.answer())[0] == 200
+        connection.send("/stream", b"", *handshake, "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", method="GET")
+        assert (await connection.answer())[0] == 426
+        connection.step(session_id)
+        await asyncio.sleep(0.2)
+        await until(lambda: process.steps.is_idle)
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 1
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_of_a_client_that_reads_no_answer_no_more_steps_are_taken(
+    port: Port, process: Process, is_known: bool
+) -> None:
+    session_id, num_steps = await process.create(ANONYMOUS), 1200
+    async with port.connected(num_buffer_bytes=10_000) as connection:
+        connection.step(session_id)
+        await connection.answer()
+        connection.writer.transport.pause_reading()
+        (accepted,) = port.connections
+        accepted.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10_000)
+        for n in range(num_steps):
+            connection.step(session_id, f"x-request-id: {'a' * 100}{'' if is_known else n}")
+            await asyncio.sleep(0.001)  # each arrives alone
+            await until(lambda: process.steps.is_idle)
+        assert (await process.sessions.get(ANONYMOUS, session_id)).step < num_steps
+        connection.writer.transport.resume_reading()
+        steps = [orjson.loads((await connection.answer())[2])["step"] for _ in range(num_steps)]
+    assert steps == list(range(2, num_steps + 2))
+
+
+async def test_a_short_body_is_asked_for_if_its_client_expects_that(port: Port, process: Process) -> None:
+    path = f"/sessions/{await process.create(ANONYMOUS)}/steps"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    async with port.connected() as connection, asyncio.timeout(10):
+        connection.writer.write(f"{head}content-length: {len(BODY)}\r\nexpect: 100-continue\r\n\r\n".encode())
+        assert (await connection.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        connection.writer.write(BODY)
+        assert (await connection.answer())[0] == 200
+
+
+async def test_a_body_that_is_said_to_be_packed_is_no_step(port: Port, process: Process) -> None:
+    session_id = await process.create(ANONYMOUS)
+    async with port.connected() as connection:
+        connection.step(session_id, "content-encoding: gzip")
+        assert (await connection.answer())[0] == 415
+    assert (await process.sessions.get(ANONYMOUS, session_id)).step == 0
+
+
+async def test_a_client_of_http_1_0_is_answered_and_told_that_this_is_the_end(port: Port, process: Process) -> None:
+    path = f"/sessions/{await process.create(ANONYMOUS)}/steps"
+    async with port.connected() as connection:
+        connection.send(path, BODY, "connection: keep-alive", "content-type: application/json", version="1.0")
+        assert (await connection.answer())[0] == 200
+        assert await connection.is_over()

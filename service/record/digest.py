@@ -3,9 +3,10 @@
 import hashlib
 from typing import Any
 
+import numpy as np
 import orjson
 
-from service.engine.state import Array
+from service.engine.state import Array, row_bytes
 
 _DIGEST_BYTES = 16
 
@@ -22,7 +23,5 @@ def tensors_digest(values: Array, returns: str) -> bytes:
 
 def tensors_digests(values: Array, returns: str) -> list[bytes]:
     """Return the digest of each row of inputs (N, ...) in tensors, as `tensors_digest` would."""
-    kind, content = b"%b:" % returns.encode(), values.tobytes()
-    length = len(content) // len(values)
-    starts = range(0, len(content), length)
-    return [hashlib.sha256(kind + content[at : at + length]).digest()[:_DIGEST_BYTES] for at in starts]
+    kind, rows = b"%b:" % returns.encode(), row_bytes(values.reshape(len(values), -1).view(np.uint8))
+    return [hashlib.sha256(kind + row).digest()[:_DIGEST_BYTES] for row in rows]

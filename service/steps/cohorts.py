@@ -17,9 +17,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.engine.job import RowJob
+from service.engine.state import row_bytes
 from service.errors import ServiceError
 from service.record.body import SECRET_AT
 from service.record.body_columns import HEAD
@@ -150,7 +150,7 @@ class Cohorts:
 
     def _answer(self, computed: Computed, group: SwapGroup, won: Sequence[bool]) -> None:
         answer, retry_lost, now = self._endings.answer, self._endings.retry_lost, group.used_at
-        heads, rows = _cut(group.heads[:, : HEAD.itemsize]), _cut(computed.rows)
+        heads, rows = row_bytes(group.heads[:, : HEAD.itemsize]), row_bytes(computed.rows)
         written: dict[str, CachedSession] = {}
         members = zip(
             computed.turns, computed.sessions, won, group.ttl_seconds, heads, computed.answers, rows, strict=True
@@ -168,9 +168,3 @@ class Cohorts:
             except Exception as error:  # one turn's failure must not keep the others from being answered
                 self._endings.fail(turn, error)
         self._cache.put_all(written)
-
-
-def _cut(table: NDArray[np.uint8]) -> list[bytes]:
-    """Return the bytes of each row of a table."""
-    content, length = table.tobytes(), table.shape[1]
-    return [content[start : start + length] for start in range(0, len(content), length)]

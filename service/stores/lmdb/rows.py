@@ -71,12 +71,8 @@ class Rows(NamedTuple):
     body_at: int
 
 
-class KeyedRows(NamedTuple):
-    """A record's key and two values; see `Rows`."""
-
-    key: bytes
-    head: bytes
-    tail: memoryview
+# A record's key, its head and its tail. A NamedTuple would be slower to make.
+KeyedRows = tuple[bytes, bytes, memoryview]
 
 
 class Indexed(NamedTuple):
@@ -160,7 +156,7 @@ def next_rows(keys: Sequence[bytes], stored: Sequence[bytes], group: SwapGroup) 
             continue
         start = length * index
         rest = b"".join((head[_ENTRY_MINUTE], meta, memory[start : start + split_at], end))
-        found.append(KeyedRows(key, _with_checksum(key, rest), memory[start + split_at : start + length]))
+        found.append((key, _with_checksum(key, rest), memory[start + split_at : start + length]))
     return found
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.bundle.stage import StateSpec
-from service.engine.state import Array, RowLayout
+from service.engine.state import Array, RowLayout, row_bytes
 
 L, N, H, C = 2, 3, 7, 5
 SPECS = (
@@ -126,3 +126,9 @@ def test_a_row_that_is_read_cannot_be_written() -> None:
 def test_rows_without_tensors_are_empty_rows() -> None:
     layout = RowLayout([])
     assert layout.batch([layout.initial] * N).replaced({}) == [b""] * N
+
+
+def test_each_row_of_a_table_is_all_of_its_bytes() -> None:
+    table = np.array([[7, 1, 0, 0, 9], [7, 0, 0, 0, 9]], np.uint8)
+    assert row_bytes(table[:, 1:4]) == [b"\1\0\0", b"\0\0\0"]
+    assert row_bytes(table[:, :0]) == [b"", b""]

@@ -172,6 +172,29 @@ async def test_a_bad_row_fails_alone() -> None:
         assert await total(engine, 4) == 4
 
 
+async def test_rows_that_failed_together_run_alone_before_others() -> None:
+    graphs, order = SumGraphs(), list[int]()
+    graphs.gate.clear()
+    jobs = [job(n) for n in (1, BAD, 2, 3, 4)]
+    done = asyncio.Event()
+
+    def told(ended: RowJob) -> None:
+        order.append(jobs.index(ended))
+        if len(order) == len(jobs):
+            done.set()
+
+    for each in jobs:
+        each.on_done = told
+    async with serving(graphs) as engine:
+        engine.submit(jobs[:2], is_group=True)
+        await turn()
+        engine.submit(jobs[2:], is_group=True)
+        graphs.gate.set()
+        async with asyncio.timeout(10):
+            await done.wait()
+    assert (order, graphs.runs[-1]) == ([0, 1, 2, 3, 4], ("encode", 1, 3))
+
+
 async def test_rows_whose_graph_cannot_be_opened_now_fail_together(caplog: pytest.LogCaptureFixture) -> None:
     class Unopened(SumGraphs):
         def run(self, stage: str, rung: int, feeds: Mapping[str, Array], names: Sequence[str]) -> list[Array]:

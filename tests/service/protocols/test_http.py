@@ -13,9 +13,11 @@ from typing import Any
 import orjson
 import pytest
 import uvicorn
+from starlette.types import Receive, Scope
 from uvicorn.config import HTTP_PROTOCOLS
 from websockets.exceptions import InvalidStatus
 
+from service.api.steps import steps
 from service.concurrency.failures import FailureLog
 from service.keys.keys import ANONYMOUS
 from service.protocols import http
@@ -488,6 +490,27 @@ async def test_a_body_that_comes_slowly_is_waited_for(port: Port, process: Proce
                 await asyncio.sleep(0.6)
                 connection.writer.write(piece)
             assert (await connection.answer())[0] == 200
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_body_that_the_service_does_not_read_yet_is_waited_for(
+    port: Port, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await process.create(ANONYMOUS)
+    read_body = steps.read_body
+
+    async def read_late(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+        await asyncio.sleep(1.5)
+        return await read_body(scope, receive, max_bytes)
+
+    monkeypatch.setattr(steps, "read_body", read_late)
+    request = request_of(f"/sessions/{session_id}/steps?", orjson.dumps(STEP).ljust(MAX_BYTES))
+    async with port.connected() as connection:
+        await connection.pieces(request[:-9])
+        await until(lambda: any(each.flow.read_paused for each in port.connections))
+        await asyncio.sleep(1.2)
+        await connection.pieces(request[-9:])
+        assert (await connection.answer())[0] == 200
 
 
 @pytest.mark.usefixtures("impatient")

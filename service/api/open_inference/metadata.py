@@ -16,7 +16,7 @@ from service.api.routes import Handlers
 from service.bundle.stage import TensorSpec
 from service.catalog import Catalog
 from service.forms.open_inference import ModelMetadata, ModelReady, ServerMetadata
-from service.tasks.task import TensorModel, tensor_model
+from service.tasks.task import ServedModel, tensor_model
 from service.version import own_version
 
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
@@ -31,7 +31,7 @@ EXTENSIONS = [
 
 
 class OpenInferenceRoutes:
-    """Answers with the metadata of the server and of tensor models. Other models are refused.
+    """Answers with the metadata of the server and of tensor models. Of other models only that they are ready.
 
     Args:
         catalog: The models.
@@ -74,7 +74,7 @@ class OpenInferenceRoutes:
 
     async def show_model(self, request: Request) -> Response:
         """Return a model's versions and tensors."""
-        model = self._model(request)
+        model = tensor_model(self._served(request))
         signature = signature_of(model)
         return form_response(
             ModelMetadata(
@@ -88,14 +88,14 @@ class OpenInferenceRoutes:
 
     async def model_ready(self, request: Request) -> Response:
         """Answer that a model is ready, or refuse."""
-        model = self._model(request)
+        model = self._served(request)
         if not (self._is_serving() and model.engine.is_serving):
             raise not_ready()
         return form_response(ModelReady(name=model.name, ready=True))
 
     async def show_model_config(self, request: Request) -> Response:
         """Return how a model is served, in the form that Triton's clients need."""
-        model = self._model(request)
+        model = tensor_model(self._served(request))
         signature = signature_of(model)
         return json_response(
             {
@@ -110,9 +110,9 @@ class OpenInferenceRoutes:
             }
         )
 
-    def _model(self, request: Request) -> TensorModel[Any]:
+    def _served(self, request: Request) -> ServedModel:
         asked = request.path_params
-        return tensor_model(self._catalog.served(asked["name"], asked.get("version", "")))
+        return self._catalog.served(asked["name"], asked.get("version", ""))
 
 
 def _config(spec: TensorSpec) -> dict[str, Any]:

@@ -94,16 +94,17 @@ async def test_what_is_not_served_is_a_404(surface: Surface, path: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [WholeModel, WordyModel])
-async def test_a_model_that_is_not_asked_in_tensors_says_so_everywhere(
+async def test_a_model_that_is_not_asked_in_tensors_says_so_and_is_ready_all_the_same(
     process: Process, kind: type[ServedModel]
 ) -> None:
     process.serve(kind)
     client = Surface(process).client
     tensor = {"name": "x", "shape": [1, 1], "datatype": "INT64", "data": [1]}
-    answers = [await client.request("GET", f"/v2/models/sum{path}") for path in ("", "/ready", "/config")]
+    answers = [await client.request("GET", f"/v2/models/sum{path}") for path in ("", "/config")]
     answers.append(await client.post("/v2/models/sum/infer", {"inputs": [tensor]}))
-    assert [answered.status for answered in answers] == [422] * 4
+    assert [answered.status for answered in answers] == [422] * 3
     assert all("own form" in answered.json()["error"] for answered in answers)
+    assert (await client.request("GET", "/v2/models/sum/ready")).json() == {"name": "sum", "ready": True}
 
 
 def test_a_model_whose_items_are_more_than_a_tensor_is_not_asked_in_tensors() -> None:

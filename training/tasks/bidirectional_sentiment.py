@@ -173,10 +173,9 @@ class BidirectionalSentimentTask(TextTask[BidirectionalSentimentSettings]):
             yield group.labels, model(torch.from_numpy(group.ids).to(device), lengths).cpu()
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Measure accuracy and cross entropy of whole sentences."""
+        """Measure accuracy, cross entropy and calibration of whole sentences."""
         return classification.figures(self._predict(model, split))
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw the confusion matrix."""
-        title = f"Sentiment, SST-2 {split}, % of the true label"
-        classification.draw(directory / f"confusion_{split}.png", title, CLASSES, self._predict(model, split))
+        """Draw the confusion matrix, and how often probabilities are right."""
+        classification.draw(directory, split, f"Sentiment, SST-2, {split}", CLASSES, self._predict(model, split))

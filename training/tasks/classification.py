@@ -1,4 +1,4 @@
-"""Figures of text classifiers: accuracy, cross entropy, confusion matrix."""
+"""Figures of text classifiers: accuracy, cross entropy, confusion matrix, calibration."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from training.calibration import Calibration, calibration
+from training.plots.calibration import draw_calibration
 from training.plots.confusion import confusion, draw_confusion
 
 MOST_DRAWN = 50  # labels
@@ -17,21 +19,31 @@ Predictions = tuple[NDArray[np.int64], Tensor]  # true labels int64 (N,) and log
 
 
 def figures(predictions: Iterable[Predictions]) -> dict[str, float]:
-    """Return accuracy, mean cross entropy in nats ("loss"), and the number of texts ("examples")."""
-    correct, loss, examples = 0, 0.0, 0
-    for labels, logits in predictions:
-        target = torch.from_numpy(labels)
-        correct += int((logits.argmax(dim=1) == target).sum())
-        loss += float(cross_entropy(logits, target, reduction="sum"))
-        examples += len(labels)
-    return {"accuracy": correct / examples, "loss": loss / examples, "examples": float(examples)}
+    """Return accuracy, mean cross entropy in nats ("loss"), calibration error, and the number of texts ("examples")."""
+    labels, logits = _joined(predictions)
+    return {
+        "accuracy": float((logits.argmax(dim=1) == labels).double().mean()),
+        "loss": float(cross_entropy(logits, labels)),
+        "calibration_error": _calibration(labels, logits).error,
+        "examples": float(len(labels)),
+    }
 
 
-def draw(path: Path, title: str, classes: Sequence[str], predictions: Iterable[Predictions]) -> None:
-    """Draw the confusion matrix, unless there are more than MOST_DRAWN labels."""
-    if len(classes) > MOST_DRAWN:
-        return
-    predictions = list(predictions)
-    actual = np.concatenate([labels for labels, _ in predictions])
-    found = np.concatenate([logits.argmax(dim=1).numpy() for _, logits in predictions])
-    draw_confusion(path, title, classes, confusion(len(classes), actual, found))
+def draw(directory: Path, split: str, title: str, classes: Sequence[str], predictions: Iterable[Predictions]) -> None:
+    """Draw how often probabilities are right, and the confusion matrix unless there are more than MOST_DRAWN labels."""
+    labels, logits = _joined(predictions)
+    draw_calibration(directory / f"calibration_{split}.png", title, _calibration(labels, logits))
+    if len(classes) <= MOST_DRAWN:
+        counts = confusion(len(classes), labels.numpy(), logits.argmax(dim=1).numpy())
+        draw_confusion(directory / f"confusion_{split}.png", f"{title}, % of the true label", classes, counts)
+
+
+def _joined(predictions: Iterable[Predictions]) -> tuple[Tensor, Tensor]:
+    """Return labels, int64 (N,), and logits, float64 (N, classes), of all texts."""
+    labels, logits = zip(*predictions, strict=True)
+    return torch.from_numpy(np.concatenate(labels)), torch.cat(logits).double()
+
+
+def _calibration(labels: Tensor, logits: Tensor) -> Calibration:
+    probabilities, given = logits.softmax(dim=1).max(dim=1)
+    return calibration(probabilities.numpy(), (given == labels).numpy())

@@ -151,7 +151,7 @@ class SentimentTask(TextTask[SentimentSettings]):
             yield group.labels, model(torch.from_numpy(group.ids).to(device))[0][:, -1].cpu()
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
-        """Measure accuracy and cross entropy of whole sentences, after their last word."""
+        """Measure accuracy, cross entropy and calibration of whole sentences, after their last word."""
         return classification.figures(self._predict(model, split))
 
     def verdict(self, figures: Mapping[str, float]) -> str:
@@ -169,9 +169,9 @@ class SentimentTask(TextTask[SentimentSettings]):
         return f"{measured}{doubt}{advice}"
 
     def plot(self, model: nn.Module, split: str, directory: Path) -> None:
-        """Draw the confusion matrix."""
-        title = f"{'Texts' if self.settings.own else 'Sentiment, SST-2'}, {split}, % of the true label"
-        classification.draw(directory / f"confusion_{split}.png", title, self._classes, self._predict(model, split))
+        """Draw the confusion matrix, and how often probabilities are right."""
+        title = f"{'Texts' if self.settings.own else 'Sentiment, SST-2'}, {split}"
+        classification.draw(directory, split, title, self._classes, self._predict(model, split))
 
 
 class LengthGroup:

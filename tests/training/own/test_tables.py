@@ -232,7 +232,8 @@ def test_labelled_texts_become_a_classifier_with_their_labels(
     assert best.model.head.out_features == 3
     assert best.figures["dev"]["examples"] == 3
     assert best.sources[0].name == "mails.csv"
-    assert (output / "best" / "confusion_dev.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("confusion_dev.png", "calibration_dev.png"):
+        assert (output / "best" / picture).read_bytes().startswith(b"\x89PNG")
     path.write_text(path.read_text() + "one more,fun\n", encoding="utf-8")
     capsys.readouterr()
     assert run("evaluate", output / "best") == 1

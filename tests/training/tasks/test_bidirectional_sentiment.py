@@ -97,3 +97,4 @@ def test_trained_model_knows_words_that_it_has_seen(tmp_path: Path) -> None:
     assert main(["sentiment-bidirectional", "--output", str(tmp_path), *settings]) == 0
     assert checkpoint.load(tmp_path / "best").figures["dev"]["accuracy"] == 1.0
     assert (tmp_path / "best" / "confusion_dev.png").is_file()
+    assert (tmp_path / "best" / "calibration_dev.png").is_file()

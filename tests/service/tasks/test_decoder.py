@@ -11,7 +11,8 @@ from service.engine.advancing import Advance
 from service.engine.state import Inputs
 from service.forms.sampling_options import SamplingOptions
 from service.record.sequence_state import SequenceState
-from service.tasks.decoder import MAX_RUNS_AHEAD, Decoder
+from service.tasks.decoder import MAX_RUNS_AHEAD, Decoder, Ending
+from service.tasks.generation import TextEnding
 from tests.fakes.script import DECODE, ScriptGraphs, encode_stage
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +105,7 @@ def fresh() -> SequenceState:
     return SequenceState((b"0",), ("",))
 
 
-async def written(decoder: Decoder, ending: Until) -> AsyncIterator[Any]:
+async def written(decoder: Decoder, ending: Ending[Any]) -> AsyncIterator[Any]:
     async with aclosing(decoder.write(fresh(), OPTIONS, SEED, ending)) as pieces:
         async for piece in pieces:
             yield piece
@@ -143,6 +144,21 @@ async def test_nothing_follows_the_end_and_the_state_is_exactly_after_it(decoder
     assert told == [[0, 1, 2, 3], [4, 5], SequenceState((b"6",), ("",), position=6)]
     assert engine.counts == [40, 2]  # the latter is the second run again, as far as the end
     assert engine.num_withdrawn == 2
+
+
+@pytest.mark.parametrize(("stop", "length", "counts"), [("34", 3, [12, 3]), ("2345678", 2, [12, 2]), ("45", 4, [12])])
+async def test_the_state_is_before_a_stop_string_however_many_runs_it_took_to_write_it(
+    decoder: Decoder, engine: Counting, stop: str, length: int, counts: list[int]
+) -> None:
+    told = [piece async for piece in written(decoder, TextEnding("0123456789ab", 12, [stop]))]
+    assert "".join(told[:-1]) == "0123456789ab"[:length]
+    assert told[-1] == SequenceState((b"%d" % length,), ("",), position=length)
+    assert engine.counts == counts
+
+
+async def test_what_may_have_begun_a_stop_string_is_told_when_nothing_follows_it(decoder: Decoder) -> None:
+    told = [piece async for piece in written(decoder, TextEnding("0123456789", 8, ["78"]))]
+    assert told == ["0123", "456", "7", SequenceState((b"8",), ("",), position=8)]
 
 
 async def test_who_stops_listening_withdraws_the_runs_that_are_under_way(decoder: Decoder, engine: Counting) -> None:

@@ -98,6 +98,21 @@ async def test_a_very_long_word_is_read_again(whole: WholeTaggingModel) -> None:
         assert sum(runs) == num_times * len(whole._characters._vocabulary.ids("b" * length))
 
 
+async def test_of_many_words_those_that_were_read_last_are_known(
+    whole: WholeTaggingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.tasks.character_encoder.MAX_CACHED_WORDS", 2)
+    graphs: Any = whole.engine._graphs
+
+    async def is_known(word: str) -> bool:
+        graphs.runs.clear()
+        await whole.tag([Words([word])])
+        return not [run for run in graphs.runs if run[0].startswith("characters")]
+
+    assert [await is_known(word) for word in ("a", "b", "a", "c")] == [False, False, True, False]
+    assert [await is_known(word) for word in ("a", "c", "b")] == [True, True, False]
+
+
 async def test_a_list_of_many_texts_finds_room_in_the_queue(whole: WholeTaggingModel) -> None:
     words = ["".join(letters) for letters in product("abc", repeat=8)]  # 6,561
     answer = await whole.tag([Words(words[start : start + 30]) for start in range(0, len(words), 30)])

@@ -288,3 +288,16 @@ async def test_bundle_without_attention_is_refused(graphs: CopyingGraphs) -> Non
     broken = manifest.model_copy(update={"stages": (*manifest.stages[:2], lacking)})
     with pytest.raises(BundleGraphMismatch, match="attention"):
         TranslationModel(Bundle(graphs.bundle.path, broken, "0"), Engine(graphs, RecordingObserver()))
+
+
+@pytest.mark.parametrize("number", [1, "K"])
+async def test_a_bundle_whose_step_answers_too_few_pieces_to_search_is_refused(
+    graphs: CopyingGraphs, number: int | str
+) -> None:
+    manifest = graphs.bundle.manifest
+    step = manifest.stage("step")
+    few = step.outputs[0].model_copy(update={"shape": ("N", number)})
+    lacking = step.model_copy(update={"outputs": (few, *step.outputs[1:])})
+    broken = manifest.model_copy(update={"stages": (*manifest.stages[:2], lacking)})
+    with pytest.raises(BundleGraphMismatch, match=f"copying:0: a step answers {number} pieces, not two or more"):
+        TranslationModel(Bundle(graphs.bundle.path, broken, "0"), Engine(graphs, RecordingObserver()))

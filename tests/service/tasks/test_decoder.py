@@ -9,6 +9,7 @@ import pytest
 
 from service.engine.advancing import Advance
 from service.engine.state import Inputs
+from service.errors import InvalidInput
 from service.forms.sampling_options import SamplingOptions
 from service.record.sequence_state import SequenceState
 from service.tasks.decoder import MAX_RUNS_AHEAD, Decoder, Ending
@@ -27,12 +28,14 @@ class Counting:
 
     def __init__(self) -> None:
         self.counts: list[int] = []
+        self.inputs: Inputs = {}  # of the latest job
         self.num_withdrawn = 0
         self.num_extensions = 1000  # that are still possible
 
     def submit_runs(self, stage: str, row: bytes, inputs: Inputs, count: int, keep: list[str]) -> "Counted":
         assert (stage, keep) == ("decode", ["tokens"])
         self.counts.append(count)
+        self.inputs = inputs
         return Counted(self, int(row), count, int(inputs["remaining"]), len(inputs["uniforms"]))
 
 
@@ -144,6 +147,29 @@ async def test_nothing_follows_the_end_and_the_state_is_exactly_after_it(decoder
     assert told == [[0, 1, 2, 3], [4, 5], SequenceState((b"6",), ("",), position=6)]
     assert engine.counts == [40, 2]  # the latter is the second run again, as far as the end
     assert engine.num_withdrawn == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"temperature": 0.5, "top_k": 6, "top_p": 0.9}, (0.5, 6, 0.9)),
+        ({"temperature": 1e-6, "top_k": 1, "top_p": 1.0}, (1e-6, 1, 1.0)),
+        ({"temperature": 0.9e-6, "top_k": None, "top_p": 1.0}, (0.0, 6, 1.0)),  # logits would overflow
+    ],
+)
+async def test_a_graph_is_told_how_to_sample(
+    decoder: Decoder, engine: Counting, options: dict[str, float], told: tuple[float, int, float]
+) -> None:
+    await decoder.decode(fresh(), SamplingOptions.model_validate(options), SEED, 3)
+    assert tuple(engine.inputs[name] for name in ("temperature", "top_k", "top_p")) == pytest.approx(told)
+    assert [engine.inputs[name].dtype for name in ("temperature", "top_k", "top_p")] == ["f4", "i8", "f4"]
+    assert (engine.inputs["uniforms"].shape, engine.inputs["remaining"]) == ((3,), 3)
+
+
+def test_no_more_tokens_can_be_chosen_from_than_there_are(decoder: Decoder) -> None:
+    decoder.check(SamplingOptions(top_k=6))
+    with pytest.raises(InvalidInput, match="the model knows 6 tokens"):
+        decoder.check(SamplingOptions(top_k=7))
 
 
 @pytest.mark.parametrize(("stop", "length", "counts"), [("34", 3, [12, 3]), ("2345678", 2, [12, 2]), ("45", 4, [12])])

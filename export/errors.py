@@ -2,6 +2,7 @@
 
 ExportError
 ├── ParityFailed        the graphs do not give the model's numbers, or not the same bits in every batch and cut
+├── NotFinite           a weight of the model is infinite or no number, or is beyond what float16 can hold
 ├── BundleTooLarge      the bundle is larger than a shipped one may be
 ├── DestinationTaken    the directory to write to holds something that is not a bundle
 ├── NoRecipe            the task has no recipe
@@ -27,6 +28,10 @@ class ExportError(Exception):
 
 class ParityFailed(ExportError):
     """A check of export.proof.parity failed."""
+
+
+class NotFinite(ExportError):
+    """A weight of the model is infinite or no number, or is beyond what float16 can hold."""
 
 
 class BundleTooLarge(ExportError):

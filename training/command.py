@@ -193,7 +193,8 @@ def _interruption_message(options: argparse.Namespace, former: dict[str, int]) -
     if options.overwrite and former and modification_times(options.output) == former:
         return f"\ninterrupted before training began: the previous run is still in {options.output}"
     if not is_resumable(options.output):
-        return "\ninterrupted before the first epoch ended: nothing was saved"
+        gone = ", and the previous run is gone" if options.overwrite and former else ""
+        return f"\ninterrupted before the first epoch ended: nothing was saved{gone}"
     saved = f"{options.output / LAST} holds the run up to its last complete epoch"
     return f"\ninterrupted: {saved}; resume with\n    {_resume_command(options)}"
 

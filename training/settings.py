@@ -91,6 +91,18 @@ def load(
     return validate(settings_type, values)
 
 
+def overridden(settings: AnySettings, overrides: Iterable[str]) -> AnySettings:
+    """Return settings with overrides; see `load`.
+
+    Raises:
+        SettingsError: An unknown key, or a value of the wrong type or range.
+    """
+    values = settings.model_dump(mode="json")
+    for override in overrides:
+        values = _merge(values, _parse_override(override))
+    return validate(type(settings), values)
+
+
 def validate(settings_type: type[AnySection], values: Mapping[str, Any]) -> AnySection:
     """Check values against their model.
 

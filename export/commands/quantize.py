@@ -14,7 +14,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export quantize",
         description="Write an int8 bundle from a float32 one: verify that a row gets the same bits in any batch and "
-        "any cut, measure both bundles on the development data, and refuse the new one if it loses too much quality.",
+        "any cut, measure both bundles on the development data, and refuse the new one if it loses too much quality. "
+        "One of your own data is not measured: compare its answers with those of the float32 bundle.",
     )
     parser.add_argument("bundle", type=Path, help="directory of the bundle, for instance models/generation")
     parser.add_argument(

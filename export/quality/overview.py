@@ -8,6 +8,7 @@ from export.errors import NoBundles
 from export.recipes.recipe import Recipe
 from export.recipes.registry import recipe
 from service.bundle.manifest import MANIFEST_FILE, Bundle, Figure, read_bundle
+from training.tasks import registry
 
 PAGE = Path("docs/models.md")
 PREFACE = """\
@@ -38,15 +39,16 @@ def render(bundles: list[Bundle], card: str) -> str:
 
 
 def shipped(directory: Path) -> list[Bundle]:
-    """Read the bundles in a directory, sorted by name.
+    """Read the bundles in a directory that have the names of shipped ones, sorted by name. A user's own are left out.
 
     Raises:
         BundleDamaged: One of them is damaged.
         NoBundles: There is none.
     """
-    bundles = [read_bundle(manifest.parent) for manifest in sorted(directory.glob(f"*/{MANIFEST_FILE}"))]
+    names = sorted(manifest.parent.name for manifest in directory.glob(f"*/{MANIFEST_FILE}"))
+    bundles = [read_bundle(directory / name) for name in names if name in registry.trainings()]
     if not bundles:
-        raise NoBundles(f"{directory} holds no bundles: run this in the project's directory, or give --models")
+        raise NoBundles(f"{directory} holds no shipped bundles: run this in the project's directory, or give --models")
     return bundles
 
 

@@ -1,14 +1,18 @@
 """Adds figures over several seeds to an existing bundle: rewrites its manifest and card, keeps its graphs."""
 
+import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
-from export.bundle.figures import check_alike, of_checkpoint, over_seeds
+from export.bundle.figures import MAY_DIFFER, check_alike, of_checkpoint, over_seeds
 from export.bundle.rewriting import rewritten
 from export.errors import NotASeed, NotMeasured
 from service.bundle.manifest import MANIFEST_FILE, Bundle
 from training.checkpoint import FIGURES, Checkpoint, Figures, load, read_figures, training_of
 from training.command_line import command_line
+from training.data.source import is_own
+from training.settings import overridden
 
 
 def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
@@ -23,8 +27,8 @@ def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
 
     Raises:
         NotMeasured: The bundle or a run has no figures.
-        NotASeed: A run is of another training or has other settings, two runs have the same figures, or there is no
-            figure that all runs have.
+        NotASeed: A run is of another training or has other settings or data, two runs have the same figures, or there
+            is no figure that all runs have.
     """
     _check_alike(source, [load(path) for path in others])
     runs = [_own(source), *(_measured(path) for path in others)]
@@ -35,9 +39,10 @@ def add_seeds(source: Bundle, others: Sequence[Path]) -> Bundle:
 
 
 def _check_alike(source: Bundle, others: Sequence[Checkpoint]) -> None:
-    """Check that the runs are of the bundle's training and have the same settings. A bundle stores no settings.
+    """Check that the runs are of the bundle's training and have the same settings and data.
 
-    Runs that were trained elsewhere must be of the same command.
+    A bundle stores no settings, only the command that trained it: what that sets must be the same. Runs that were
+    trained elsewhere must be of the same command.
     """
     training = training_of(source.manifest.command) or source.manifest.command
     for each in others:
@@ -46,6 +51,32 @@ def _check_alike(source: Bundle, others: Sequence[Checkpoint]) -> None:
                 f"{each.path} was trained by {each.command!r}, and the bundle by {source.manifest.command!r}"
             )
         check_alike(each.path, each.settings, others[0].settings)
+        _check_same_data(source, each)
+        _check_set_alike(source, each)
+
+
+def _check_same_data(source: Bundle, run: Checkpoint) -> None:
+    """Check that a run learned from the bundle's file, if that is a user's own."""
+    expected = {data.sha256 for data in source.manifest.data if is_own(data.address)}
+    if expected != {data.sha256 for data in run.sources if data.is_own}:
+        raise NotASeed(f"{run.path} learned from other data than the bundle")
+
+
+def _check_set_alike(source: Bundle, run: Checkpoint) -> None:
+    """Check that a run has the settings that the bundle's command sets, and sets no others."""
+    expected = _overrides(source.manifest.command)
+    check_alike(run.path, run.settings, overridden(run.settings, expected))
+    keys = {override.partition("=")[0] for override in expected}
+    for override in _overrides(run.command):
+        if override.partition("=")[0] not in keys and not override.startswith(MAY_DIFFER):
+            raise NotASeed(f"{run.path} was trained with --set {override}, and the bundle without it")
+
+
+def _overrides(command: str) -> list[str]:
+    """Return the settings that a command of a training here sets."""
+    if not training_of(command):
+        return []
+    return [word for option, word in pairwise(shlex.split(command)) if option == "--set"]
 
 
 def _own(source: Bundle) -> Figures:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from export.errors import NotFinite
 from export.weights import prepare, rounded
 from tests.export.conftest import MODEL
 from training.models.generation import GenerationModel, GenerationModelSettings
@@ -57,6 +58,21 @@ def test_matrices_are_rounded_to_the_nearest_float16_and_vectors_are_not() -> No
         expected = weight.half().float() if weight.ndim > 1 else weight
         assert torch.equal(found[name], expected)
     assert found["head.bias"][0] == torch.tensor(0.1)
+
+
+def test_weights_that_float16_cannot_hold_are_told() -> None:
+    model = make("generation")
+    head = model.get_submodule("head")
+    with torch.no_grad():
+        head.get_parameter("bias").fill_(1e5)
+        prepare(model)
+        head.get_parameter("weight")[0, 0] = -1e5
+    with pytest.raises(NotFinite, match=r"^head\.weight has a weight of size 100000; .* ends at 65,504$"):
+        prepare(model)
+    with torch.no_grad():
+        head.get_parameter("weight")[0, 0] = float("nan")
+    with pytest.raises(NotFinite, match=r"^head\.weight has a weight that is not a finite number$"):
+        prepare(model)
 
 
 def test_the_model_itself_is_left_as_it_was() -> None:

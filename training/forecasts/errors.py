@@ -38,8 +38,8 @@ class Errors:
         self._add("mse", error.square())
         self._add("mae", error.abs())
         self._add("coverage_80", (quantiles[..., LOW] <= actual) & (actual <= quantiles[..., HIGH]))
-        self._add("smape", 2 * error.abs() / (mean.abs() + actual.abs()).clamp(min=1e-12))
-        self._add("seasonal_smape", 2 * (seasonal - actual).abs() / (seasonal.abs() + actual.abs()).clamp(min=1e-12))
+        self._add("smape", _symmetric_error(mean, actual))
+        self._add("seasonal_smape", _symmetric_error(seasonal, actual))
         self._add("pinball", pinball(quantiles, actual))
         self._add("seasonal_mse", (seasonal - actual).square())
         self._add("seasonal_mae", (seasonal - actual).abs())
@@ -84,6 +84,12 @@ def pinball(quantiles: Tensor, actual: Tensor) -> Tensor:
     levels = torch.tensor(QUANTILE_LEVELS, dtype=actual.dtype, device=actual.device)
     error = actual.unsqueeze(-1) - quantiles
     return torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
+
+
+def _symmetric_error(forecast: Tensor, actual: Tensor) -> Tensor:
+    """Return the error as a share of the mean of both sizes, in any unit. 0 where both are 0."""
+    size = forecast.abs() + actual.abs()
+    return 2 * (forecast - actual).abs() / torch.where(size > 0, size, 1.0)
 
 
 def _conformity_scores(quantiles: Tensor, actual: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from training.settings import SettingsError
 
 FEW_READINGS, MANY_READINGS = 5_000, 100_000
 LONGEST_WINDOW = 30  # segments
+CHOSEN_BY = 200  # origins by which the epoch is chosen and the bands are fitted, or a few more
 DRIFT = 0.5  # mean absolute deviations between a channel's halves beyond which it has no typical level
 
 
@@ -101,6 +102,17 @@ class Cut(NamedTuple):
         """Least number of training rows with readings, for each channel."""
         return 2 * max(self.season, 2 * self.segment) + self.horizon
 
+    @property
+    def need(self) -> str:
+        """Say how many rows are needed, and why."""
+        season = f"a season of {self.season}" if self.season > 1 else "no season"
+        return f"{season}, segments of {self.segment} and a horizon of {self.horizon} need {self.needed}"
+
+    @property
+    def smaller(self) -> str:
+        """Name the options of which smaller values need fewer rows."""
+        return f"{'--season' if self.season > 2 * self.segment else '--segment'} or --horizon"
+
 
 def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
@@ -145,10 +157,20 @@ def _settings(options: argparse.Namespace, found: OwnTable, cut: Cut) -> dict[st
                 "horizon": cut.horizon,
                 "naive_season": cut.season,
             },
-            "choice_stride": max(1, (cut.num_rows - cut.num_train) // 200),
+            "choice_stride": _choice_stride(cut),
         },
         **_sizes(found.table.readings[: cut.num_train], cut),
     }
+
+
+def _choice_stride(cut: Cut) -> int:
+    """Return the stride of the origins that choose the epoch, which are spread evenly over a season and a segment.
+
+    With every 12th hour, the bands would be fitted to forecasts that are made at two hours of the day.
+    """
+    longest = max(1, (cut.num_rows - cut.num_train) // CHOSEN_BY)
+    cycle = math.lcm(cut.season, cut.segment)
+    return next(stride for stride in range(longest, 0, -1) if math.gcd(stride, cycle) == 1)
 
 
 def _cut(found: OwnTable, options: argparse.Namespace) -> Cut:
@@ -173,7 +195,7 @@ def _suggest_season(found: OwnTable, gaps: Gaps) -> int:
 
 
 def _check_length(path: Path, cut: Cut) -> None:
-    season, segment, horizon, num_rows, num_train, note = cut
+    _, segment, horizon, num_rows, num_train, note = cut
     noted = f" ({note})" if note else ""
     if horizon > MOST_SEGMENTS * segment:
         raise SettingsError(
@@ -183,8 +205,7 @@ def _check_length(path: Path, cut: Cut) -> None:
     if num_train < cut.needed:
         raise DataError(
             f"{path}: too short: {num_train} training rows remain before the {num_rows - num_train} rows for "
-            f"the backtest; a season of {season} and a horizon of {horizon} need {cut.needed}: give more rows, or a "
-            f"smaller --season or --horizon{noted}"
+            f"the backtest; {cut.need}: give more rows, or a smaller {cut.smaller}{noted}"
         )
 
 
@@ -203,9 +224,8 @@ def _check_channels(path: Path, found: OwnTable, cut: Cut) -> None:
             )
         if known.size < cut.needed:
             raise DataError(
-                f"{path}: column {name!r} begins late: it has {known.size} training readings before the backtest; a "
-                f"season of {cut.season} and a horizon of {cut.horizon} need {cut.needed}: leave it out by naming the "
-                "other columns with --target, or give a smaller --season or --horizon"
+                f"{path}: column {name!r} begins late: it has {known.size} training readings before the backtest; "
+                f"{cut.need}: leave it out by naming the other columns with --target, or give a smaller {cut.smaller}"
             )
 
 

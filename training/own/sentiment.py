@@ -11,6 +11,7 @@ from training.data.own_numbers import NO_READING
 from training.data.own_texts import OwnTexts
 from training.data.source import sha256_of
 from training.own.options import ENCODING, Choice, Options
+from training.settings import SettingsError
 
 FEW_TEXTS = 5_000
 
@@ -35,6 +36,8 @@ OPTIONS: Options = {
 def choose(options: argparse.Namespace) -> Choice:
     """Read the file and choose settings that suit it. See `training.own.registry.choose`."""
     text, label = options.text or "text", options.label or "label"
+    if text == label:
+        raise SettingsError(f"--text and --label both name the column {text!r}")
     found = own_texts.read(options.csv, text, label, options.encoding, options.empty)
     is_small = len(found.splits["train"]) < FEW_TEXTS
     settings = {

@@ -153,10 +153,12 @@ class ForecasterTask(Task[AnyForecasterSettings]):
     def verdict(self, figures: Mapping[str, float]) -> str:
         """Say whether forecasts of a user's own readings beat repeating the last season."""
         own = self.settings.data.own
-        if own is None or not (naive := figures.get(f"seasonal_mase_h{own.horizon}")):
+        if own is None or (naive := figures.get(f"seasonal_mase_h{own.horizon}")) is None:
             return ""
-        ratio = figures[f"mase_h{own.horizon}"] / naive
         repeated = "season" if own.naive_season > 1 else "reading"
+        if naive == 0:
+            return f"repeating the last {repeated} is exactly right in all of the backtest: no forecast can be better"
+        ratio = figures[f"mase_h{own.horizon}"] / naive
         measured = (
             f"forecasts of {plural(own.horizon, 'reading')} are off by {ratio:.2f} times as much as those that repeat"
         )

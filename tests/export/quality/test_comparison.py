@@ -74,7 +74,7 @@ def test_a_card_that_was_edited_is_an_error(
     generation: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = with_figures(generation.bundle, graph_figure(1.2345), Figure(metric="other", split="test", value=100.0))
-    path = tmp_path / "models" / "edited"
+    path = tmp_path / "models" / "generation"
     shutil.copytree(bundle.path, path)
     compare = ["compare", "--models", str(tmp_path / "models"), "--no-measure"]
     content = card.render(bundle.manifest, REPORT, path)

@@ -12,7 +12,7 @@ from export.command import main
 from export.errors import NotASeed, NotMeasured
 from export.proof.report import Check, Report
 from export.quality.seeds import add_seeds
-from service.bundle.manifest import Bundle, Figure, read_bundle
+from service.bundle.manifest import Bundle, Figure, TrainingData, read_bundle
 from tests.export.conftest import Exported
 
 Run = Callable[[str, float], Path]
@@ -89,6 +89,32 @@ def test_runs_of_another_training_or_of_other_settings_are_no_seeds(bundle: Bund
         NotASeed, match="was trained by 'python -m training sentiment-of-mine --set seed=2', and the bundle by"
     ):
         add_seeds(bundle, [two])
+
+
+def test_a_run_that_sets_what_the_bundles_command_does_not_is_no_seed(bundle: Bundle, run: Run) -> None:
+    two = run("two", 0.9)
+    command = f"{bundle.manifest.command} --set seed=7 --set loop.threads=2"
+    change(two, lambda config: config.update(command=command))
+    add_seeds(bundle, [two])
+    change(two, lambda config: config.update(command=f"{command} --set loop.weight_decay=0.3"))
+    with pytest.raises(NotASeed, match=r"with --set loop\.weight_decay=0\.3, and the bundle without it$"):
+        add_seeds(bundle, [two])
+
+
+def test_a_run_without_what_the_bundles_command_sets_is_no_seed(bundle: Bundle, run: Run) -> None:
+    longer = bundle.manifest.model_copy(update={"command": f"{bundle.manifest.command} --set loop.weight_decay=0.3"})
+    two = run("two", 0.9)
+    with pytest.raises(NotASeed, match=r"differs in more than its seed, for example in loop\.weight_decay$"):
+        add_seeds(Bundle(bundle.path, longer, "1"), [two])
+    change(two, lambda config: config["settings"]["loop"].update(weight_decay=0.3))
+    add_seeds(Bundle(bundle.path, longer, "1"), [two])
+
+
+def test_a_run_on_another_file_is_no_seed(bundle: Bundle, run: Run) -> None:
+    own = TrainingData(name="mails.csv", address="file:mails.csv", sha256="0" * 64, licence="")
+    learned = Bundle(bundle.path, bundle.manifest.model_copy(update={"data": (own,)}), "1")
+    with pytest.raises(NotASeed, match=r"learned from other data than the bundle$"):
+        add_seeds(learned, [run("two", 0.9)])
 
 
 def test_runs_that_were_trained_elsewhere_are_seeds_only_of_the_same_command(bundle: Bundle, run: Run) -> None:

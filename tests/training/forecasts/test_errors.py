@@ -43,6 +43,18 @@ def test_a_forecast_of_what_came_has_no_error() -> None:
     }
 
 
+def test_shares_are_the_same_in_any_unit() -> None:
+    actual = torch.tensor([[1.0, 2.0, -3.0, 0.0]], dtype=torch.float64)
+    found = []
+    for unit in (1.0, 1e-15):
+        errors = Errors()
+        quantiles = (unit * actual).unsqueeze(2).expand(-1, -1, len(QUANTILE_LEVELS))
+        errors.add(unit * torch.tensor([[2.0, 1.0, 3.0, 0.0]]).double(), quantiles, unit * actual, 2 * unit * actual)
+        found.append((errors.figures()["smape"], errors.figures()["seasonal_smape"]))
+    assert found[0] == pytest.approx(((2 / 3 + 2 / 3 + 2) / 4, 2 / 3 * 3 / 4))
+    assert found[1] == pytest.approx(found[0])
+
+
 def test_readings_of_nothing_but_zero_have_no_weighted_loss() -> None:
     errors = Errors()
     zeros = torch.zeros(2, 3, dtype=torch.float64)

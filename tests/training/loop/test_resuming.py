@@ -160,7 +160,7 @@ def test_overwritten_run_is_gone_even_if_the_new_one_is_interrupted(
     main(["toy", "--output", str(tmp_path), "--set", "loop.epochs=1"])
     monkeypatch.setattr(ToyTask, "interrupt_at", (0, 1))
     assert main(["toy", "--output", str(tmp_path), "--overwrite"]) == INTERRUPTED
-    assert "nothing was saved" in capsys.readouterr().err
+    assert "nothing was saved, and the previous run is gone" in capsys.readouterr().err
     assert not (tmp_path / "best").exists()
     assert not (tmp_path / "metrics.csv").exists()
 

@@ -167,6 +167,31 @@ def test_a_table_that_is_too_short_is_refused(
     assert "(23 rows are too few for a season of 12, so none is used)" in capsys.readouterr().err
 
 
+def test_a_table_too_short_without_a_season_needs_a_smaller_segment(
+    tmp_path: Path, monthly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(monthly.read_text().splitlines()[:21]) + "\n", encoding="utf-8")
+    options = ["--csv", short, "--time", "month", "--output", tmp_path / "run", *TINY, *WINDOWS]
+    assert run("forecasting", *options) == 1
+    said = capsys.readouterr().err
+    assert "no season, segments of 4 and a horizon of 4 need 20: give more rows, or a smaller --segment or" in said
+    assert run("forecasting", *options, "--segment", "3") == 0
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "season", "stride"), [(12_000, 24, 11), (24_000, 24, 23), (9_000, 7, 9), (90, 7, 1)]
+)
+def test_the_epoch_is_chosen_by_forecasts_from_all_parts_of_a_season(
+    tmp_path: Path, num_rows: int, season: int, stride: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = np.datetime64("1900-01-01") + np.arange(num_rows)
+    path = tmp_path / "days.csv"
+    path.write_text("day,v\n" + "".join(f"{day},{i % 9}\n" for i, day in enumerate(days)), encoding="utf-8")
+    assert run("forecasting", "--csv", path, "--time", "day", "--season", str(season), "--show-settings") == 0
+    assert re.search(rf"^data\.choice_stride={stride} ", capsys.readouterr().out, re.M)
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -193,6 +218,13 @@ def test_counts_that_are_none_are_refused(option: str, value: str, capsys: pytes
     with pytest.raises(SystemExit, match="2"):
         run("forecasting", option, value)
     assert f"expected a whole number from 1, not '{value}'" in capsys.readouterr().err
+
+
+def test_one_column_of_texts_and_labels_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text\n" + "good\n\u2018good\u2019\nbad\n" * 9, encoding="utf-8")
+    assert run("sentiment", "--csv", path, "--label", "text", "--output", tmp_path / "run") == 1
+    assert "error: --text and --label both name the column 'text'" in capsys.readouterr().err
 
 
 def test_labels_that_may_be_one_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

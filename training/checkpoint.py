@@ -26,6 +26,7 @@ from training.tasks import registry
 from training.tasks.task import Task, TextTask
 
 WEIGHTS, CONFIG, TOKENIZER, FIGURES = "model.safetensors", "config.json", "tokenizer.json", "figures.json"
+BEST = "best"  # the directory of a run's checkpoint
 HAS_ORIGIN = "generation"  # the task whose checkpoints may come from elsewhere
 
 Figures = dict[str, dict[str, float]]
@@ -159,7 +160,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config: Any = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is not a checkpoint: it has no {CONFIG}") from error
+        advice = f"; {path / BEST} is one" if (path / BEST / CONFIG).is_file() else ""
+        raise CheckpointError(f"{path} is not a checkpoint: it has no {CONFIG}{advice}") from error
     except OSError as error:
         reason = error.strerror
         raise CheckpointError(

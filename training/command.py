@@ -15,7 +15,7 @@ from training.command_line import command_line
 from training.data.source import DataError
 from training.diagnosis import command as diagnose
 from training.exit_status import INTERRUPTED
-from training.loop.output import BEST, LAST, check_resumable, check_unused, is_resumable, modification_times
+from training.loop.output import LAST, check_resumable, check_unused, is_resumable, modification_times
 from training.loop.run import TrainingError
 from training.loop.train import train
 from training.own import registry as own
@@ -128,7 +128,7 @@ def _train(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(_interruption_message(options, former), file=sys.stderr)
         return INTERRUPTED
-    return _finish(options.output / BEST, task) if is_first else 0
+    return _finish(options.output / checkpoint.BEST, task) if is_first else 0
 
 
 def _check_resumable(options: argparse.Namespace) -> None:

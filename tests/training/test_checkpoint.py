@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,14 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_former_one(
 
 
 def test_directory_without_a_checkpoint_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"not a checkpoint: it has no config\.json"):
+    with pytest.raises(CheckpointError, match=r"not a checkpoint: it has no config\.json$"):
         checkpoint.load(tmp_path)
+
+
+def test_a_run_is_no_checkpoint_but_has_one(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path / "run" / "best")
+    with pytest.raises(CheckpointError, match=r"it has no config\.json; .*run/best is one$"):
+        checkpoint.load(tmp_path / "run")
 
 
 def test_a_file_is_no_checkpoint(saved: Path) -> None:

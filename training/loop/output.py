@@ -3,9 +3,10 @@
 import shutil
 from pathlib import Path
 
+from training.checkpoint import BEST
 from training.loop.run import TrainingError
 
-BEST, LAST, METRICS = "best", "last", "metrics.csv"
+LAST, METRICS = "last", "metrics.csv"
 TRAINED = (BEST, LAST, METRICS)  # never overwritten unasked
 RESUME = "resume.ckpt"
 

@@ -22,7 +22,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from training import checkpoint
 from training.loop.metrics_log import MetricsLog
-from training.loop.output import BEST, LAST, prepare, remove_run, resume_file
+from training.loop.output import LAST, prepare, remove_run, resume_file
 from training.loop.precision import Precision, choose_precision, is_measured
 from training.loop.run import DEV, Run, TrainingError, build_run, make_fabric, saved_precision
 from training.loop.schedule import learning_rate
@@ -181,8 +181,8 @@ def evaluate_and_save(run: Run, row: dict[str, float], output: Path, command: st
 def _keep_best(run: Run, output: Path, command: str) -> None:
     """Write the best checkpoint if the last epoch is the best one. If it is already there, it keeps its figures."""
     is_due = run.fabric.is_global_zero and run.progress.is_at_best
-    if is_due and not checkpoint.holds(output / BEST, run.evaluated):
-        checkpoint.save(output / BEST, run.task, run.evaluated, command)
+    if is_due and not checkpoint.holds(output / checkpoint.BEST, run.evaluated):
+        checkpoint.save(output / checkpoint.BEST, run.task, run.evaluated, command)
 
 
 def _items_per_second_so_far(run: Run, meter: Meter) -> float:

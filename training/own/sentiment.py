@@ -78,7 +78,15 @@ def _doubts(labels: Sequence[str]) -> Iterator[str]:
             yield f"the label {label!r} is used like any other: if it means no label, remove its rows"
     alike: dict[str, list[str]] = {}
     for label in labels:
-        alike.setdefault(label.casefold(), []).append(label)
+        alike.setdefault(_meaning(label), []).append(label)
     for group in alike.values():
         if len(group) > 1:
             yield f"{' and '.join(map(repr, group))} are different labels: if they mean the same, write them alike"
+
+
+def _meaning(label: str) -> str:
+    """Return what labels have in common that differ only in capitals, or in how a number is written."""
+    try:
+        return str(float(label))
+    except ValueError:
+        return label.casefold()

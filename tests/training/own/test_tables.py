@@ -227,11 +227,15 @@ def test_one_column_of_texts_and_labels_is_refused(tmp_path: Path, capsys: pytes
     assert "error: --text and --label both name the column 'text'" in capsys.readouterr().err
 
 
-def test_labels_that_may_be_one_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("labels", [("Spam", "spam"), ("1", "1.0")])
+def test_labels_that_may_be_one_are_told(
+    tmp_path: Path, labels: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "mails.csv"
-    path.write_text("text,label\n" + "".join(f"mail {i},{'Spam' if i % 2 else 'spam'}\n" for i in range(9)), "utf-8")
+    path.write_text("text,label\n" + "".join(f"mail {i},{labels[i % 2]}\n" for i in range(9)), "utf-8")
     assert run("sentiment", "--csv", path, "--show-settings") == 0
-    assert "'Spam' and 'spam' are different labels: if they mean the same, write them alike" in capsys.readouterr().out
+    told = f"{labels[0]!r} and {labels[1]!r} are different labels: if they mean the same, write them alike"
+    assert told in capsys.readouterr().out
 
 
 def test_texts_of_the_same_words_are_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ class SentimentTask(TextTask[SentimentSettings]):
     goal = Goal("accuracy", "higher")
     throughput_unit = "word"
     units: ClassVar[dict[str, str]] = {
-        "train_loss": "cross entropy, nats",
+        "train_loss": "training loss, nats",
         "dev_loss": "cross entropy, nats",
         "dev_accuracy": "accuracy, share of sentences",
     }

@@ -75,7 +75,7 @@ class TranslationTask(TextTask[TranslationSettings]):
     goal = Goal("greedy_bleu", "higher")
     throughput_unit = "piece"
     units: ClassVar[dict[str, str]] = {
-        "train_loss": "cross entropy, nats per piece",
+        "train_loss": "training loss, nats per piece",
         "dev_loss": "cross entropy, nats per piece",
         "dev_greedy_bleu": "BLEU of greedy translations",
     }

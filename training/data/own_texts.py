@@ -1,5 +1,6 @@
 """A user's own CSV file with a column of texts and a column of labels."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +27,14 @@ class OwnTexts:
         splits: "train" and "dev". Dev has a tenth of the distinct texts of each label, at least one. All rows with the
             same text are in the same split. Texts are the same if they have the same words after tokenization.
         num_different: Number of distinct texts in both splits.
+        num_ambiguous: Number of those that have more than one label.
         num_skipped: Number of rows that were left out because they have no text or no label.
     """
 
     labels: tuple[str, ...]
     splits: dict[str, list[Example]]
     num_different: int
+    num_ambiguous: int
     num_skipped: int
 
 
@@ -77,7 +80,9 @@ def read(path: Path, text: str, label: str, encoding: str = UTF_8, empty: Empty 
                 f"label {name!r} has too few different texts; training needs one and choosing the epoch another: add "
                 "some, or remove the label",
             )
-    return OwnTexts(labels, splits, len(set(alike)), len(all_rows) - len(rows))
+    num_labels = Counter(same for same, _ in {(same, row.label) for same, row in zip(alike, rows, strict=True)})
+    num_ambiguous = sum(number > 1 for number in num_labels.values())
+    return OwnTexts(labels, splits, len(num_labels), num_ambiguous, len(all_rows) - len(rows))
 
 
 def _rows(file: OwnCsv, text: str, label: str) -> Iterator[_Row]:

@@ -2,7 +2,7 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from training.data import own_texts
@@ -67,12 +67,13 @@ def _describe(path: Path, found: OwnTexts) -> str:
         + ", ".join(f"{name} {counts[name]}" for name in found.labels)
         + skipped
         + f"\n{len(train)} texts for training, {len(dev)} for choosing the best epoch and measuring"
-        + "".join(f"\n{doubt}" for doubt in _doubts(found.labels))
+        + "".join(f"\n{doubt}" for doubt in _doubts(found))
     )
 
 
-def _doubts(labels: Sequence[str]) -> Iterator[str]:
-    """Yield warnings about labels that may mean the same, or a missing label."""
+def _doubts(found: OwnTexts) -> Iterator[str]:
+    """Yield warnings about labels that may mean the same, or a missing label, and about texts with several labels."""
+    labels = found.labels
     for label in labels:
         if label.casefold() in NO_READING:
             yield f"the label {label!r} is used like any other: if it means no label, remove its rows"
@@ -82,6 +83,9 @@ def _doubts(labels: Sequence[str]) -> Iterator[str]:
     for group in alike.values():
         if len(group) > 1:
             yield f"{' and '.join(map(repr, group))} are different labels: if they mean the same, write them alike"
+    if found.num_ambiguous:
+        texts = plural(found.num_ambiguous, "text")
+        yield f"{texts} with more than one label: no classifier is right about all of their rows"
 
 
 def _meaning(label: str) -> str:

@@ -238,6 +238,14 @@ def test_labels_that_may_be_one_are_told(
     assert told in capsys.readouterr().out
 
 
+def test_texts_with_several_labels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mails.csv"
+    rows = ["call  me,work", "Call me,spam", "call me,spam", *(f"mail {i},{('spam', 'work')[i % 2]}" for i in range(9))]
+    path.write_text("\n".join(["text,label", *rows, "mail 0,spam"]), "utf-8")
+    assert run("sentiment", "--csv", path, "--show-settings") == 0
+    assert "\n1 text with more than one label: no classifier is right about all" in capsys.readouterr().out
+
+
 def test_texts_of_the_same_words_are_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mails.csv"
     rows = [f"{mail} {i},{'spam' if i % 2 else 'work'}" for i in range(9) for mail in ("mail", "Mail", "m\u00e0il ")]

@@ -37,9 +37,9 @@ class ModelStore:
         version = self.versions[-1] if version == "latest" else version
         if version == "damaged":
             raise BundleDamaged(f"{tag} is damaged")
-        if name not in ("sum", "alias") or version not in self.versions:
+        if name not in ("sum", "alias", "another") or version not in self.versions:
             raise NotFound(f"no {tag}")
-        return sum_bundle(version)
+        return sum_bundle(version, name="sum" if name == "alias" else name)
 
 
 class SumCatalog(Catalog):

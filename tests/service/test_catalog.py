@@ -15,9 +15,9 @@ from service.engine.engine import Engine
 from service.engine.numerics import cpu_features, fingerprint
 from service.errors import ModelUnknown, NotStreamable, VersionUnknown
 from service.metrics import Metrics
-from service.settings import BundleSettings, EngineSettings
+from service.settings import NOWHERE, BundleSettings, EngineSettings
 from service.tasks.sentiment import StreamingSentimentModel, WholeTextSentimentModel
-from tests.fakes.catalog import new_catalog
+from tests.fakes.catalog import new_catalog, serve
 from tests.fakes.graphs import RecordingObserver, SumGraphs, sum_bundle
 from tests.fakes.model import SumModel
 from tests.paths import MODELS
@@ -73,6 +73,26 @@ def test_prepared_graphs_are_kept_in_the_users_cache(tmp_path: Path, monkeypatch
     bundle = models.load(read_bundle(MODELS / "sentiment")).bundle
     directory = tmp_path / "unrolled" / "graphs" / models.numerics.hex()
     assert any(directory.glob(f"*/{bundle.version}/encode-1-*.onnx"))
+
+
+def test_a_bundle_is_served_though_prepared_graphs_are_kept_nowhere() -> None:
+    models = Catalog(BundleSettings(prepared_graphs=NOWHERE), EngineSettings(), Metrics())
+    assert models.load(read_bundle(MODELS / "sentiment")).name == "sentiment"
+
+
+async def test_all_graphs_are_opened_at_the_start_where_that_is_set(tmp_path: Path) -> None:
+    directory = shutil.copytree(MODELS / "sentiment", tmp_path / "sentiment")
+    models = Catalog(BundleSettings(), EngineSettings(open_rungs="all"), Metrics())
+    model = models.load(read_bundle(directory))
+    shutil.rmtree(directory)
+    assert isinstance(model, StreamingSentimentModel)
+    serve(models, [model])
+    models.start()
+    num_items = max(model.bundle.manifest.stage("encode").rungs)
+    ids = np.full(num_items, 3)
+    advance = await model.engine.advance("encode", model.layout.initial, {"x": ids}, num_items, keep=["logits"])
+    assert advance.outputs["logits"].shape == (num_items, 2)
+    await models.stop()
 
 
 async def test_a_catalog_is_idle_once_every_row_is_through_its_engine() -> None:
@@ -142,13 +162,16 @@ def test_a_version_is_found_by_its_name_the_current_one_first() -> None:
         models.served("sum", "4")
 
 
-async def test_what_is_added_to_a_started_catalog_serves_at_once() -> None:
+async def test_what_is_added_to_a_started_catalog_serves_at_once_and_to_a_stopped_one_never() -> None:
     models = new_catalog()
     models.start()
     model = models.load(read_bundle(MODELS / "sentiment"))
     models.add(model)
     assert model.engine.is_serving
     await models.stop()
+    late = SumModel(sum_bundle(), Engine(SumGraphs(sum_bundle()), RecordingObserver()))
+    models.add(late)
+    assert not late.engine.is_serving
 
 
 def test_a_directory_without_bundles_serves_nothing(tmp_path: Path) -> None:

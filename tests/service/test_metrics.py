@@ -73,6 +73,18 @@ async def test_runs_are_counted_by_bundle_and_rung() -> None:
     assert await metrics.exposition() == text.encode()
 
 
+def test_runs_are_counted_once_however_often_they_are_handed_on() -> None:
+    metrics = Metrics()
+    observer = metrics.observer("sum:0")
+    for _ in range(2):
+        observer.count_run("decode", 8, [0.5], 0.02, 5)
+        observer.flush()
+    sample = metrics.registry.get_sample_value
+    assert sample("rnn_steps_total", {"bundle": "sum:0"}) == 10
+    assert sample("rnn_generated_tokens_total") == 10
+    assert sample("rnn_queue_wait_seconds_count", {"bundle": "sum:0"}) == 2
+
+
 def test_a_bundle_that_is_opened_again_is_observed_by_who_observed_it_before() -> None:
     metrics = Metrics()
     first = metrics.observer("sum:0")

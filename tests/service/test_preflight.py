@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import socket
 from collections import namedtuple
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from service.preflight import (
     check_bundles,
     check_callers,
     check_memory,
+    check_ports,
     check_prepared_graphs,
+    check_store,
     check_store_answers,
     checked_settings,
     mount_point,
@@ -65,7 +68,10 @@ def test_bundles_that_cannot_be_copied_are_told_in_one_line(error: OSError, monk
 
 def test_workers_that_share_their_weights_need_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "memory_limit", lambda: LIMIT_BYTES)
-    check_memory(settings(str(tmp_path / "graphs")), BUNDLES)
+    directory = tmp_path / "new" / "graphs"
+    for _ in range(2):  # before there is such a directory, and at the next start
+        check_memory(settings(str(directory)), BUNDLES)
+    assert directory.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("directory", ["none", "/dev/null/graphs"])
@@ -137,7 +143,7 @@ def test_this_machine_s_own_table_of_mounts_is_read() -> None:
     assert mount_point(Path("/proc/self")) == Path("/proc")
 
 
-@pytest.mark.parametrize(("max_sessions", "max_bytes", "is_told"), [(3, 2**20, False), (2, 2**20, True), (3, 2, True)])
+@pytest.mark.parametrize(("max_sessions", "max_bytes", "is_told"), [(3, 3, False), (2, 3, True), (3, 2, True)])
 def test_a_store_that_holds_more_than_it_may_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, max_sessions: int, max_bytes: int, is_told: bool
 ) -> None:
@@ -190,6 +196,7 @@ def variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyP
 @pytest.mark.parametrize(
     ("setting", "value", "reason"),
     [
+        ("UNROLLED_STROE", "memory://", "UNROLLED_STROE"),
         ("UNROLLED_HOST", PUBLIC, "UNROLLED_ALLOW_UNAUTHENTICATED"),
         ("UNROLLED_HOST", "127.0.0.1:3000", "is neither an IP address"),
         ("UNROLLED_PORT", "x", "valid integer"),
@@ -218,6 +225,38 @@ def start_checks() -> None:
     settings = checked_settings()
     for check in CHECKS:
         check(settings)
+
+
+def test_a_gpu_that_the_installation_cannot_use_is_refused(variables: pytest.MonkeyPatch) -> None:
+    variables.setenv("UNROLLED_PROVIDER", "cuda")
+    variables.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(CannotStart, match=r"\Aprovider 'cuda' needs CUDAExecutionProvider.*\Z"):
+        checked_settings()
+
+
+def test_a_port_that_somebody_listens_on_is_refused(variables: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for name in ("UNROLLED_PORT", "UNROLLED_FAST_PORT"):
+            with variables.context() as changed:
+                changed.setenv(name, str(port))
+                with pytest.raises(CannotStart, match=rf"^port {port} on 127\.0\.0\.1 cannot be used: Address already"):
+                    check_ports(checked_settings())
+
+
+def test_a_port_that_was_closed_a_moment_ago_is_not_refused(variables: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            server.accept()[0].close()  # first, so that the port stays with the connection for a minute
+            assert client.recv(1) == b""
+    variables.setenv("UNROLLED_PORT", str(port))
+    check_ports(checked_settings())
+
+
+def test_a_store_that_all_workers_see_is_not_refused() -> None:
+    check_store(ServerSettings(workers=1), SessionSettings(store="memory://"))
+    check_store(ServerSettings(workers=2), SessionSettings(store="lmdb:///sessions"))
 
 
 def test_workers_that_would_not_see_one_anothers_sessions_do_not_start(variables: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import orjson
 import pytest
@@ -233,6 +234,21 @@ async def test_a_version_that_a_worker_sees_late_does_not_undo_a_load() -> None:
     assert late.current == (await prompt).current == "sum:1"
 
 
+class SlowRead:
+    """A model store's method that waits, once it is called, until it may go on."""
+
+    def __init__(self, service: Service, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go_on = asyncio.Event(), threading.Event()
+        self._loop, self._read = asyncio.get_running_loop(), getattr(service.models, method)
+        monkeypatch.setattr(service.models, method, self)
+        self.undo = partial(monkeypatch.setattr, service.models, method, self._read)
+
+    def __call__(self, tag: str) -> object:
+        self._loop.call_soon_threadsafe(self.begun.set)
+        self.go_on.wait(5)
+        return self._read(tag)
+
+
 @pytest.mark.parametrize("step", ["stored_bundle", "stored_tags"])
 async def test_a_load_while_another_worker_reads_a_new_version_is_not_undone(
     step: str, monkeypatch: pytest.MonkeyPatch
@@ -240,23 +256,31 @@ async def test_a_load_while_another_worker_reads_a_new_version_is_not_undone(
     service = Service("1")
     slow, quick = await service.following("a"), await service.following("b")
     service.models.versions.append("2")
-    reading, go_on = asyncio.Event(), threading.Event()
-    loop, read = asyncio.get_running_loop(), getattr(service.models, step)
-
-    def read_slowly(tag: str) -> object:
-        loop.call_soon_threadsafe(reading.set)
-        go_on.wait(5)
-        return read(tag)
-
-    monkeypatch.setattr(service.models, step, read_slowly)
+    reading = SlowRead(service, step, monkeypatch)
     async with looking(slow):
-        await reading.wait()
-        monkeypatch.setattr(service.models, step, read)
+        await reading.begun.wait()
+        reading.undo()
         loading = asyncio.create_task(quick.reloader.load("sum", "1"))
         await until(lambda: loading.done())
-        go_on.set()
+        reading.go_on.set()
         await asyncio.sleep(0.02)
     assert (await loading, slow.current, (await service.following("c")).current) == ("sum:1", "sum:1", "sum:1")
+
+
+async def test_a_load_by_a_machine_that_lacks_a_new_version_only_delays_the_worker_that_reads_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    service = Service("1")
+    lagging = service.machine("1")
+    slow, quick = await service.following("a"), await lagging.following("b")
+    service.models.versions.append("2")
+    reading = SlowRead(service, "stored_bundle", monkeypatch)
+    async with looking(slow):
+        await reading.begun.wait()
+        assert await quick.reloader.load("sum", "1") == "sum:1"
+        await quick.reloader.leave()
+        reading.go_on.set()
+        await until(lambda: slow.current == "sum:2")
 
 
 async def test_a_load_that_takes_longer_than_a_question_may_is_answered_if_all_workers_have_it_then(
@@ -274,7 +298,9 @@ async def test_a_load_that_takes_longer_than_a_question_may_is_answered_if_all_w
     assert await worker.reloader.load("sum") == "sum:2"
 
 
-async def test_a_machine_whose_model_store_lags_behind_leaves_the_others_on_what_they_serve() -> None:
+async def test_a_machine_whose_model_store_lags_behind_leaves_the_others_on_what_they_serve(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     service = Service("0", "1")
     worker = await rolled_back(service)
     lagging = service.machine("0")
@@ -282,6 +308,7 @@ async def test_a_machine_whose_model_store_lags_behind_leaves_the_others_on_what
     async with looking(worker, other):
         await asyncio.sleep(0.02)
         assert worker.current == "sum:1"
+        assert caplog.messages == ["sum:1 cannot be served: it is not in the model store"]
         for version in ("1", "2"):
             lagging.models.versions.append(version)
             await asyncio.sleep(0.02)
@@ -354,7 +381,9 @@ async def test_what_the_model_store_lacks_is_unknown_and_what_is_damaged_is_refu
     assert worker.current == "sum:1"
 
 
-async def test_a_version_that_cannot_be_served_is_refused_at_once_and_nothing_changes() -> None:
+async def test_a_version_that_cannot_be_served_is_refused_at_once_and_nothing_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     service = Service("1", BROKEN)
     one, other = await service.worker("a"), await service.worker("b")
     async with asyncio.timeout(5):
@@ -363,6 +392,7 @@ async def test_a_version_that_cannot_be_served_is_refused_at_once_and_nothing_ch
     await other.reloader.follow()
     assert one.current == other.current == "sum:1"
     assert BROKEN not in str(await service.store.notes(""))
+    assert caplog.messages == [f"sum:{BROKEN} cannot be served: onnxruntime cannot open it"]
     assert await one.reloader.load("sum", "1") == "sum:1"
 
 
@@ -547,13 +577,65 @@ async def test_a_worker_whose_store_is_down_goes_on_to_note_that_it_is_alive() -
     await alive.cancel()
 
 
-async def test_a_version_stays_as_long_as_a_question_on_it_may_take() -> None:
+@pytest.mark.parametrize(("answer_seconds", "seconds"), [(300.0, 300.0), (1.0, LINGER_SECONDS)])
+async def test_a_version_stays_as_long_as_a_question_on_it_may_take_and_until_all_workers_have_heard(
+    answer_seconds: float, seconds: float
+) -> None:
     service = Service("1", "2")
-    worker = await service.worker("a", answer_seconds=300.0)
+    worker = await service.worker("a", answer_seconds=answer_seconds)
     await worker.reloader.load("sum")
-    service.clock.now += 299
+    service.clock.now += seconds - 1
     await worker.reloader.follow()
     assert "sum:1" in worker.catalog.loaded_tags
     service.clock.now += 1
     await worker.reloader.follow()
     assert "sum:1" not in worker.catalog.loaded_tags
+
+
+async def test_a_model_that_nobody_is_configured_with_is_loaded_by_every_worker() -> None:
+    service = Service("1")
+    one, other = await service.worker("a"), await service.worker("b")
+    async with looking(other):
+        assert await one.reloader.load("another", "1") == "another:1"
+    assert one.catalog.current_tags == other.catalog.current_tags == {"sum": "sum:1", "another": "another:1"}
+
+
+async def test_a_failure_that_nobody_foresaw_is_logged_and_the_following_goes_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service("1")
+    worker = await service.following("a")
+    newest_tag = service.models.newest_tag
+
+    def fail(_: str) -> str:
+        raise RuntimeError("by a test")
+
+    monkeypatch.setattr(service.models, "newest_tag", fail)
+    async with looking(worker):
+        await until(lambda: bool(caplog.messages))
+        monkeypatch.setattr(service.models, "newest_tag", newest_tag)
+        service.models.versions.append("2")
+        await until(lambda: worker.current == "sum:2")
+    assert caplog.messages[0].startswith("checking for new bundle versions failed")
+
+
+async def test_a_newest_version_that_is_damaged_again_is_logged_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service("1")
+    worker = await service.following("a")
+    looks = ["damaged", "damaged", "1", "damaged", "damaged", "1"]
+    monkeypatch.setattr(service.models, "newest_tag", lambda _: f"sum:{looks.pop(0) if looks else '1'}")
+    async with looking(worker):
+        await until(lambda: not looks)
+    assert caplog.messages == ["sum:latest cannot be served: sum:damaged is damaged"] * 2
+
+
+async def test_a_worker_that_stops_while_the_store_is_down_says_that_others_may_wait_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service("1")
+    worker = await service.worker("a")
+    service.store.is_down = True
+    await worker.reloader.leave()
+    assert caplog.messages == ["cannot tell other workers that this one stops, so they may wait for it: by a test"]

@@ -42,6 +42,12 @@ async def test_a_request_is_a_line_without_its_query(caplog: pytest.LogCaptureFi
     assert lines(caplog) == ['- "PUT /a%0Ab" 201 4 bytes T, owner ann, request 7f3c']
 
 
+async def test_a_line_tells_how_long_its_request_took(caplog: pytest.LogCaptureFixture) -> None:
+    await logging(PlainTextResponse("four")).request("GET", "/a")
+    (milliseconds,) = re.findall(r" (\d+\.\d) ms", caplog.text)
+    assert float(milliseconds) < 60_000
+
+
 async def test_it_names_the_owner_of_a_key_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "keys"
     token = add_key(path, "alice")

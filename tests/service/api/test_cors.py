@@ -8,11 +8,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from service.api.cors import OriginMiddleware
 from service.api.endpoints import STREAM
 from service.api.origins import Origins
+from service.api.stream.handshake import POLICY_VIOLATION
 from service.metrics import Metrics
 from service.settings import ServerSettings
 
@@ -93,6 +95,21 @@ def test_a_page_that_may_not_call_is_told_and_counted(guarded: Guarded) -> None:
     told = asyncio.run(guarded.metrics.exposition()).decode()
     for endpoint in ("/steps", "/stream"):
         assert f'rnn_requests_total{{code="403",endpoint="{endpoint}"}} 1.0' in told
+
+
+@pytest.mark.anyio
+async def test_a_server_that_cannot_answer_a_page_that_may_not_connect_closes_its_connection(guarded: Guarded) -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"origin", EVIL["Origin"].encode())]
+    await guarded.client.app({"type": "websocket", "path": STREAM.path, "headers": headers}, receive, send)
+    assert [(message["type"], message.get("code")) for message in sent] == [("websocket.close", POLICY_VIOLATION)]
 
 
 def test_a_stream_is_opened_for_pages_that_may_call_and_for_who_is_no_page(guarded: Guarded) -> None:

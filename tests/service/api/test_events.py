@@ -1,6 +1,7 @@
 """A generated text as events: only the last one acknowledges the step."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 
 import orjson
@@ -128,6 +129,20 @@ async def test_a_stream_that_fails_is_counted_as_its_error_by_the_layer_that_see
     assert sample("rnn_requests_total", {"endpoint": "/generate", "code": "504"}) == 1
 
 
+async def test_a_stream_is_logged_if_it_fails_and_not_if_it_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async def failing(error: Exception) -> AsyncGenerator[bytes]:
+        yield b"data: {}\n\n"
+        raise error
+
+    for error in (DeadlineExceeded("it took too long"), RuntimeError("out of memory")):
+        answered = await Client(EventStream(failing(error))).post("/generate", b"")
+        assert b"memory" not in answered.body
+    (record,) = caplog.records
+    assert record.message == "a stream of server-sent events failed"
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "out of memory"
+
+
 async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Surface, session_id: str) -> None:
     answered = await generate(surface, session_id).answered()
     assert (answered.status, answered.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
@@ -144,9 +159,12 @@ async def test_a_text_comes_in_pieces_and_ends_with_the_steps_answer(surface: Su
 async def test_the_time_to_the_first_piece_is_measured_once(
     surface: Surface, session_id: str, process: Process, runtime: GatedRuntime
 ) -> None:
-    def count() -> float | None:
-        return process.metrics.registry.get_sample_value("rnn_time_to_first_token_seconds_count")
+    sample = process.metrics.registry.get_sample_value
 
+    def count() -> float | None:
+        return sample("rnn_time_to_first_token_seconds_count")
+
+    began = time.perf_counter()
     runtime.permit(1)
     exchange = generate(surface, session_id)
     await until(lambda: runtime.num_begun == 2)  # to count takes so long that nothing else would have its turn
@@ -155,6 +173,7 @@ async def test_the_time_to_the_first_piece_is_measured_once(
     await exchange.answered()
     await generate(surface, session_id).answered()  # the same again, from the store
     assert count() == 1
+    assert 0 < (sample("rnn_time_to_first_token_seconds_sum") or 0) < time.perf_counter() - began
 
 
 async def test_what_fails_before_its_first_event_is_no_stream(

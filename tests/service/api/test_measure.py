@@ -2,11 +2,12 @@
 
 import pytest
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from service.api.measure import MeasureMiddleware
 from service.metrics import Metrics
 from tests.fakes.asgi import Client
+from tests.fakes.process import settle
 
 
 @pytest.mark.anyio
@@ -26,3 +27,38 @@ async def test_each_request_is_counted_with_the_status_that_was_sent_and_a_failu
     sample = metrics.registry.get_sample_value
     assert sample("rnn_requests_total", {"endpoint": "/steps", "code": "204"}) == 1
     assert sample("rnn_requests_total", {"endpoint": "/", "code": "500"}) == 1
+    assert 0 < (sample("rnn_request_duration_seconds_sum", {"endpoint": "/steps"}) or 0) < 60
+
+
+@pytest.mark.anyio
+async def test_a_request_that_the_server_gives_up_ends_and_is_counted_as_its_clients_end() -> None:
+    metrics = Metrics()
+
+    async def app(_: Scope, receive: Receive, __: Send) -> None:
+        await receive()
+        await receive()
+
+    exchange = Client(MeasureMiddleware(app, metrics.requests_tally)).begin("POST", "/steps", b"")
+    await settle()
+    await exchange.cancel()
+    assert exchange._task.cancelled()
+    metrics.flush()
+    labels = {"endpoint": "/steps", "code": "499"}
+    assert metrics.registry.get_sample_value("rnn_requests_total", labels) == 1
+
+
+@pytest.mark.anyio
+async def test_what_is_no_request_is_passed_on() -> None:
+    passed: list[Scope] = []
+
+    async def app(scope: Scope, _: Receive, __: Send) -> None:
+        passed.append(scope)
+
+    async def nothing() -> Message:
+        raise AssertionError
+
+    async def nobody(_: Message) -> None:
+        raise AssertionError
+
+    await MeasureMiddleware(app, Metrics().requests_tally)({"type": "lifespan"}, nothing, nobody)
+    assert passed == [{"type": "lifespan"}]

@@ -36,6 +36,13 @@ async def test_a_models_inputs_are_those_that_something_accepts() -> None:
     }
 
 
+async def test_a_models_task_is_told_without_its_tokenizer_and_its_outputs_if_it_has_sessions() -> None:
+    models = await listing_of("generation", "entities")
+    assert not [name for name, model in models.items() if "tokenizer" in model["task"]]
+    assert [name for name, model in models.items() if "outputs" in model] == ["generation"]
+    assert "text" in str(models["generation"]["outputs"])
+
+
 async def test_a_model_tells_how_a_step_is_written_in_tensors() -> None:
     names = ("sentiment", "forecasting", "tagging-streaming", "sentiment-bidirectional")
     told_of = {name: model.get("tensors") for name, model in (await listing_of(*names)).items()}

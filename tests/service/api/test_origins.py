@@ -60,6 +60,7 @@ def test_other_pages_may_not_call(server: ServerSettings, origin: str) -> None:
         ("http://app.example:8080", {"host": "app.example:8080"}),
         ("http://localhost:8080", {"host": "localhost:8080"}),
         ("https://unrolled.example", {"host": HERE, "x_forwarded_host": "unrolled.example, inner.example"}),
+        ("https://unrolled.example", {"host": HERE, "x_forwarded_host": "unrolled.example:443"}),
         ("https://unrolled.example", {"host": HERE, "sec_fetch_site": "same-origin"}),
     ],
 )

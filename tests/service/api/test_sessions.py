@@ -76,6 +76,8 @@ async def test_pages_are_continued_by_their_last_id(surface: Surface, process: P
     assert {view["session_id"] for view in (*first["sessions"], *rest["sessions"])} == ids
     assert "next" not in rest
     assert (await surface.client.request("GET", "/sessions?after=here")).status == 422
+    for limit in ("1", "1000"):
+        assert (await surface.client.request("GET", f"/sessions?limit={limit}")).status == 200
     for limit in ("0", "1001", "x", "-1", ""):
         assert (await surface.client.request("GET", f"/sessions?limit={limit}")).status == 422
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 import pytest
 from starlette.responses import Response
 
+from service.api.paths import OTHER
 from service.api.slash import SlashMiddleware
 from service.metrics import Metrics
 from tests.fakes.asgi import Client
@@ -32,6 +33,14 @@ async def asked(method: str, path: str) -> tuple[int, str | None]:
 )
 async def test_the_address_is_relative_and_keeps_the_query(path: str, address: str) -> None:
     assert await asked("POST", path) == (HTTPStatus.TEMPORARY_REDIRECT, address)
+
+
+async def test_a_redirect_is_counted() -> None:
+    metrics = Metrics()
+    await Client(SlashMiddleware(Response(status_code=SERVED), metrics.requests_tally)).request("POST", "/steps/")
+    metrics.flush()
+    labels = {"endpoint": OTHER, "code": "307"}
+    assert metrics.registry.get_sample_value("rnn_requests_total", labels) == 1
 
 
 async def test_who_does_not_follow_is_told_what_is_wrong() -> None:

@@ -1,13 +1,15 @@
 """Bodies in, responses out, of the hot paths."""
 
+import asyncio
 from collections.abc import Iterable
 
 import pytest
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive, Scope, Send
 
 from service.api.client_watch import ClientGone
-from service.api.wire import check_json, check_media_type, media_type, read_body, respond
+from service.api.wire import PIECE_BYTES, check_json, check_media_type, media_type, read_body, respond
 from service.errors import MediaTypeUnknown, TooLarge
+from tests.fakes.asgi import Client
 
 pytestmark = pytest.mark.anyio
 MAX_BYTES = 10
@@ -115,3 +117,32 @@ def test_what_is_not_sent_as_plain_json_is_refused(scope: Scope) -> None:
 @pytest.mark.parametrize("encoding", [b"", b"identity", b" Identity "])
 def test_a_body_that_is_not_encoded_may_say_so(encoding: bytes) -> None:
     check_json(scope_of(content_encoding=encoding))
+
+
+@pytest.mark.parametrize(("num_bytes", "num_pieces"), [(PIECE_BYTES, 1), (PIECE_BYTES + 1, 2), (3 * PIECE_BYTES, 3)])
+async def test_a_large_response_is_sent_whole_and_in_pieces(num_bytes: int, num_pieces: int) -> None:
+    body = (b"0123456789" * num_bytes)[:num_bytes]
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await respond(send, body, b"text/plain", 201, [(b"x-more", b"1")])
+
+    exchange = Client(app).begin("POST", "/", b"")
+    answered = await exchange.answered()
+    assert (answered.status, answered.body) == (201, body)
+    assert answered.headers == {"content-type": "text/plain", "content-length": str(num_bytes), "x-more": "1"}
+    assert len([message for message in exchange.sent if message.get("body")]) == num_pieces
+
+
+async def test_who_reads_a_large_response_slowly_has_time_by_what_it_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.api.wire.SLOW_READER_SECONDS", 0.05)
+    monkeypatch.setattr("service.api.wire.SLOW_BYTES_PER_SECOND", PIECE_BYTES / 60)  # a piece in a minute
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if len(sent) == 3:  # the second piece
+            await asyncio.sleep(0.1)
+
+    await respond(send, bytes(2 * PIECE_BYTES))
+    assert sum(len(message.get("body", b"")) for message in sent) == 2 * PIECE_BYTES

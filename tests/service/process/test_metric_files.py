@@ -1,5 +1,7 @@
 """The directory in which the processes of a service count."""
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -7,9 +9,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from prometheus_client.mmap_dict import MmapedDict
 
 from service.process import metric_files
-from service.process.metric_files import NUM_BYTES, VARIABLE, join_service, merge_ended, reserve_totals
+from service.process.metric_files import NUM_BYTES, VARIABLE, join_service, keep_within, merge_ended, reserve_totals
 from service.process.service_directory import DirectoryUnusable, create_service_directory, directory_errors
 
 PORT = 47
@@ -150,6 +153,28 @@ def test_who_begins_while_counts_are_added_up_loses_none(files: Path) -> None:
     assert begun.exists()
 
 
+def test_a_file_that_is_being_read_is_left_as_it_is_until_later(tmp_path: Path) -> None:
+    file = MmapedDict(str(tmp_path / "histogram_7.db"))
+    for number in range(400):
+        labels = {"bundle": f"sum:{number}"}
+        file.write_value(json.dumps(["rnn_steps", "rnn_steps_total", labels, "x" * 100]), 1.0, 0.0)
+    num_used = file._used
+    forgotten = {f"sum:{number}" for number in range(399)}
+    with (tmp_path / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        keep_within(file, forgotten)
+        assert file._used == num_used
+    keep_within(file, forgotten)
+    assert len(list(file.read_all_values())) == 1
+    file.close()
+
+
+def test_what_is_reserved_is_not_kept_open(tmp_path: Path) -> None:
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    reserve_totals(tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
+
+
 @pytest.mark.parametrize("call", ["posix_fallocate", "mkdir"])
 def test_a_full_disk_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     def fail(*_: object) -> None:
@@ -175,6 +200,7 @@ def test_what_is_counted_is_read_though_its_directory_was_removed(files: Path) -
     assert "rnn_step_conflicts_total 3.0" in printed.splitlines()
     run(WORKER, "4")
     assert "rnn_step_conflicts_total 4.0" in counted(files)
+    assert files.stat().st_mode & 0o777 == 0o700
 
 
 def test_counts_of_many_names_have_their_room_before_they_are_written(files: Path) -> None:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from service.process.messages import FAILED, READY, Message
+from service.process.messages import BEAT, FAILED, READY, Message
 from service.process.starts import MAX_STARTS, Starts
 
 LIMIT = 300 * 2**20
@@ -36,10 +36,22 @@ def test_workers_that_die_again_and_again_before_one_is_ready_are_hopeless(start
     assert "6 worker processes ended before one was ready" in (starts.see({200}) or "")
 
 
+def test_a_worker_that_is_alive_and_not_ready_does_not_make_the_others_less_hopeless(starts: Starts) -> None:
+    assert starts.record(Message(100, BEAT)) is None
+    assert starts.has_served is False
+    assert starts.see(set(range(7))) is not None
+
+
 def test_the_memory_limit_is_named_where_the_kernel_killed_them(starts: Starts, kernel: Kernel) -> None:
     kernel.num_kills += 5
     reason = starts.see(set(range(7)))
     assert reason == "processes killed by the kernel because memory reached its limit of 300 MiB: 5"
+
+
+def test_where_there_is_no_limit_the_machines_memory_is_named(kernel: Kernel) -> None:
+    starts = Starts(num_workers=2, num_kills=kernel, limit=None)
+    kernel.num_kills += 1
+    assert "its limit of what the machine has: 1" in (starts.see(set(range(7))) or "")
 
 
 def test_once_one_was_ready_no_death_ends_the_service(starts: Starts) -> None:
@@ -64,6 +76,12 @@ def test_a_kill_for_memory_is_logged_when_another_worker_is_ready(
         starts.see({100, 101})
         starts.record(Message(101, READY))
         starts.record(Message(101, READY))
-    assert [each.message for each in caplog.records] == [
-        "processes killed by the kernel because memory reached its limit of 300 MiB: 1; a replacement is ready now"
+        starts.record(Message(102, READY))
+        assert len(caplog.records) == 1
+        starts.see({101})
+        kernel.num_kills += 2
+        starts.record(Message(102, READY))  # another process by the same number
+    assert caplog.messages == [
+        f"processes killed by the kernel because memory reached its limit of 300 MiB: {num}; a replacement is ready now"
+        for num in (1, 2)
     ]

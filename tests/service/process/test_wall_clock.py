@@ -72,6 +72,7 @@ def test_a_clock_that_stays_as_it_was_set_is_right_in_the_end(
     assert machine.times == (DOUBT_SECONDS - 1, HOUR + DOUBT_SECONDS - 1)
     machine.pass_by(1)
     assert machine.times == (HOUR + DOUBT_SECONDS, HOUR + DOUBT_SECONDS)
+    assert "for 30 minutes none expires" in caplog.messages[0]
     assert caplog.messages[1:] == ["the wall clock, as it was set, is taken for right"]
     machine.set_by(-HOUR)
     assert machine.times == (DOUBT_SECONDS, HOUR + DOUBT_SECONDS)
@@ -197,6 +198,18 @@ def test_a_worker_that_begins_late_follows_what_a_daemon_has_corrected(
     WallClock(wall, boot, file).latest()
     assert caplog.messages == []
     assert [path.name for path in tmp_path.iterdir()] == ["clock"]
+
+
+def test_what_is_kept_already_is_not_written_at_every_look(tmp_path: Path) -> None:
+    wall, boot, file = Clock(1e9), Clock(500.0), tmp_path / "clock"
+    clock = WallClock(wall, boot, file)
+    wall.now += HOUR
+    clock.latest()
+    file.unlink()
+    for each in (wall, boot):
+        each.now += 10
+    clock.latest()
+    assert not file.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"[1, 2, 3, 4]", b"\xff"])

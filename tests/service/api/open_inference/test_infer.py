@@ -10,10 +10,13 @@ import orjson
 import pytest
 
 from service.api.open_inference.tensors import MAX_ROWS
+from service.engine.engine import Engine
 from service.engine.state import Array
 from service.forms.steps import MAX_STEP_ITEMS
 from tests.fakes.asgi import JSON, MAX_BYTES, Answered, Client, Surface
-from tests.fakes.graphs import POISON, V, logits_of
+from tests.fakes.catalog import serve
+from tests.fakes.graphs import POISON, SUM_MANIFEST, RecordingObserver, SumGraphs, V, logits_of, sum_bundle
+from tests.fakes.model import SumModel
 from tests.fakes.process import Process, settle
 from tests.fakes.stores import FaultyStore
 
@@ -86,7 +89,10 @@ async def test_whole_rows_are_answered_and_nothing_is_stored(surface: Surface, s
 
 
 async def test_a_request_without_what_is_optional_is_answered_without_it(surface: Surface) -> None:
-    told = (await surface.client.post(PATH, {"inputs": [x([1])]})).json()
+    answered = await surface.client.post(PATH, {"inputs": [x([1])]})
+    assert answered.headers["content-type"] == "application/json"
+    assert LENGTH not in answered.headers
+    told = answered.json()
     assert set(told) == {"model_name", "model_version", "outputs"}
     assert [output["name"] for output in told["outputs"]] == ["logits", "argmax"]
     assert told["outputs"][0] == {
@@ -163,7 +169,7 @@ WRONG: list[tuple[object, int, str]] = [
     ({"inputs": [x([1], data=["1"])]}, 422, "inputs.0.data"),
     ({"inputs": [x([1], data=[None])]}, 422, "inputs.0.data"),
     ({"inputs": [x([1], data=[[1], 2])]}, 422, "inputs.0.data"),
-    ({"inputs": [x([1], data=[2**64 - 1])]}, 422, "does not fit INT64"),
+    ({"inputs": [x([1], data=[2**64 - 1])]}, 422, "inputs.0.data: a number does not fit INT64"),
     (
         b'{"inputs":[{"name":"x","shape":[1,1],"datatype":"INT64","data":[1180591620717411303424]}]}',
         422,
@@ -173,7 +179,7 @@ WRONG: list[tuple[object, int, str]] = [
     ({"inputs": [x([100])]}, 422, "inputs.0.data: 100 is not a token; tokens are 0 to 99"),
     ({"inputs": [x([1], data=None)]}, 422, "give either data or binary_data_size"),
     ({"inputs": [x([1], parameters={"binary_data_size": 8})]}, 422, "give either"),
-    ({"inputs": [x([1], data=None, parameters={"binary_data_size": 8})]}, 400, "0 bytes follow"),
+    ({"inputs": [x([1], data=None, parameters={"binary_data_size": 8})]}, 400, "size is 8, but 0 bytes follow"),
     ({"inputs": [x([1], parameters={"shared_memory_region": "r"})]}, 422, "shared_memory_region"),
     (
         {"inputs": [x([1])], "outputs": [{"name": "sums"}]},
@@ -191,7 +197,11 @@ WRONG: list[tuple[object, int, str]] = [
     (asked(1, **SEQUENCE, sequence_start=1), 422, "sequence_start"),
     (asked(1, **SEQUENCE, sequence_start=True, step=0), 422, "no step"),
     (asked(1, **SEQUENCE, sequenceend=True), 422, "sequenceend"),
-    ({"inputs": [x([1], [2])], "parameters": {**SEQUENCE, "sequence_start": True}}, 422, "a sequence is one row"),
+    (
+        {"inputs": [x([1], [2])], "parameters": {**SEQUENCE, "sequence_start": True}},
+        422,
+        "inputs.0.shape: a sequence is one row",
+    ),
     (b" " * (MAX_BYTES + 1), 413, "bytes"),
 ]
 
@@ -324,6 +334,30 @@ async def test_an_end_is_the_sequences_last_part(surface: Surface) -> None:
     assert tensor(ended).tobytes() == logits_of(np.array([[3]])).tobytes()
     told = await error_of(surface.client, asked(1, **SEQUENCE), 410)
     assert told == "sequence 42 of model 'sum' is over: ended; it may be started again"
+
+
+async def test_a_sequence_that_goes_on_where_numerics_differ_says_so_once(surface: Surface, process: Process) -> None:
+    await surface.client.post(PATH, asked(1, **SEQUENCE, sequence_start=True))
+    process.catalog.numerics = b"another!"
+    client = Surface(process).client
+    await error_of(client, asked(2, **SEQUENCE), 412)
+    changed, after = [
+        (await client.post(PATH, asked(2, **SEQUENCE, allow_numerics_change=True))).json()["parameters"]
+        for _ in range(2)
+    ]
+    assert changed["numerics_changed"] is True
+    assert "numerics_changed" not in after
+
+
+async def test_a_model_without_outputs_is_read_in_sequences_only(surface: Surface, process: Process) -> None:
+    first, *others = SUM_MANIFEST["stages"]  # type: ignore[misc]  # a dictionary of anything
+    sums = {"name": "sums", "dtype": "int64", "shape": ["N", "T"]}
+    bundle = sum_bundle("1", stages=[{**first, "outputs": [sums]}, *others])
+    serve(process.catalog, [SumModel(bundle, Engine(SumGraphs(bundle), RecordingObserver()))])
+    told = await error_of(surface.client, asked(1, outputs=()), 422)
+    assert told == "sum returns no tensors: only a sequence with an id keeps what it reads"
+    answered = await surface.client.post(PATH, asked(1, outputs=(), **SEQUENCE, sequence_start=True))
+    assert (answered.status, answered.json()["outputs"]) == (200, [])
 
 
 async def test_one_request_may_start_and_end_a_sequence(surface: Surface, store: FaultyStore) -> None:

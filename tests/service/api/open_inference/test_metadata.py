@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 
 from service.api.auth import AuthMiddleware
 from service.api.open_inference.errors import is_open_inference
@@ -12,6 +13,7 @@ from service.api.open_inference.signature import signature_of
 from service.api.routes import routes_of
 from service.bundle.errors import BundleGraphMismatch
 from service.engine.engine import Engine
+from service.errors import ShuttingDown
 from service.keys.key_file import add_key
 from service.keys.keys import Keys
 from service.metrics import Metrics
@@ -62,11 +64,21 @@ async def test_a_configuration_has_shapes_without_the_batch_and_how_long_sequenc
     assert [(output["name"], output["dims"]) for output in config["output"]] == [("logits", [-1, V]), ("argmax", [-1])]
     assert config["sequence_batching"]["max_sequence_idle_microseconds"] == 10_000_000
     assert config["max_batch_size"] == 1024
+    assert config["model_transaction_policy"] == {"decoupled": False}
 
 
 @pytest.mark.parametrize("path", MODELS)
 async def test_a_model_is_ready_while_it_is_served(surface: Surface, path: str) -> None:
     assert (await surface.client.request("GET", f"{path}/ready")).json() == {"name": "sum", "ready": True}
+
+
+@pytest.mark.parametrize("fails", ["the service", "the model"])
+async def test_a_model_is_not_ready_if_its_service_or_itself_is_not(process: Process, fails: str) -> None:
+    if fails == "the model":
+        await process.model.engine.stop()
+    routes = OpenInferenceRoutes(process.catalog, lambda: fails != "the service", 1)
+    with pytest.raises(ShuttingDown, match="not ready"):
+        await routes.model_ready(Request({"type": "http", "path_params": {"name": "sum"}}))
 
 
 async def test_versions_that_sessions_live_on_come_behind_the_current_one(store: FaultyStore) -> None:

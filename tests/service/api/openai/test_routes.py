@@ -102,7 +102,7 @@ async def test_a_body_that_is_wrong_is_refused_in_openais_form(
     answered = await surface.client.post(COMPLETIONS, body, headers)
     assert (answered.status, answered.headers["content-type"]) == (status, "application/json")
     assert set(answered.json()["error"]) == {"message", "type", "param", "code"}
-    assert answered.json()["error"]["code"] == code
+    assert (answered.json()["error"]["param"], answered.json()["error"]["code"]) == (None, code)
 
 
 async def test_a_refusal_to_be_tried_again_says_when(surface: Surface, process: Process) -> None:
@@ -130,15 +130,19 @@ async def test_a_key_is_needed_and_its_refusal_is_in_openais_form(
 
 
 async def test_requests_are_counted_by_path_with_the_status_that_was_sent(surface: Surface, process: Process) -> None:
+    await surface.client.request("GET", MODELS)
     await surface.client.request("GET", f"{MODELS}/generation")
     await surface.client.request("GET", f"{MODELS}/nobody")
+    await surface.client.post(COMPLETIONS, {"model": "generation", "max_tokens": 1})
     await surface.client.post(COMPLETIONS, {"model": "generation", "n": 0})
     await surface.client.post("/v1/nothing", {})
     process.metrics.flush()
     sample = process.metrics.registry.get_sample_value
     for endpoint, code in (
+        (MODELS, "200"),
         (f"{MODELS}/{{name}}", "200"),
         (f"{MODELS}/{{name}}", "404"),
+        (COMPLETIONS, "200"),
         (COMPLETIONS, "400"),
         ("other", "404"),
     ):

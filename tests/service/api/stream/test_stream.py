@@ -4,16 +4,20 @@ import asyncio
 import json
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 from starlette.types import Message
 
+from service.api.auth import KEY_REMOVED, AuthMiddleware
 from service.api.body_reader import LARGE_BYTES, BodyReader
 from service.api.stream.connection import MAX_IN_FLIGHT
 from service.api.stream.outbox import INTERNAL_ERROR
 from service.api.stream.stream import SERVICE_RESTART
+from service.keys.key_file import add_key, remove_key
+from service.keys.keys import Keys
 from tests.fakes.asgi import MAX_BYTES, ChannelSocket, Socket, Surface
 from tests.fakes.binary import binary_message
 from tests.fakes.graphs import logits_of
@@ -527,3 +531,62 @@ async def test_a_large_message_waits_for_its_turn_and_those_behind_it_for_it(
     assert sorted(answer["id"] for answer in answers) == [0, 1, 2, 3]
     assert [answer["step"] for answer in sorted(answers, key=lambda answer: answer["id"]) if "step" in answer]
     assert len(turns) == 2
+
+
+class Keyed:
+    """A connection of a client whose key may be removed."""
+
+    def __init__(self, surface: Surface, process: Process, file: Path) -> None:
+        self._process, self._file = process, file
+        self._token = add_key(file, "ann")
+        app = AuthMiddleware(surface.app, Keys(file, process.clock), process.metrics.requests_tally)
+        self.socket = surface.socket_type(app, "nobody")
+        self.socket.scope["headers"] = [(b"authorization", f"Bearer {self._token}".encode())]
+
+    def revoke(self) -> None:
+        """Remove the key, and let the second pass after which that is noticed."""
+        remove_key(self._file, self._token.split("_")[1])
+        self._process.clock.now += 1
+
+    async def end(self) -> Message:
+        """The message that closes the connection."""
+        while (message := await self.socket.told())["type"] != "websocket.close":
+            pass
+        await self.socket.task
+        return message
+
+
+@pytest.mark.parametrize("num_under_way", [0, MAX_IN_FLIGHT])
+async def test_no_message_is_read_once_the_key_of_its_connection_is_removed(
+    surface: Surface, process: Process, tmp_path: Path, num_under_way: int
+) -> None:
+    keyed = Keyed(surface, process, tmp_path / "keys")
+    session_id, late = await process.create(), await process.create()
+    for _ in range(num_under_way):
+        keyed.socket.say(session_id=session_id, inputs={"text": "wait"})
+    if num_under_way:
+        await until(lambda: process.model.num_waiting == 1)
+        keyed.socket.say(session_id=late, inputs={"ids": [1]})
+        await settle()
+    keyed.revoke()
+    keyed.socket.say(session_id=late, inputs={"ids": [1]})
+    process.model.go.set()
+    assert await keyed.end() == KEY_REMOVED
+    assert await process.count(late) == 0
+
+
+async def test_a_large_message_that_waits_for_its_turn_is_not_read_once_its_key_is_removed(
+    surface: Surface, process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyed = Keyed(surface, process, tmp_path / "keys")
+    wait_to_parse = BodyReader.wait_to_parse
+
+    async def turn(bodies: BodyReader) -> None:
+        await wait_to_parse(bodies)
+        keyed.revoke()
+
+    monkeypatch.setattr(BodyReader, "wait_to_parse", turn)
+    session_id = await process.create()
+    keyed.socket.say(session_id=session_id, inputs={"text": "a" * (LARGE_BYTES + 1)})
+    assert await keyed.end() == KEY_REMOVED
+    assert await process.count(session_id) == 0

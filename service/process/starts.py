@@ -27,7 +27,7 @@ class Starts:
         self._max_started = MAX_STARTS * num_workers
         self._num_kills = num_kills
         self._num_known_kills = num_kills()
-        self._limit = f"{limit // 2**20} MiB" if limit else "what the machine has"
+        self._cause = f"memory reached its limit of {limit // 2**20} MiB" if limit else "the machine had no memory left"
         self._started: set[int] = set()
         self._ready: set[int] = set()
         self.has_served = False
@@ -69,4 +69,4 @@ class Starts:
         self._num_known_kills = num_kills
         if num_kills <= known:
             return ""
-        return f"processes killed by the kernel because memory reached its limit of {self._limit}: {num_kills - known}"
+        return f"processes killed by the kernel because {self._cause}: {num_kills - known}"

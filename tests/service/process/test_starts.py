@@ -48,10 +48,10 @@ def test_the_memory_limit_is_named_where_the_kernel_killed_them(starts: Starts, 
     assert reason == "processes killed by the kernel because memory reached its limit of 300 MiB: 5"
 
 
-def test_where_there_is_no_limit_the_machines_memory_is_named(kernel: Kernel) -> None:
+def test_where_there_is_no_limit_the_machine_is_named(kernel: Kernel) -> None:
     starts = Starts(num_workers=2, num_kills=kernel, limit=None)
     kernel.num_kills += 1
-    assert "its limit of what the machine has: 1" in (starts.see(set(range(7))) or "")
+    assert "because the machine had no memory left: 1" in (starts.see(set(range(7))) or "")
 
 
 def test_once_one_was_ready_no_death_ends_the_service(starts: Starts) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from training.calibration import Calibration, calibration
-from training.plots.calibration import draw_calibration
 from training.plots.confusion import confusion, draw_confusion
+from training.plots.reliability import draw_reliability
 
 MOST_DRAWN = 50  # labels
 
@@ -32,7 +32,7 @@ def figures(predictions: Iterable[Predictions]) -> dict[str, float]:
 def draw(directory: Path, split: str, title: str, classes: Sequence[str], predictions: Iterable[Predictions]) -> None:
     """Draw how often probabilities are right, and the confusion matrix unless there are more than MOST_DRAWN labels."""
     labels, logits = _joined(predictions)
-    draw_calibration(directory / f"calibration_{split}.png", title, _calibration(labels, logits))
+    draw_reliability(directory / f"calibration_{split}.png", title, _calibration(labels, logits))
     if len(classes) <= MOST_DRAWN:
         counts = confusion(len(classes), labels.numpy(), logits.argmax(dim=1).numpy())
         draw_confusion(directory / f"confusion_{split}.png", f"{title}, % of the true label", classes, counts)

@@ -1,4 +1,4 @@
-"""Plots of how often a classifier's probabilities are right."""
+"""Reliability diagrams: how often a classifier's probabilities are right."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from training.calibration import NUM_BINS, Calibration
 
 
-def draw_calibration(path: Path, title: str, found: Calibration) -> None:
-    """Draw how often the given label is right by the probability that it was given with: a reliability diagram.
+def draw_reliability(path: Path, title: str, found: Calibration) -> None:
+    """Draw how often the given label is right by the probability that it was given with.
 
     Args:
         path: File of the picture.

@@ -192,7 +192,8 @@ async def test_rows_that_failed_together_run_alone_before_others() -> None:
         graphs.gate.set()
         async with asyncio.timeout(10):
             await done.wait()
-    assert (order, graphs.runs[-1]) == ([0, 1, 2, 3, 4], ("encode", 1, 3))
+    assert (set(order[:2]), order[2:]) == ({0, 1}, [2, 3, 4])
+    assert graphs.runs[-1] == ("encode", 1, 3)
 
 
 async def test_rows_whose_graph_cannot_be_opened_now_fail_together(caplog: pytest.LogCaptureFixture) -> None:

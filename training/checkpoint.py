@@ -151,8 +151,11 @@ def load(path: Path | str) -> Checkpoint:
     model = task.build_model()
     try:
         model.load_state_dict(safetensors.torch.load_file(path / WEIGHTS))
-    except (FileNotFoundError, RuntimeError, safetensors.SafetensorError) as error:
+    except (FileNotFoundError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path / WEIGHTS}: {error}") from error
+    except RuntimeError as error:
+        described = f"the {type(model).__name__} that {CONFIG} describes, as `task` and `settings`"
+        raise CheckpointError(f"{path / WEIGHTS} does not fit {described}: {error}") from error
     return Checkpoint(task, model.eval(), read_figures(path), config["command"], path, origin)
 
 

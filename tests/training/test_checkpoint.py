@@ -114,7 +114,7 @@ def test_weights_of_another_size_are_an_error(saved: Path) -> None:
     config = json.loads((saved / "config.json").read_text())
     config["settings"]["model"]["hidden_size"] = 8
     (saved / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=r"(?s)does not fit the GenerationModel that config\.json .*size mismatch"):
+    with pytest.raises(CheckpointError, match=r"(?s)does not fit the GenerationModel that config\.json.*size mismatch"):
         checkpoint.load(saved)
 
 

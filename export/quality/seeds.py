@@ -1,8 +1,8 @@
 """Adds figures over several seeds to an existing bundle: rewrites its manifest and card, keeps its graphs."""
 
+import argparse
 import shlex
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from export.bundle.figures import MAY_DIFFER, check_alike, of_checkpoint, over_seeds
@@ -63,20 +63,31 @@ def _check_same_data(source: Bundle, run: Checkpoint) -> None:
 
 
 def _check_set_alike(source: Bundle, run: Checkpoint) -> None:
-    """Check that a run has the settings that the bundle's command sets, and sets no others."""
-    expected = _overrides(source.manifest.command)
+    """Check that a run has the settings that the bundle's command sets, sets no others, and has the same options."""
+    expected, options = _parsed(source.manifest.command)
     check_alike(run.path, run.settings, overridden(run.settings, expected))
     keys = {override.partition("=")[0] for override in expected}
-    for override in _overrides(run.command):
+    overrides, own_options = _parsed(run.command)
+    for override in overrides:
         if override.partition("=")[0] not in keys and not override.startswith(MAY_DIFFER):
             raise NotASeed(f"{run.path} was trained with --set {override}, and the bundle without it")
+    if own_options != options:
+        raise NotASeed(f"{run.path} was trained by {run.command!r}, and the bundle by {source.manifest.command!r}")
 
 
-def _overrides(command: str) -> list[str]:
-    """Return the settings that a command of a training here sets."""
-    if not training_of(command):
-        return []
-    return [word for option, word in pairwise(shlex.split(command)) if option == "--set"]
+def _parsed(command: str) -> tuple[list[str], list[str]]:
+    """Return the settings that a command of a training here sets, and its other options, files by their names."""
+    name = training_of(command)
+    if not name:
+        return [], []
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--output")
+    for flag in ("--resume", "--overwrite"):
+        parser.add_argument(flag, action="store_true")
+    words = shlex.split(command)
+    known, others = parser.parse_known_args(words[words.index(name) + 1 :])
+    return known.set, [Path(word).name for word in others]
 
 
 def _own(source: Bundle) -> Figures:

@@ -56,6 +56,12 @@ def sum_bundle(version: str = "0", **changes: object) -> Bundle:
     return Bundle(Path("nowhere"), Manifest.model_validate({**SUM_MANIFEST, **changes}), version)
 
 
+def sum_stages(**changes: object) -> list[dict[str, object]]:
+    """The fake bundle's stages, with changes to the first."""
+    first, *others = SUM_MANIFEST["stages"]  # type: ignore[misc]  # a dictionary of anything
+    return [{**first, **changes}, *others]
+
+
 def row_of(total: int) -> bytes:
     """A state row that has summed up so much."""
     return np.int64(total).tobytes() + LAYOUT.initial[8:]

@@ -99,6 +99,18 @@ def test_a_run_that_sets_what_the_bundles_command_does_not_is_no_seed(bundle: Bu
     change(two, lambda config: config.update(command=f"{command} --set loop.weight_decay=0.3"))
     with pytest.raises(NotASeed, match=r"with --set loop\.weight_decay=0\.3, and the bundle without it$"):
         add_seeds(bundle, [two])
+    change(two, lambda config: config.update(command=f"{command} --set=loop.weight_decay=0.3"))
+    with pytest.raises(NotASeed, match=r"with --set loop\.weight_decay=0\.3, and the bundle without it$"):
+        add_seeds(bundle, [two])
+
+
+def test_a_run_with_other_options_is_no_seed(bundle: Bundle, run: Run) -> None:
+    two = run("two", 0.9)
+    change(two, lambda config: config.update(command=f"{bundle.manifest.command} --output runs/two --overwrite"))
+    add_seeds(bundle, [two])
+    change(two, lambda config: config.update(command=f"{bundle.manifest.command} --season 12"))
+    with pytest.raises(NotASeed, match=r"was trained by '.* --season 12', and the bundle by"):
+        add_seeds(bundle, [two])
 
 
 def test_a_run_without_what_the_bundles_command_sets_is_no_seed(bundle: Bundle, run: Run) -> None:

@@ -35,7 +35,7 @@ async def model(observer: RecordingObserver) -> AsyncIterator[ForecastingModel]:
     await engine.stop()
 
 
-async def step(model: ForecastingModel, **inputs: Any) -> dict[str, Any]:  # noqa: ANN401
+async def step(model: ForecastingModel, **inputs: object) -> dict[str, Any]:
     answer, _ = await model.step(model.initial_state(), ReadingsStep.model_validate(inputs), seed=0)
     return answer
 

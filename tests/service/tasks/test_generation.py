@@ -33,7 +33,7 @@ async def model() -> AsyncIterator[GenerationModel]:
 async def step(
     model: GenerationModel,
     state: SequenceState | None = None,
-    **inputs: Any,  # noqa: ANN401
+    **inputs: object,
 ) -> tuple[dict[str, Any], SequenceState]:
     return await model.step(state or model.initial_state(), CharacterStep.model_validate(inputs), seed=3)
 

@@ -15,7 +15,7 @@ from service.engine.state import Array
 from service.forms.steps import MAX_STEP_ITEMS
 from tests.fakes.asgi import JSON, MAX_BYTES, Answered, Client, Surface
 from tests.fakes.catalog import serve
-from tests.fakes.graphs import POISON, SUM_MANIFEST, RecordingObserver, SumGraphs, V, logits_of, sum_bundle
+from tests.fakes.graphs import POISON, RecordingObserver, SumGraphs, V, logits_of, sum_bundle, sum_stages
 from tests.fakes.model import SumModel
 from tests.fakes.process import Process, settle
 from tests.fakes.stores import FaultyStore
@@ -350,9 +350,8 @@ async def test_a_sequence_that_goes_on_where_numerics_differ_says_so_once(surfac
 
 
 async def test_a_model_without_outputs_is_read_in_sequences_only(surface: Surface, process: Process) -> None:
-    first, *others = SUM_MANIFEST["stages"]  # type: ignore[misc]  # a dictionary of anything
     sums = {"name": "sums", "dtype": "int64", "shape": ["N", "T"]}
-    bundle = sum_bundle("1", stages=[{**first, "outputs": [sums]}, *others])
+    bundle = sum_bundle("1", stages=sum_stages(outputs=[sums]))
     serve(process.catalog, [SumModel(bundle, Engine(SumGraphs(bundle), RecordingObserver()))])
     told = await error_of(surface.client, asked(1, outputs=()), 422)
     assert told == "sum returns no tensors: only a sequence with an id keeps what it reads"

@@ -19,19 +19,13 @@ from service.keys.keys import Keys
 from service.metrics import Metrics
 from service.tasks.task import ServedModel
 from tests.fakes.asgi import Client, Surface
-from tests.fakes.graphs import SUM_MANIFEST, RecordingObserver, SumGraphs, V, sum_bundle
+from tests.fakes.graphs import RecordingObserver, SumGraphs, V, sum_bundle, sum_stages
 from tests.fakes.model import SumModel, WholeModel, WordyModel
 from tests.fakes.process import Process
 from tests.fakes.stores import FaultyStore
 
 pytestmark = pytest.mark.anyio
 MODELS = ("/v2/models/sum", "/v2/models/sum/versions/0")
-
-
-def encode_stage(**changes: object) -> list[dict[str, object]]:
-    """The fake bundle's stages, with changes to the first."""
-    first, *others = SUM_MANIFEST["stages"]  # type: ignore[misc]  # a dictionary of anything
-    return [{**first, **changes}, *others]
 
 
 async def test_the_server_tells_its_version_and_what_it_speaks(surface: Surface) -> None:
@@ -121,13 +115,13 @@ async def test_a_model_that_is_not_asked_in_tensors_says_so_and_is_ready_all_the
 
 def test_a_model_whose_items_are_more_than_a_tensor_is_not_asked_in_tensors() -> None:
     more = [{"name": "x", "dtype": "int64", "shape": ["N", "T"]}, {"name": "y", "dtype": "int64", "shape": ["N", "T"]}]
-    bundle = sum_bundle(stages=encode_stage(inputs=more))
+    bundle = sum_bundle(stages=sum_stages(inputs=more))
     with pytest.raises(BundleGraphMismatch, match=r"stage 'encode' reads \['x', 'y'\], not one tensor"):
         SumModel(bundle, Engine(SumGraphs(bundle), RecordingObserver()))
 
 
 def test_a_stage_without_logits_answers_nothing() -> None:
-    bundle = sum_bundle(stages=encode_stage(outputs=[{"name": "sums", "dtype": "int64", "shape": ["N", "T"]}]))
+    bundle = sum_bundle(stages=sum_stages(outputs=[{"name": "sums", "dtype": "int64", "shape": ["N", "T"]}]))
     assert signature_of(SumModel(bundle, Engine(SumGraphs(bundle), RecordingObserver()))).names == []
 
 
